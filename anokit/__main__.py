@@ -1,0 +1,5 @@
+"""``python -m anokit``."""
+
+from anokit.cli import main
+
+main()

@@ -1,0 +1,32 @@
+"""Tell whose fault it was: an exception inside a component names its plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from anokit.discovery import Entry
+from anokit.errors import AnokitError, PluginError
+
+
+class PluginFault(PluginError):
+    """Code of a component raised; the exception itself is the cause, shown with its traceback."""
+
+
+@contextmanager
+def blame(entry: Entry, doing: str) -> Iterator[None]:
+    """Turn an exception of a component into a `PluginFault` that names it and what it was doing.
+
+    Errors that are a user's to mend, memory that ran out and interrupts pass through.
+    """
+    try:
+        yield
+    except (AnokitError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's; torch is not imported for it
+            raise
+        raise PluginFault(
+            f"{entry.kind} {entry.component.name!r} of {entry.plugin} {entry.version} failed "
+            f"while {doing}: {type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,84 @@
+"""Build the components of a recipe that need torch: backbone, encoder losses, scores."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import nn
+
+from anokit.device import seed_of
+from anokit.errors import PluginError
+from anokit.faults import blame
+from anokit.plugin import resolve_fields
+from anokit.recipe import Part, Recipe
+from anokit.types import Backbone, ImageSpec, RoundTrip, Score, WeightedLoss
+
+
+class Model(nn.Module):
+    """A recipe's backbone on a device, with the checks that the core owes its plugins."""
+
+    def __init__(self, part: Part, backbone: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+        self.backbone = backbone
+
+    @property
+    def typed(self) -> Backbone:
+        """Return the backbone as its protocol."""
+        return cast("Backbone", self.backbone)
+
+    @property
+    def batch_dependence(self) -> str:
+        """Return how scores depend on the batch, as an option asked for; empty as it should be."""
+        return str(getattr(self.backbone, "batch_dependence", None) or "")
+
+    def round_trip(self, images: torch.Tensor, needs: frozenset[str]) -> RoundTrip:
+        """Make a trip from images and make sure that every field in ``needs`` is filled."""
+        if needs <= {"image"}:
+            return RoundTrip(image=images)
+        with blame(self.part.entry, "making a round trip"):
+            trip = self.typed.round_trip(images, needs)
+        if missing := needs - trip.filled():
+            raise PluginError(
+                f"backbone {self.part.entry.qualified!r} was asked for {', '.join(sorted(needs))} "
+                f"and left {', '.join(sorted(missing))} unfilled; this is a fault of the plugin"
+            )
+        return trip
+
+
+def build_model(recipe: Recipe, spec: ImageSpec, device: torch.device) -> Model:
+    """Build the recipe's backbone with weights drawn from its seed, the same on every device."""
+    part = recipe.backbone
+    losses = build_losses(recipe)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(recipe.seed, "weights"))
+        with blame(part.entry, "being built"):
+            backbone = part.entry.component.load()(part.options, spec, losses)
+    if not isinstance(backbone, nn.Module) or not isinstance(backbone, Backbone):
+        raise PluginError(
+            f"backbone {part.entry.qualified!r} built a {type(backbone).__name__}; expected a "
+            "torch.nn.Module with phases() and round_trip()"
+        )
+    return Model(part, backbone.to(device)).eval()
+
+
+def build_losses(recipe: Recipe) -> tuple[WeightedLoss, ...]:
+    """Build the recipe's encoder losses."""
+    found = []
+    for part in recipe.encoder_losses:
+        component = part.entry.component
+        with blame(part.entry, "being built"):
+            loss = component.load()(part.options)
+        needs = resolve_fields(component.needs, part.options)
+        found.append(
+            WeightedLoss(component.name, part.weight, loss, needs, component.trip_from or "image")
+        )
+    return tuple(found)
+
+
+def build_score(part: Part, device: torch.device) -> Score:
+    """Build one score; one that is a module is put on the device."""
+    with blame(part.entry, "being built"):
+        score = part.entry.component.load()(part.options)
+    return cast("Score", score.to(device) if isinstance(score, nn.Module) else score)

@@ -1,0 +1,34 @@
+"""Choose the arithmetic of a block of code: bfloat16 autocast, TensorFloat-32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+__all__ = ["autocast", "tf32"]
+
+
+def autocast(device: torch.device, enabled: bool) -> torch.autocast:
+    """Return a context in which convolutions and matrix products run in bfloat16, if ``enabled``.
+
+    Open it for one loss at a time and never around an optimiser step: inside one context autocast
+    keeps the converted weights, and a step would leave those behind.
+    """
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+@contextmanager
+def tf32(enabled: bool) -> Iterator[None]:
+    """Allow or forbid TensorFloat-32 in float32 convolutions and matrix products on CUDA.
+
+    TF32 keeps 10 bits of mantissa. The switches are the process's; they are put back on leaving.
+    """
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = enabled
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before

@@ -1,0 +1,40 @@
+"""Change the resolution of images by whole factors, and blend two of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["box_downscale", "lerp", "upscale_nearest"]
+
+
+def box_downscale(images: Tensor, factor: int = 2) -> Tensor:
+    """Average over boxes of ``factor × factor`` pixels, ``[B, C, H, W] -> [B, C, H/f, W/f]``.
+
+    Raises
+    ------
+    ValueError
+        Where height or width is not a multiple of ``factor``.
+    """
+    if images.shape[-2] % factor or images.shape[-1] % factor:
+        raise ValueError(
+            f"box_downscale: expected height and width that are multiples of {factor}, "
+            f"got {list(images.shape)}"
+        )
+    return images if factor == 1 else functional.avg_pool2d(images, factor)
+
+
+def upscale_nearest(images: Tensor, factor: int = 2) -> Tensor:
+    """Repeat every pixel in a ``factor × factor`` box, ``[B, C, H, W] -> [B, C, f·H, f·W]``."""
+    if factor == 1:
+        return images
+    return functional.interpolate(images, scale_factor=float(factor), mode="nearest")
+
+
+def lerp(start: Tensor, end: Tensor, weight: float | Tensor) -> Tensor:
+    """Blend linearly: exactly ``start`` at ``weight`` 0, exactly ``end`` at 1.
+
+    ``weight`` is a number, or a tensor that broadcasts against both, such as ``[B, 1, 1, 1]``.
+    """
+    return torch.lerp(start, end, weight)

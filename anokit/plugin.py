@@ -1,0 +1,128 @@
+"""What a plugin's ``plugin.py`` imports: the hook marker, `Component` and `Options`. Torch-free."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pluggy
+from pydantic import BaseModel, ConfigDict
+
+from anokit.errors import PluginError
+from anokit.types import ImageSpec
+
+__all__ = ["Component", "Fields", "Kind", "Options", "hookimpl", "hookspec"]
+
+hookspec = pluggy.HookspecMarker("anokit")
+hookimpl = pluggy.HookimplMarker("anokit")
+"""Marks a function of a plugin as the implementation of one of the four hooks."""
+
+Kind = Literal["backbone", "encoder-loss", "score", "dataset"]
+KINDS: tuple[Kind, ...] = ("backbone", "encoder-loss", "score", "dataset")
+
+RESERVED_OPTIONS = frozenset(
+    {"use", "name", "weight", "terms", "contamination", "contaminants_from_test", "when_missing"}
+)
+"""Keys of a recipe's component tables that belong to the core."""
+
+
+class Options(BaseModel):
+    """Base of every component's options.
+
+    Unknown keys are errors, values do not change after validation, and every field states its
+    meaning, unit and range in ``Field(description=...)``: documentation is made from it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+Fields = frozenset[str] | Callable[[Any], frozenset[str]]
+"""Names of round-trip fields, or a function of the options where these decide."""
+
+_NAME = re.compile(r"^[a-z][a-z0-9-]*$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """One named thing that a plugin offers, described without importing it.
+
+    The hook that returns a component says its kind. ``PluginError`` is raised where the
+    description itself is wrong: a name outside ``^[a-z][a-z0-9-]*$``, a summary of several
+    lines, a factory that is not ``module:attribute``, options that use a reserved key.
+    """
+
+    name: str
+    """what a recipe writes after ``use =``"""
+    summary: str
+    """one line, no full stop; shown by ``list-plugins``"""
+    factory: str | Callable[..., Any]
+    """``"package.module:Name"``, imported on first use; a callable is for one-file plugins"""
+    options: type[Options] = Options
+    example: Mapping[str, Any] = field(default_factory=dict)
+    """options small enough to test with on a CPU; shown in the generated docs"""
+    needs: Fields = frozenset()
+    """fields of a round trip that a score or an encoder loss reads"""
+    map_needs: Fields = frozenset()
+    """fields that a score's anomaly map reads, even those in ``needs``; empty where it has none"""
+    provides: Fields = frozenset()
+    """fields of a round trip that a backbone can fill"""
+    trip_from: Literal["image", "latent"] | None = None
+    """encoder loss: where its trip starts"""
+    trips: frozenset[str] = frozenset()
+    """backbone: the starts (``"image"``, ``"latent"``) that it can train an encoder on"""
+    image_spec: Callable[[Any], ImageSpec | None] | None = None
+    """dataset: the shape of its images where the options alone tell, so that a run can be planned
+    without the data"""
+    simulate: str | Callable[..., Any] | None = None
+    """dataset: factory of a simulated stand-in, for ``when_missing = "simulate"``"""
+    reader: str | Callable[..., Any] | None = None
+    """dataset: how a new image is read: ``factory(options, spec)`` gives ``read(path)``, which
+    returns uint8 ``[C, H, W]``; for files that a finished run scores"""
+    reference: str = ""
+    """paper and equation"""
+
+    def __post_init__(self) -> None:
+        if not _NAME.match(self.name):
+            raise PluginError(f"component name {self.name!r} does not match {_NAME.pattern}")
+        if not self.summary.strip() or "\n" in self.summary:
+            raise PluginError(f"component {self.name!r}: summary must be one line")
+        for target in (self.factory, self.simulate, self.reader):
+            if isinstance(target, str) and not re.match(r"^[\w.]+:[\w.]+$", target):
+                raise PluginError(
+                    f"component {self.name!r}: factory {target!r} is not 'package.module:Name'"
+                )
+        if not (isinstance(self.options, type) and issubclass(self.options, Options)):
+            raise PluginError(
+                f"component {self.name!r}: options must be a subclass of anokit.Options"
+            )
+        if taken := RESERVED_OPTIONS & set(self.options.model_fields):
+            raise PluginError(
+                f"component {self.name!r}: option {min(taken)!r} is a key of the core; rename it"
+            )
+
+    def load(self) -> Callable[..., Any]:
+        """Import and return the factory."""
+        return _resolve(self.factory)
+
+    def load_simulation(self) -> Callable[..., Any] | None:
+        """Import and return the factory of the simulated stand-in, or None if there is none."""
+        return None if self.simulate is None else _resolve(self.simulate)
+
+    def load_reader(self) -> Callable[..., Any] | None:
+        """Import and return the factory of the file reader, or None if there is none."""
+        return None if self.reader is None else _resolve(self.reader)
+
+
+def resolve_fields(fields: Fields, options: Options) -> frozenset[str]:
+    """Return ``fields`` as names, asking the options where they decide."""
+    return frozenset(fields(options)) if callable(fields) else frozenset(fields)
+
+
+def _resolve(target: str | Callable[..., Any]) -> Callable[..., Any]:
+    if callable(target):
+        return target
+    found: Callable[..., Any] = pkgutil.resolve_name(target)
+    return found

@@ -1,0 +1,58 @@
+"""Sections on the run: choices and health, training curves, recipe, environment."""
+
+import json
+
+from anokit.report import figures, tables
+from anokit.report.data import Run
+from anokit.report.section import Plot, Section
+
+__all__ = ["choice", "environment", "recipe", "training"]
+
+
+def choice(run: Run) -> Section:
+    """Return how weights and threshold were chosen, and health warnings."""
+    results = run.results
+    words = {"epoch": "Weights", "threshold": "Threshold"}
+    entries = [f"{words.get(key, key)}: {value}" for key, value in results.selection.items()]
+    row = run.row(results.primary)
+    if row is not None and row.threshold is not None:
+        entries.append(
+            f"An image counts as anomalous where {row.name} exceeds {row.threshold:.4g}."
+        )
+    calm = [] if results.warnings else ["No health warning was raised during this run."]
+    return Section("Choices and health", entries=entries, text=calm, warnings=results.warnings)
+
+
+def training(run: Run) -> Section:
+    """Return training curves."""
+    title = "Training curves"
+    if len(run.log) < 2 or not any(entry.metrics for entry in run.log):
+        return Section(title, skipped="The model was not trained, or too briefly to draw a curve.")
+    phases = len({entry.phase for entry in run.log})
+    caption = (
+        f"What was logged, over the training images shown, in {phases} "
+        f"{'phase' if phases == 1 else 'phases'} parted by hairlines. Look for curves that run "
+        "away or jump and stay; jumps at a hairline are expected. Panels show the central 99 % of "
+        "values."
+    )
+    figure = figures.training_curves(run.log)
+    return Section(title, plots=[Plot("training_curves", figure, caption)])
+
+
+def recipe(run: Run) -> Section:
+    """Return the recipe as written and as resolved."""
+    if run.recipe is None:
+        return Section("Recipe", skipped="The run directory holds no recipe.toml.")
+    listings = [("", run.recipe)]
+    if run.resolved is not None:
+        listings.append(
+            ("With every default filled in", json.dumps(run.resolved, indent=2, ensure_ascii=False))
+        )
+    return Section("Recipe", listings=listings)
+
+
+def environment(run: Run) -> Section:
+    """Return where and with what the run was made."""
+    if not run.environment:
+        return Section("Environment", skipped="The run directory holds no environment.json.")
+    return Section("Environment", tables=[tables.flattened(run.environment)])

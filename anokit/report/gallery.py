@@ -1,0 +1,179 @@
+"""Pictures: closest matches with residual maps, suspicious training images, samples."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from anokit.report.data import Run
+from anokit.report.style import ANOMALOUS, WIDTH
+
+__all__ = ["Group", "groups", "matches", "thumbnails"]
+
+Images = npt.NDArray[np.uint8]
+Pictures = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+COLUMNS = 8
+"""Pictures side by side."""
+
+MARGIN = 0.03
+"""Room around a picture, in pictures."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some test images that a reader should look at: rows of scores.csv, in order."""
+
+    name: str
+    title: str
+    rows: Sequence[int]
+
+
+def groups(labels: npt.NDArray[np.int64], scores: Floats, count: int = COLUMNS) -> list[Group]:
+    """Return which of N test images to show: the extremes and the worst mistakes of a score."""
+    order = np.argsort(-scores, kind="stable")
+    normal, anomalous = order[labels[order] == 0], order[labels[order] == 1]
+    found = [
+        Group("most_anomalous", "Most anomalous", order[:count].tolist()),
+        Group("least_anomalous", "Least anomalous", order[::-1][:count].tolist()),
+        Group("false_alarms", "Normal, with the highest scores", normal[:count].tolist()),
+        Group("misses", "Anomalous, with the lowest scores", anomalous[::-1][:count].tolist()),
+    ]
+    return [group for group in found if group.rows]
+
+
+def matches(run: Run, group: Group) -> Figure | None:
+    """Draw query, reconstruction and residual map of a group, or None if none was kept.
+
+    All maps of a figure share one colour scale, from 0 to the largest value in it.
+    """
+    primary = run.primary()
+    index, images = run.arrays.get("gallery_index"), run.arrays.get("gallery_image")
+    if primary is None or index is None or images is None:
+        return None
+    table, scores = primary
+    place = {int(row): at for at, row in enumerate(index)}
+    shown = [row for row in group.rows if row in place]
+    if not shown:
+        return None
+    chosen = [place[row] for row in shown]
+    strips: list[tuple[str, Pictures]] = [("query", images[chosen])]
+    if (hats := run.arrays.get("gallery_image_hat")) is not None:
+        strips.append(("reconstruction", hats[chosen]))
+    if (maps := run.arrays.get("gallery_map")) is not None:
+        strips.append(("residual map", maps[chosen]))
+    figure, axes = sheet(len(strips), COLUMNS, left=0.2, below=0.32)
+    for line, (name, pictures) in enumerate(strips):
+        axes.text(-0.06, line + 0.5, name, rotation=90, ha="right", va="center", fontsize=7)
+        for column, picture in enumerate(pictures):
+            if picture.ndim == 2:
+                place_map(axes, picture, line, column, float(pictures.max()))
+            else:
+                place_image(axes, picture, line, column)
+    for column, row in enumerate(shown):
+        label = {0: "normal", 1: "anomalous"}.get(int(table.labels[row]), "")
+        under = f"{scores[row]:.4g}\n{shortened(table.kinds[row] or label)}"
+        axes.text(column + 0.5, len(strips), under, ha="center", va="top", fontsize=6.5)
+        if label == "anomalous":
+            frame(axes, 0, column)
+    return figure
+
+
+def thumbnails(
+    images: Images, scores: Floats | None, marked: npt.NDArray[np.bool_], columns: int = 12
+) -> Figure:
+    """Draw images ``[T, C, H, W]`` in reading order; the marked ones get a coloured frame."""
+    figure, axes = sheet(-(-len(images) // columns), columns, gap=0.28)
+    for at, image in enumerate(images):
+        line, column = divmod(at, columns)
+        place_image(axes, image, line * 1.28, column)
+        if scores is not None:
+            under = f"{scores[at]:.3g}"
+            axes.text(column + 0.5, line * 1.28 + 0.99, under, ha="center", va="top", fontsize=6)
+        if marked[at]:
+            frame(axes, line * 1.28, column)
+    return figure
+
+
+def sheet(
+    lines: int, columns: int, *, left: float = 0.0, below: float = 0.0, gap: float = 0.0
+) -> tuple[Figure, Axes]:
+    """Return a figure and axes that fill it, one unit per picture, line 0 on top.
+
+    One set of axes for all pictures draws an order of magnitude faster than one for each. ``left``,
+    ``below`` and ``gap`` (under every line) are room for text, in pictures.
+    """
+    width, height = left + columns, lines * (1 + gap) + below
+    figure = Figure(figsize=(WIDTH, WIDTH * height / width))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set(xlim=(-left, columns), ylim=(height, 0.0), aspect="equal", autoscale_on=False)
+    axes.set_axis_off()
+    return figure, axes
+
+
+def place_image(axes: Axes, image: Images, line: float, column: float) -> None:
+    """Draw one uint8 image ``[C, H, W]`` pixel by pixel: grey, RGB, or the mean of its channels."""
+    pixels = image.transpose(1, 2, 0)
+    if pixels.shape[2] != 3:
+        pixels = pixels.mean(axis=2)
+    _place(axes, pixels, line, column, "gray", 255.0)
+
+
+def place_map(axes: Axes, values: Floats, line: float, column: float, top: float) -> None:
+    """Draw one map ``[H, W]`` on a scale from 0 to ``top``."""
+    _place(axes, values, line, column, "magma", top or 1.0)
+
+
+def frame(axes: Axes, line: float, column: float) -> None:
+    """Put a frame in the colour of anomalies around a picture."""
+    size = 1 - 2 * MARGIN
+    corner = (column + MARGIN, line + MARGIN)
+    axes.add_patch(Rectangle(corner, size, size, fill=False, edgecolor=ANOMALOUS, linewidth=2.0))
+
+
+def _place(
+    axes: Axes, pixels: Pictures, line: float, column: float, colours: str, top: float
+) -> None:
+    height, width = pixels.shape[:2]
+    half = (0.5 - MARGIN) * np.array([width, height]) / max(width, height)
+    x, y = column + 0.5, line + 0.5
+    axes.imshow(
+        pixels,
+        cmap=colours,
+        vmin=0.0,
+        vmax=top,
+        interpolation="none",
+        extent=(x - half[0], x + half[0], y + half[1], y - half[1]),
+    )
+
+
+def shortened(text: str, length: int = 14) -> str:
+    """Cut a word so that it fits under a picture."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def data_uri(png: bytes) -> str:
+    """Return PNG bytes as a ``data:`` address, so that a page needs no other file."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def sample_steps(paths: Sequence[Path], count: int = 9) -> list[tuple[str, str, bytes]]:
+    """Return at most ``count`` evenly spaced sample grids as (title, file name, PNG).
+
+    The first and the last are among them. File names are ``<images>_<phase>.png``.
+    """
+    chosen = np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int))
+    found = []
+    for path in (paths[i] for i in chosen):
+        images, _, phase = path.stem.partition("_")
+        title = f"{int(images):,} images · {phase}" if images.isdigit() else path.stem
+        found.append((title, path.name, path.read_bytes()))
+    return found

@@ -1,0 +1,84 @@
+"""Writes report.html and figures/."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from anokit.report import findings, gallery, style
+from anokit.report.data import Results, read_run
+from anokit.report.section import Section
+from anokit.report.sections import sections
+
+__all__ = ["write_report"]
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write report.html and ``figures/*.png`` into a run directory and return the page's path.
+
+    The page is one file: it needs no network, no other file and no script. What the run lacks is
+    left out with a sentence that says why; only results.json must be there.
+
+    Raises
+    ------
+    CheckpointError
+        Where results.json is missing or a file of the run cannot be understood.
+    """
+    run = read_run(run_dir)
+    folder = run_dir / "figures"
+    folder.mkdir(exist_ok=True)
+    with style.drawing():
+        made = sections(run)
+        drawn: dict[str, Markup] = {}
+        for plot in (plot for section in made for plot in section.plots):
+            (folder / f"{plot.name}.png").write_bytes(style.png(plot.figure))
+            # What matplotlib writes has escaped every label already.
+            drawn[plot.name] = Markup(style.svg(plot.figure, plot.name))
+    page = _page(run.results, findings.banners(run), made, drawn)
+    target = run_dir / "report.html"
+    target.write_text(page, encoding="utf-8")
+    return target
+
+
+def _page(
+    results: Results,
+    banners: list[findings.Banner],
+    made: list[Section],
+    drawn: dict[str, Markup],
+) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("anokit.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("template.html.j2").render(
+        results=results,
+        facts=_facts(results),
+        banners=banners,
+        sections=made,
+        drawn=drawn,
+        data_uri=gallery.data_uri,
+    )
+
+
+def _facts(results: Results) -> dict[str, Any]:
+    """Return the few facts under the title, in reading order; what is unknown is left out."""
+    training = None if results.train_images is None else f"{results.train_images:,} images"
+    if training and results.contaminants:
+        training += (
+            f", {results.contaminants:,} of them known contaminants "
+            f"(γ = {100 * results.contamination:g} %)"
+        )
+    tested = f"{results.test_normal:,} normal, {results.test_anomalous:,} anomalous images"
+    facts = {
+        "Recipe": results.recipe,
+        "Protocol": results.protocol,
+        "Training set": training,
+        "Test set": tested if results.test_normal + results.test_anomalous else "no labels",
+        "Primary score": results.primary,
+        "Seed": results.seed,
+    }
+    return {name: value for name, value in facts.items() if value not in (None, "")}

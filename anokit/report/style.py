@@ -1,0 +1,120 @@
+"""One look for all figures, and the two ways out: SVG for the page, PNG for the folder.
+
+Colours in a figure are those of the printed page. In the SVG they become the page's own variables,
+so that one figure suits a light and a dark page. Labels are never read as TeX: an id may hold a $.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["ACCENTS", "ANOMALOUS", "INK", "MUTED", "NORMAL", "THIRD", "drawing", "panels"]
+
+WIDTH = 7.2
+"""inches: the measure of the page's text column"""
+
+INK, MUTED, RULE = "#22262b", "#7b828c", "#d5d9de"
+NORMAL, ANOMALOUS, THIRD = "#2f77b4", "#d8632a", "#4f9a6a"
+ACCENTS = (ANOMALOUS, NORMAL, THIRD, "#8d62ad", "#b58a1b", "#4aa3ad")
+
+_VARIABLES = {
+    INK: "currentColor",
+    MUTED: "var(--muted)",
+    RULE: "var(--rule)",
+    NORMAL: "var(--normal)",
+    ANOMALOUS: "var(--anomalous)",
+    THIRD: "var(--third)",
+}
+
+_STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 8.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlecolor": INK,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "font.size": 8.5,
+    "grid.color": RULE,
+    "grid.linewidth": 0.5,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "legend.handlelength": 1.4,
+    "legend.labelcolor": INK,
+    "lines.linewidth": 1.4,
+    "lines.solid_capstyle": "round",
+    "savefig.facecolor": "none",
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "xtick.major.width": 0.6,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": 8,
+    "ytick.major.width": 0.6,
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw and save in the report's style; characters that the PNG's font lacks are no fault."""
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+")
+        yield
+
+
+def panels(count: int, columns: int, height: float) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure of the page's width with ``count`` axes, each row ``height`` inches high."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
+    grid = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
+    for spare in grid[count:]:
+        spare.remove()
+    return figure, list(grid[:count])
+
+
+def png(figure: Figure) -> bytes:
+    """Return the figure as PNG on white, 160 dots per inch. Its layout is settled from then on."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160, facecolor="white")
+    figure.set_layout_engine("none")
+    return buffer.getvalue()
+
+
+def svg(figure: Figure, name: str) -> str:
+    """Return the figure as an ``<svg>`` element to stand in a page beside others.
+
+    ``name`` keeps the ids of clip paths and markers apart from those of other figures.
+    """
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", dpi=160, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    for name in re.findall(r' id="([^"]+)"', text):
+        if f"#{name}" not in text:
+            text = text.replace(f' id="{name}"', "")
+    text = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans)", text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, variable)
+    return text

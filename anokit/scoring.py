@@ -1,0 +1,299 @@
+"""Scores of images: round trips through one model, every component computed once.
+
+Whatever the training precision, scoring is in float32, under ``no_grad``, in evaluation mode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from anokit import checkpoints
+from anokit.data import seeded_order
+from anokit.datasets import ImageTable
+from anokit.errors import AnokitError, PluginError
+from anokit.faults import blame
+from anokit.feed import to_float
+from anokit.models import Model, build_score
+from anokit.plugin import resolve_fields
+from anokit.recipe import NamedScore, Weighted
+from anokit.types import FittedScore, MappedScore, RoundTrip, Score
+
+Rows = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+Advance = Callable[[int], None]
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Compute without gradients and without TF32, whatever training had set."""
+    before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+class Trips:
+    """Round trips of images in a given order: what a score is fitted on. May be iterated again."""
+
+    def __init__(
+        self,
+        model: Model | None,
+        images: ImageTable,
+        rows: Rows,
+        needs: frozenset[str],
+        batch_size: int,
+        device: torch.device,
+        advance: Advance | None = None,
+    ) -> None:
+        self.model = model
+        self.images = images
+        self.rows = rows
+        self.needs = needs
+        self.batch_size = batch_size
+        self.device = device
+        self.advance = advance
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[RoundTrip]:
+        for start in range(0, len(self.rows), self.batch_size):
+            rows = self.rows[start : start + self.batch_size]
+            images = to_float(self.images.read(rows).to(self.device))
+            with exact_arithmetic():
+                trip = (
+                    self.model.round_trip(images, self.needs)
+                    if self.model
+                    else RoundTrip(image=images)
+                )
+            yield trip
+            if self.advance:
+                self.advance(len(rows))
+
+
+@dataclass
+class Component:
+    """One built score component; several scores of a recipe may share it."""
+
+    part: Weighted
+    score: Score
+    needs: frozenset[str]
+    map_needs: frozenset[str]
+
+    @property
+    def fitted(self) -> bool:
+        """Return whether the component learns from the training set."""
+        return callable(getattr(self.score, "fit", None))
+
+    @property
+    def has_map(self) -> bool:
+        """Return whether the component makes per-pixel maps."""
+        return callable(getattr(self.score, "map", None))
+
+    @property
+    def file(self) -> str:
+        """Return the name of the file that holds the fitted state."""
+        digest = hashlib.sha256(self.part.key.encode()).hexdigest()[:8]
+        return f"{self.part.entry.component.name}-{digest}.safetensors"
+
+    def compute(self, trip: RoundTrip) -> Tensor:
+        """Return the scores ``[B]`` of a trip, checked."""
+        count = _batch_of(trip)
+        with blame(self.part.entry, "scoring images"), exact_arithmetic():
+            value = self.score(trip)
+        return self._checked(value, (count,))
+
+    def compute_map(self, trip: RoundTrip) -> Tensor:
+        """Return the maps ``[B, H, W]`` of a trip, checked."""
+        make = cast("MappedScore", self.score).map
+        with blame(self.part.entry, "drawing a map"), exact_arithmetic():
+            value = make(trip)
+        return self._checked(value, (_batch_of(trip), *trip.image.shape[-2:]))
+
+    def _checked(self, value: Any, shape: tuple[int, ...]) -> Tensor:
+        name = self.part.entry.qualified
+        if not isinstance(value, Tensor) or tuple(value.shape) != shape:
+            got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise PluginError(f"score {name!r} returned {got}, expected a tensor {list(shape)}")
+        bad = int((~torch.isfinite(value)).sum())
+        if bad:
+            raise AnokitError(
+                f"score {name!r} is not finite for {bad} of {value.numel()} values; the model may "
+                "have diverged: look at the training curves and the samples"
+            )
+        return value.detach().float()
+
+
+def _batch_of(trip: RoundTrip) -> int:
+    first = next(value for name in sorted(trip.filled()) if (value := trip.get(name)) is not None)
+    return len(first)
+
+
+@dataclass
+class Scored:
+    """What one pass over images gave."""
+
+    values: dict[str, Values] = field(default_factory=dict)
+    """``[N]`` by component key"""
+    latent: npt.NDArray[np.float32] | None = None
+    """``[N, Z]`` where it was asked for"""
+
+
+class Scorer:
+    """The scores of a recipe over one model."""
+
+    def __init__(
+        self,
+        scores: Sequence[NamedScore],
+        model: Model | None,
+        device: torch.device,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.scores = list(scores)
+        self.model = model
+        self.device = device
+        self.batch_size = batch_size
+        self.seed = seed
+        self.components: dict[str, Component] = {}
+        for score in self.scores:
+            for term in score.terms:
+                if term.key not in self.components:
+                    described = term.entry.component
+                    self.components[term.key] = Component(
+                        term,
+                        build_score(term, device),
+                        resolve_fields(described.needs, term.options),
+                        resolve_fields(described.map_needs, term.options),
+                    )
+
+    def of(self, score: NamedScore) -> list[Component]:
+        """Return the components of one score."""
+        return [self.components[term.key] for term in score.terms]
+
+    def is_fitted(self, score: NamedScore) -> bool:
+        """Return whether any term of a score learns from the training set."""
+        return any(component.fitted for component in self.of(score))
+
+    def fit(
+        self, images: ImageTable, rows: Rows, track: Callable[[str, int], Advance]
+    ) -> dict[str, int]:
+        """Fit every component that learns, on the training images at ``rows``.
+
+        Returns the number of images that each was fitted on, by component key.
+        """
+        used: dict[str, int] = {}
+        for key, component in self.components.items():
+            if not component.fitted:
+                continue
+            most = getattr(component.score, "max_fit_images", None)
+            chosen = rows
+            if most is not None and len(rows) > most:
+                chosen = np.sort(rows[seeded_order(len(rows), self.seed, "fit")[: int(most)]])
+            advance = track(f"fitting {component.part.entry.component.name}", len(chosen))
+            trips = self.trips(images, chosen, component.needs, advance)
+            with blame(component.part.entry, "being fitted"), torch.no_grad():
+                cast("FittedScore", component.score).fit(trips)
+            used[key] = len(chosen)
+        return used
+
+    def trips(
+        self, images: ImageTable, rows: Rows, needs: frozenset[str], advance: Advance | None = None
+    ) -> Trips:
+        """Return round trips of the images at ``rows``."""
+        return Trips(self.model, images, rows, needs, self.batch_size, self.device, advance)
+
+    def compute(
+        self,
+        images: ImageTable,
+        rows: Rows,
+        *,
+        only: Callable[[Component], bool] = lambda component: True,
+        latent: bool = False,
+        advance: Advance | None = None,
+    ) -> Scored:
+        """Score the images at ``rows`` by every component that ``only`` admits."""
+        chosen = {key: c for key, c in self.components.items() if only(c)}
+        needs = frozenset[str]().union(*(c.needs for c in chosen.values()), {"image"})
+        if latent:
+            needs |= {"latent"}
+        parts: dict[str, list[npt.NDArray[np.float32]]] = {key: [] for key in chosen}
+        latents: list[npt.NDArray[np.float32]] = []
+        for trip in self.trips(images, rows, needs, advance):
+            for key, component in chosen.items():
+                parts[key].append(component.compute(trip).cpu().numpy())
+            if latent:
+                latents.append(trip.latent.float().cpu().numpy())
+        values = {
+            key: np.concatenate(found).astype(np.float64) if found else np.zeros(0)
+            for key, found in parts.items()
+        }
+        return Scored(values, np.concatenate(latents) if latents else None)
+
+    def combine(self, score: NamedScore, values: Mapping[str, Values]) -> Values:
+        """Return the weighted sum of a score's terms, ``[N]``."""
+        return np.sum([term.weight * values[term.key] for term in score.terms], axis=0)
+
+    def maps(
+        self, score: NamedScore, images: ImageTable, rows: Rows, advance: Advance | None = None
+    ) -> npt.NDArray[np.float32] | None:
+        """Return per-pixel maps ``[N, H, W]`` of a score, or None where no term has one.
+
+        A weighted sum's map is the weighted sum of the maps of those terms that have one.
+        """
+        terms = [(term.weight, self.components[term.key]) for term in score.terms]
+        terms = [(weight, component) for weight, component in terms if component.has_map]
+        if not terms:
+            return None
+        needs = frozenset[str]().union(*(c.needs | c.map_needs for _, c in terms), {"image"})
+        found = [
+            sum(weight * component.compute_map(trip) for weight, component in terms)
+            for trip in self.trips(images, rows, needs, advance)
+        ]
+        return np.concatenate([torch.as_tensor(part).cpu().numpy() for part in found])
+
+    def milliseconds(self, score: NamedScore, images: ImageTable, rows: Rows) -> float:
+        """Return the time of one score alone, network and all, per image in a batch."""
+        components = self.of(score)
+        needs = frozenset[str]().union(*(c.needs for c in components), {"image"})
+        best = float("inf")
+        for _ in range(2):  # the first pass warms up
+            began = time.perf_counter()
+            for trip in self.trips(images, rows, needs):
+                for component in components:
+                    component.compute(trip)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            best = min(best, time.perf_counter() - began)
+        return 1000 * best / max(len(rows), 1)
+
+    def save(self, folder: Path) -> None:
+        """Write the state of every fitted component, one file each."""
+        for component in self.components.values():
+            if component.fitted and isinstance(component.score, nn.Module):
+                checkpoints.save_tensors(folder / component.file, component.score.state_dict())
+
+    def load(self, folder: Path) -> None:
+        """Read the state of every fitted component."""
+        for component in self.components.values():
+            if component.fitted and isinstance(component.score, nn.Module):
+                checkpoints.load_module(component.score, folder / component.file)
+
+
+def all_rows(count: int) -> Rows:
+    """Return ``0 … count``."""
+    return np.arange(count, dtype=np.int64)

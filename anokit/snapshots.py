@@ -1,0 +1,58 @@
+"""Grids of sample images through training."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from anokit.device import generator
+from anokit.feed import Feed, to_float, to_uint8
+
+COUNT = 16
+
+
+def sample_images(backbone: nn.Module, feed: Feed, count: int = COUNT) -> Tensor | None:
+    """Return images that show how far the backbone has come: ``[count, C, H, W]`` in [-1, 1].
+
+    Generated ones where it generates, always from the same latents; else reconstructions of the
+    same training images; None where it does neither. The state of training is not touched.
+    """
+    training = backbone.training
+    backbone.eval()
+    try:
+        with torch.no_grad():
+            draw = getattr(backbone, "samples", None)
+            if draw is not None:
+                images: Tensor = draw(count, generator(feed.device, "samples"))
+                return images.float()
+            rows = np.arange(min(count, len(feed)))
+            inputs = to_float(feed.images.read(rows).to(feed.device))
+            return backbone.round_trip(inputs, frozenset({"image_hat"})).image_hat  # type: ignore[operator]
+    finally:
+        backbone.train(training)
+
+
+def save_grid(images: Tensor, path: Path) -> None:
+    """Write images ``[N, C, H, W]`` in [-1, 1] as one PNG grid, small images enlarged."""
+    pixels = to_uint8(images).cpu().numpy()
+    count, channels, height, width = pixels.shape
+    if channels not in (1, 3):
+        pixels = pixels[:, :1] if channels == 2 else pixels[:, :3]
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    scale = max(1, 64 // max(height, width))
+    canvas = np.full(
+        (rows * (height + 1) - 1, columns * (width + 1) - 1, pixels.shape[1]), 255, np.uint8
+    )
+    for place, picture in enumerate(pixels):
+        top, left = (place // columns) * (height + 1), (place % columns) * (width + 1)
+        canvas[top : top + height, left : left + width] = picture.transpose(1, 2, 0)
+    image = Image.fromarray(canvas[..., 0] if canvas.shape[-1] == 1 else canvas)
+    image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)

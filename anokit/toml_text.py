@@ -1,0 +1,50 @@
+"""Resolved recipes as TOML text: Python reads TOML and does not write it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_BARE = re.compile(r"^[A-Za-z0-9_-]+$")
+
+
+def to_toml(data: Mapping[str, Any]) -> str:
+    """Return nested tables of strings, numbers, lists and tables as TOML; None is left out."""
+    lines = [f"{_key(k)} = {_value(v)}" for k, v in data.items() if _plain(v)]
+    for key, value in data.items():
+        if isinstance(value, Mapping) and value:
+            lines += ["", f"[{_key(key)}]", *_pairs(value)]
+        elif isinstance(value, list) and value and not _plain(value):
+            for item in value:
+                lines += ["", f"[[{_key(key)}]]", *_pairs(item)]
+    return "\n".join(lines).strip() + "\n"
+
+
+def _pairs(table: Mapping[str, Any]) -> list[str]:
+    return [f"{_key(k)} = {_value(v)}" for k, v in table.items() if v is not None]
+
+
+def _plain(value: Any) -> bool:
+    if value is None or isinstance(value, Mapping):
+        return False
+    return not (isinstance(value, list) and any(isinstance(item, Mapping) for item in value))
+
+
+def _key(key: str) -> str:
+    return key if _BARE.match(key) else json.dumps(key, ensure_ascii=False)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(_pairs(value)) + " }" if value else "{}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return f"{value:_}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(str(value), ensure_ascii=False)

@@ -1,0 +1,314 @@
+"""The training loop: for each phase, for each batch: step, log, checkpoint.
+
+The loop knows no backbone; a backbone knows no progress bar, file or device. Whatever follows
+from a place in the stream of images is computed from that place, so that a resumed run goes on bit
+for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from anokit import checkpoints
+from anokit.errors import AnokitError, CheckpointError, TrainingError
+from anokit.feed import Feed
+from anokit.recipe import TrainingSettings
+from anokit.rundir import RunDirectory
+from anokit.signals import StopRequest
+from anokit.types import Batch, Phase
+
+
+class Interrupted(AnokitError):
+    """Ctrl-C or SIGTERM; a checkpoint was saved."""
+
+    exit_code = 130
+
+
+class Progress(Protocol):
+    """What shows a run's progress; see `anokit.console`."""
+
+    def phase(self, phase: Phase, number: int, of: int, steps: int, done: int) -> None:
+        """Announce a phase."""
+        ...
+
+    def step(self, images: int, seconds: float) -> None:
+        """Note one step of ``images`` images."""
+        ...
+
+    def metrics(self, line: Mapping[str, Any]) -> None:
+        """Show a line of metrics.jsonl."""
+        ...
+
+    def notice(self, text: str) -> None:
+        """Show a sentence."""
+        ...
+
+    def warning(self, text: str) -> None:
+        """Show a sentence that should worry the user."""
+        ...
+
+
+@dataclass
+class Position:
+    """How far training has come."""
+
+    phase: int = 0
+    step: int = 0
+    """steps done in the phase"""
+    shown: int = 0
+    """training images shown in all"""
+    seconds: float = 0.0
+    """time spent in training, over all resumes"""
+
+
+def steps_of(phase: Phase, train_images: int, max_steps: int | None) -> int:
+    """Return the number of steps of a phase.
+
+    Raises
+    ------
+    TrainingError
+        Where the phase states neither or both of images and epochs.
+    """
+    if (phase.images is None) == (phase.epochs is None):
+        raise TrainingError(f"phase {phase.name!r} must state either images or epochs")
+    images = phase.images if phase.images is not None else phase.epochs * train_images  # type: ignore[operator]
+    steps = math.ceil(images / phase.batch_size)
+    return steps if max_steps is None else min(steps, max_steps)
+
+
+class Meter:
+    """Means of step metrics, kept on the device and read rarely: reading waits for the device."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, metrics: Mapping[str, Tensor]) -> None:
+        """Add one step."""
+        for name, value in metrics.items():
+            value = value.detach().float()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def read(self) -> dict[str, float]:
+        """Return the means since the last reading and forget them."""
+        names = list(self.sums)
+        values = torch.stack([self.sums[n] for n in names]).tolist() if names else []
+        means = {n: v / self.counts[n] for n, v in zip(names, values, strict=True)}
+        self.sums, self.counts = {}, {}
+        return means
+
+
+class Trainer:
+    """Runs the phases of one backbone over one feed into one run directory."""
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        phases: Sequence[Phase],
+        feed: Feed,
+        settings: TrainingSettings,
+        generator: torch.Generator,
+        directory: RunDirectory,
+        progress: Progress,
+        stop: StopRequest,
+    ) -> None:
+        self.backbone = backbone
+        self.phases = phases
+        self.feed = feed
+        self.settings = settings
+        self.generator = generator
+        self.directory = directory
+        self.progress = progress
+        self.stop = stop
+        self.position = Position()
+        self.optimisers: dict[str, Optimizer] = {}
+        self.warnings: list[str] = []
+        self.steps = [steps_of(phase, len(feed), settings.max_steps) for phase in phases]
+        self._saved_at = time.monotonic()
+
+    @property
+    def total_images(self) -> int:
+        """Images that all phases show together."""
+        return sum(n * p.batch_size for n, p in zip(self.steps, self.phases, strict=True))
+
+    def train(self) -> None:
+        """Run all phases from the present position to the end.
+
+        Raises
+        ------
+        TrainingError
+            Where a metric or a weight is not finite; the last good checkpoint is kept.
+        Interrupted
+            On Ctrl-C or SIGTERM, after a checkpoint.
+        """
+        resumed = self._resume()
+        self.backbone.train()
+        for number in range(self.position.phase, len(self.phases)):
+            phase = self.phases[number]
+            if not resumed:
+                self.position.phase, self.position.step = number, 0
+                self.optimisers = dict(phase.optimisers())
+            resumed = False
+            self._run_phase(phase, number)
+        self.position.phase, self.position.step = len(self.phases), 0
+        self.optimisers = {}
+        self.save()
+        self.backbone.eval()
+
+    def _run_phase(self, phase: Phase, number: int) -> None:
+        position, steps = self.position, self.steps[number]
+        self.progress.phase(phase, number + 1, len(self.phases), steps, position.step)
+        meter, since, began = Meter(), 0, time.monotonic()
+        while position.step < steps:
+            started = time.monotonic()
+            images, indices = self.feed.batch(position.shown, phase.batch_size, phase.resolution)
+            batch = Batch(images, indices, position.step, position.step / steps, self.generator)
+            meter.add(phase.step(batch))
+            position.step += 1
+            position.shown += phase.batch_size
+            since += phase.batch_size
+            position.seconds += time.monotonic() - started
+            self.progress.step(phase.batch_size, time.monotonic() - started)
+            if position.step % self.settings.log_every == 0 or position.step == steps:
+                self._log(phase, meter, since / max(time.monotonic() - began, 1e-9))
+                since, began = 0, time.monotonic()
+            if self._snapshot_due(phase.batch_size) or position.step == steps:
+                self._snapshot(phase)
+            self._checkpoint_if_due()
+
+    def _log(self, phase: Phase, meter: Meter, speed: float) -> None:
+        means = meter.read()
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"{name} became {value} in phase {phase.name!r} at step {self.position.step}; "
+                    f"training stopped. {self._last_good()}"
+                )
+        line = {
+            "phase": phase.name,
+            "resolution": phase.resolution,
+            "images": self.position.shown,
+            "step": self.position.step,
+            "seconds": round(self.position.seconds, 3),
+            "images_per_second": round(speed, 2),
+            "metrics": means,
+        }
+        self.directory.append_metrics(line)
+        self.progress.metrics(line)
+        notice = getattr(self.backbone, "warnings", None)
+        for text in notice(means) if notice else ():
+            self.warn(text)
+
+    def warn(self, text: str) -> None:
+        """Show a warning once and keep it for the results."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            self.progress.warning(text)
+
+    def _last_good(self) -> str:
+        if not self.directory.checkpoint.exists():
+            return "There is no checkpoint yet."
+        shown = checkpoints.load_metadata(self.directory.checkpoint)["position"]["shown"]
+        path = self.directory.checkpoint
+        return f"The last good checkpoint, after {shown:,} images, is kept: {path}"
+
+    def _snapshot_due(self, batch: int) -> bool:
+        if not self.settings.snapshots:
+            return False
+        every = max(self.total_images / self.settings.snapshots, 1)
+        return int(self.position.shown / every) > int((self.position.shown - batch) / every)
+
+    def _snapshot(self, phase: Phase) -> None:
+        from anokit.snapshots import sample_images, save_grid
+
+        if self.settings.snapshots == 0:
+            return
+        images = sample_images(self.backbone, self.feed)
+        if images is None:
+            return
+        if len(images) > 1 and float(images.std(dim=0).mean()) < 1e-3:
+            self.warn(
+                "the generated images hardly differ from each other: the generator may have "
+                "collapsed; look at samples/, and try another seed or a longer schedule"
+            )
+        name = f"{self.position.shown:09d}_{phase.name.replace(' ', '-')}.png"
+        save_grid(images, self.directory.samples / name)
+
+    def _checkpoint_if_due(self) -> None:
+        if self.stop.requested:
+            self.save()
+            raise Interrupted(
+                f"interrupted: checkpoint saved after {self.position.shown:,} images; go on with: "
+                f"anokit run {self.directory.recipe_argument} --resume {self.directory.path}"
+            )
+        if time.monotonic() - self._saved_at >= self.settings.checkpoint_minutes * 60:
+            self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint; the old one stays if that fails.
+
+        Raises
+        ------
+        TrainingError
+            Where a tensor is not finite.
+        CheckpointError
+            Where the file cannot be written.
+        """
+        tensors, rest = checkpoints.pack_optimisers(self.optimisers)
+        tensors |= {f"model/{name}": value for name, value in self.backbone.state_dict().items()}
+        if bad := checkpoints.first_bad(tensors):
+            raise TrainingError(
+                f"{bad} holds NaN or infinity; training stopped. {self._last_good()}"
+            )
+        tensors["generator"] = self.generator.get_state()
+        self.directory.flush_metrics()
+        try:
+            checkpoints.save_tensors(
+                self.directory.checkpoint,
+                tensors,
+                {
+                    "position": asdict(self.position),
+                    "optimisers": rest,
+                    "training": self.directory.training_digest,
+                    "warnings": self.warnings,
+                },
+            )
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{error}\nFree some space, then go on with: "
+                f"anokit run {self.directory.recipe_argument} --resume {self.directory.path}"
+            ) from None
+        self._saved_at = time.monotonic()
+
+    def _resume(self) -> bool:
+        """Take up the checkpoint, if there is one; return whether a phase is half done."""
+        path = self.directory.checkpoint
+        if not path.exists():
+            return False
+        metadata = checkpoints.load_metadata(path)
+        if metadata.get("training") != self.directory.training_digest:
+            raise CheckpointError(
+                f"{path}: belongs to another recipe (dataset, backbone, encoder losses, seed or "
+                "schedule differ); run without --resume, or resume with the recipe it was made by"
+            )
+        tensors = checkpoints.load_tensors(path)
+        model = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
+        checkpoints.fill_module(self.backbone, model, str(path))
+        self.generator.set_state(tensors["generator"])
+        self.position = Position(**metadata["position"])
+        self.warnings = list(metadata["warnings"])
+        self.directory.cut_metrics(self.position.shown)
+        if self.position.phase >= len(self.phases):
+            return False
+        self.optimisers = dict(self.phases[self.position.phase].optimisers())
+        checkpoints.unpack_optimisers(self.optimisers, tensors, metadata["optimisers"])
+        return True

@@ -1,0 +1,289 @@
+"""What passes between the core and components: images, round trips, phases and the four protocols.
+
+Images are ``uint8`` ``[C, H, W]`` at rest and ``float32`` ``[B, C, H, W]`` in [-1, 1] in networks.
+This module imports torch for the type checker alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+    from torch.optim import Optimizer
+
+    UNFILLED = cast("Tensor", None)
+else:
+    UNFILLED = None
+
+__all__ = [
+    "Backbone",
+    "Batch",
+    "DatasetSource",
+    "EncoderLoss",
+    "FittedScore",
+    "ImageSpec",
+    "ImageSplit",
+    "MappedScore",
+    "Phase",
+    "RoundTrip",
+    "Sample",
+    "Score",
+    "WeightedLoss",
+]
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """Shape of every image of a dataset."""
+
+    channels: int
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        """Return ``channels×height×width``, as messages print it."""
+        return f"{self.channels}×{self.height}×{self.width}"
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """One trip through a model, begun at an image or at a sampled latent. Unfilled fields are None.
+
+    ::
+
+        from an image:     image     -> latent = E(image)  -> image_hat  = G(latent)
+                                                           -> latent_hat = E(image_hat)
+        from a latent z:   latent = z -> image = G(latent) -> latent_hat = E(image)
+                                                           -> image_hat  = G(latent_hat)
+
+    Fields are typed as tensors, since whoever reads one has declared it in ``needs`` and so finds
+    it filled. Scoring is always a trip from an image.
+    """
+
+    image: Tensor = UNFILLED
+    """``[B, C, H, W]`` in [-1, 1]"""
+    latent: Tensor = UNFILLED
+    """``[B, Z]``"""
+    image_hat: Tensor = UNFILLED
+    """``[B, C, H, W]``; a linear generator may leave [-1, 1]"""
+    latent_hat: Tensor = UNFILLED
+    """``[B, Z]``"""
+    features: Tensor = UNFILLED
+    """``[B, F]`` of ``image``: discriminator or pretrained features, flattened or pooled"""
+    features_hat: Tensor = UNFILLED
+    """``[B, F]`` of ``image_hat``"""
+    patches: Tensor = UNFILLED
+    """``[B, F, h, w]``: feature map of ``image``"""
+    critic: Tensor = UNFILLED
+    """``[B]``: the discriminator's output for ``image``"""
+    critic_hat: Tensor = UNFILLED
+    """``[B]``: the discriminator's output for ``image_hat``"""
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+    """What a backbone and its own scores agree on; named in needs and provides like the rest."""
+
+    def filled(self) -> frozenset[str]:
+        """Return the names of the filled fields, the keys of ``extra`` among them."""
+        own = {f.name for f in fields(self) if f.name != "extra" and self.get(f.name) is not None}
+        return frozenset(own | set(self.extra))
+
+    def get(self, name: str) -> Tensor | None:
+        """Return the field or the entry of ``extra`` called ``name``, or None if it is unfilled."""
+        if name in ROUND_TRIP_FIELDS:
+            return cast("Tensor | None", getattr(self, name))
+        return self.extra.get(name)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> RoundTrip:
+        """Return the same trip with ``change`` applied to every filled field."""
+        own = {
+            name: change(value)
+            for name in ROUND_TRIP_FIELDS
+            if (value := self.get(name)) is not None
+        }
+        return RoundTrip(**own, extra={name: change(value) for name, value in self.extra.items()})
+
+
+ROUND_TRIP_FIELDS = tuple(f.name for f in fields(RoundTrip) if f.name != "extra")
+"""The fields of a round trip that every component knows, in reading order."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step gets."""
+
+    images: Tensor
+    """``[B, C, h, w]`` float32 in [-1, 1] on the device, box-downscaled to the resolution"""
+    indices: Tensor
+    """``[B]`` int64 on the CPU: places of the images in the training set"""
+    step: int
+    """steps done in this phase before this one"""
+    progress: float
+    """share of the phase's images that were shown before this step, in [0, 1)"""
+    generator: Generator
+    """on the device; source of every random draw, owned and checkpointed by the core"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One stage of training: what is trained, on how many images, at which resolution."""
+
+    name: str
+    """shown in the progress display and written to metrics.jsonl; unique within a backbone"""
+    step: Callable[[Batch], Mapping[str, Tensor]]
+    """one optimiser step of each network; returns metrics as 0-d tensors on the device"""
+    optimisers: Callable[[], Mapping[str, Optimizer]]
+    """called once on entry, which *is* the reset at a fade; the names key the checkpoint"""
+    batch_size: int
+    images: int | None = None
+    """training images to show; either this or ``epochs``"""
+    epochs: float | None = None
+    """passes over the training set to make instead"""
+    resolution: int | None = None
+    """height and width that images are box-downscaled to; None keeps them as they are"""
+
+
+class WeightedLoss(NamedTuple):
+    """An encoder loss as a recipe names it."""
+
+    name: str
+    weight: float
+    loss: EncoderLoss
+    needs: frozenset[str]
+    """fields of a round trip that the loss reads"""
+    trip_from: str
+    """``"image"`` or ``"latent"``: where its trip starts"""
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """A model that reconstructs, encodes or describes images: an ``nn.Module`` with two methods.
+
+    Factories are called as ``factory(options, spec, encoder_losses)`` with the dataset's
+    `ImageSpec` and the recipe's `WeightedLoss` entries. Three more methods and one attribute are
+    used where a backbone has them:
+
+    ``samples(count, generator) -> [count, C, H, W]``
+        generated images for the report, comparable over time for an equal generator;
+    ``warnings(metrics) -> list of sentences``
+        what looks wrong in a logged step (means of the step metrics since the last log);
+    ``batch_dependence``
+        a phrase where an option makes scores depend on the batch ("minibatch stddev over the
+        batch, as published"), else empty; the phrase then stands in every line of the result.
+    """
+
+    def phases(self) -> Sequence[Phase]:
+        """Return what to train, in order; nothing for a backbone that is never trained."""
+        ...
+
+    def round_trip(self, images: Tensor, needs: frozenset[str]) -> RoundTrip:
+        """Make a trip from images ``[B, C, H, W]`` and fill just the fields in ``needs``.
+
+        Called in evaluation mode under ``torch.no_grad``. No field of one image may depend on the
+        other images of the batch.
+        """
+        ...
+
+
+class EncoderLoss(Protocol):
+    """A term that trains the encoder; built as ``factory(options)``."""
+
+    def __call__(self, trip: RoundTrip) -> Tensor:
+        """Return a scalar: a mean over elements unless the formula says otherwise."""
+        ...
+
+
+class Score(Protocol):
+    """An anomaly score; built as ``factory(options)``.
+
+    Two more methods are used where a score has them:
+
+    ``map(trip) -> [B, H, W]``
+        per-pixel anomaly;
+    ``fit(trips)``
+        learn from the unlabelled training set: a re-iterable of round trips in training order with
+        the fields in ``needs``. Such a score is an ``nn.Module`` whose state is buffers (registered
+        empty in the constructor, under the same names; a file's shapes win on loading), and it may
+        have an attribute ``max_fit_images``: a larger training set is cut to a seeded subset.
+    """
+
+    def __call__(self, trip: RoundTrip) -> Tensor:
+        """Return ``[B]`` float32, higher = more anomalous."""
+        ...
+
+
+class MappedScore(Score, Protocol):
+    """A score that says where in the image the anomaly is."""
+
+    def map(self, trip: RoundTrip) -> Tensor:
+        """Return ``[B, H, W]`` float32, higher = more anomalous."""
+        ...
+
+
+class FittedScore(Score, Protocol):
+    """A score that learns from the unlabelled training set."""
+
+    def fit(self, trips: Iterable[RoundTrip]) -> None:
+        """Learn from round trips of training images; the iterable may be walked again."""
+        ...
+
+
+class Sample(NamedTuple):
+    """One image of a dataset."""
+
+    image: Tensor
+    """uint8 ``[C, H, W]``"""
+    label: int | None
+    """0 normal, 1 anomalous; None outside the test set, where nothing is labelled"""
+    id: str
+    """unique within the dataset: a path, or a class and an index"""
+    mask: Tensor | None = None
+    """bool ``[H, W]``, True where anomalous; only in test sets that have masks"""
+
+
+class ImageSplit(Protocol):
+    """A `torch.utils.data.Dataset` of `Sample`s.
+
+    A split that can hand over all its images at once has an attribute ``images``: uint8
+    ``[N, C, H, W]``, a tensor or a NumPy memory map. The core then reads it in bulk. One that knows
+    what its samples are (a class, a defect) has ``kinds``, a sequence of N strings.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+class DatasetSource(Protocol):
+    """A dataset; built as ``factory(options)``. Constructing one never downloads anything."""
+
+    @property
+    def spec(self) -> ImageSpec:
+        """Shape of every image."""
+        ...
+
+    @property
+    def train(self) -> ImageSplit:
+        """Taken as normal, in truth unlabelled."""
+        ...
+
+    @property
+    def contaminants(self) -> ImageSplit | None:
+        """Anomalies of the training split that a recipe's ``contamination`` may mix in."""
+        ...
+
+    @property
+    def test(self) -> ImageSplit | None:
+        """Labelled; None where there is no test set."""
+        ...
+
+    @property
+    def protocol(self) -> str:
+        """How normal and anomalous were defined, such as ``one-class``; stands in every result."""
+        ...
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """Sentences that the run shows: unreadable files, a published but flawed split."""
+        ...

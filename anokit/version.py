@@ -1,0 +1,3 @@
+"""The version of the core; a plugin's ``anokit>=…,<…`` is held against it."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Encoder losses dI and dz, for anokit."""

@@ -1,0 +1,1 @@
+"""Progressive GAN with a jointly trained encoder, for anokit."""

@@ -1,0 +1,214 @@
+"""The backbone ``pgan``: a progressive GAN and an encoder trained at the same time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import cast
+
+import torch
+from torch import Generator as RandomSource
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from anokit.errors import DataError, RecipeError
+from anokit.nn import ExponentialMovingAverage, assert_shape, tf32, upscale_nearest
+from anokit.types import Batch, ImageSpec, Phase, RoundTrip, WeightedLoss
+from anokit_pgan.networks import Discriminator, Encoder, Generator, MemoryFormat
+from anokit_pgan.plugin import PganOptions
+from anokit_pgan.schedule import FIRST_RESOLUTION, Stage, growth_plan
+from anokit_pgan.steps import Steps
+from anokit_pgan.trips import Networks, trip_from_image
+
+__all__ = ["ProgressiveGAN"]
+
+SMALLEST = 8
+CALIBRATION_IMAGES = 8192
+
+
+class ProgressiveGAN(nn.Module):
+    """Generator G, its average, discriminator D and encoder E (Berg et al., section 3).
+
+    Scores come from trips x, ẑ = E(x), x̂ = G_ema(ẑ): the averaged generator and the encoder as it
+    was last trained. All initial weights are drawn from torch's default generator.
+
+    Parameters
+    ----------
+    options
+        See `PganOptions`.
+    spec
+        Shape of the images: square, a power of two, at least 8 pixels; any number of channels.
+    encoder_losses
+        What trains the encoder; at least one.
+
+    Raises
+    ------
+    DataError
+        Where the networks cannot take images of this shape.
+    RecipeError
+        Where no encoder loss is given.
+    """
+
+    def __init__(
+        self, options: PganOptions, spec: ImageSpec, encoder_losses: Sequence[WeightedLoss]
+    ) -> None:
+        super().__init__()
+        _check_shape(spec)
+        if not encoder_losses:
+            raise RecipeError(
+                "backbone 'pgan' trains its encoder with encoder losses: expected at least one, "
+                'got none. Add [[encoder-losses]] with use = "di"'
+            )
+        self.options = options
+        self.spec = spec
+        layout: MemoryFormat = "nchw" if options.memory_format == "nchw" else "channels_last"
+        shape = (options.base_channels, options.max_channels)
+        size, channels = spec.height, spec.channels
+        over_batch = options.minibatch_stddev == "batch"
+        self.generator = Generator(channels, size, options.latent_size, *shape, layout)
+        self.discriminator = Discriminator(
+            channels, size, *shape, layout, stddev_over_batch=over_batch
+        )
+        self.encoder = Encoder(
+            channels, size, *shape, options.latent_size, layout, stddev_over_batch=over_batch
+        )
+        self.generator_ema = ExponentialMovingAverage(self.generator, options.ema)
+        self._steps = Steps(self.generator_ema, options, encoder_losses)
+        self._resolution, self._fade = size, 1.0  # of the last step; what samples are made at
+
+    @property
+    def batch_dependence(self) -> str:
+        """What makes a score depend on the other images of its batch; empty if nothing does."""
+        if self.options.minibatch_stddev == "batch":
+            return "minibatch stddev over the batch, as published"
+        return ""
+
+    def phases(self) -> Sequence[Phase]:
+        """Return the growth plan, one phase per stage, and the calibration after it.
+
+        The calibration trains nothing. It shows real training images to the finished D and E and
+        sets what their minibatch standard deviation is replaced by at scoring: the exact mean of
+        the statistic under the final weights, where a moving average kept during training would
+        mix in the values of weights that are gone.
+        """
+        options = self.options
+        batch_sizes = options.batch_sizes
+        if options.batch_size is not None:
+            batch_sizes = {FIRST_RESOLUTION: options.batch_size}
+        plan = growth_plan(self.spec.height, options.images, options.phase_images, batch_sizes)
+        phases = [
+            Phase(
+                name=stage.name,
+                images=stage.images,
+                batch_size=stage.batch_size,
+                resolution=stage.resolution,
+                optimisers=partial(self._enter, stage),
+                step=partial(self._step, stage),
+            )
+            for stage in plan
+        ]
+        if options.minibatch_stddev == "frozen":
+            phases.append(
+                Phase(
+                    name="calibrate stddev",
+                    images=min(CALIBRATION_IMAGES, math.ceil(options.images / 10)),
+                    batch_size=plan[-1].batch_size,
+                    resolution=self.spec.height,
+                    optimisers=self._enter_calibration,
+                    step=self._calibrate,
+                )
+            )
+        return phases
+
+    def round_trip(self, images: Tensor, needs: frozenset[str]) -> RoundTrip:
+        """Fill ``needs`` for images ``[B, C, H, W]`` in float32; nothing else is computed."""
+        spec = self.spec
+        assert_shape(images, (None, spec.channels, spec.height, spec.width), "images of pgan")
+        networks = self._networks(averaged=True)
+        with tf32(False), torch.autocast(images.device.type, enabled=False):
+            return trip_from_image(networks, images.float(), needs)
+
+    def samples(self, count: int, generator: RandomSource) -> Tensor:
+        """Return ``[count, C, H, W]`` images of G_ema in [-1, 1], comparable over time.
+
+        During training they are made at the resolution and fade of the last step and upscaled.
+        """
+        latents = torch.randn(
+            (count, self.options.latent_size), generator=generator, device=generator.device
+        )
+        with torch.no_grad(), tf32(False):
+            images: Tensor = self.generator_ema(latents, self._resolution, self._fade)
+        return upscale_nearest(images, self.spec.height // self._resolution).clamp(-1, 1)
+
+    def warnings(self, metrics: Mapping[str, float]) -> list[str]:
+        """Return sentences about a critic that has run away, from means of logged metrics.
+
+        A critic with gradients of norm t cannot differ by more than t·2√(C·H·W) between two images
+        in [-1, 1], the diameter of that cube, and the drift term holds its values near zero.
+        """
+        limit = (
+            2
+            * self.options.wgan_target
+            * math.sqrt(self.spec.channels * self.spec.height * self.spec.width)
+        )
+        return [
+            f"the critic runs away: its mean on {kind} images is {metrics[name]:.3g}, beyond "
+            f"±{limit:.3g}, the most that gradients of norm {self.options.wgan_target:g} allow"
+            for name, kind in (("critic_real", "real"), ("critic_fake", "generated"))
+            if abs(metrics.get(name, 0.0)) > limit
+        ]
+
+    def _enter(self, stage: Stage) -> Mapping[str, Optimizer]:
+        """Begin a stage of growth with fresh optimisers."""
+        self.train()
+        self._show(stage, 0.0)
+        return self._steps.renew_optimisers(self._networks())
+
+    def _step(self, stage: Stage, batch: Batch) -> Mapping[str, Tensor]:
+        """Train on one batch of a stage."""
+        self._show(stage, batch.progress)
+        return self._steps.step(self._networks(), batch)
+
+    def _show(self, stage: Stage, progress: float) -> None:
+        self._resolution, self._fade = stage.resolution, progress if stage.fading else 1.0
+
+    def _enter_calibration(self) -> Mapping[str, Optimizer]:
+        """Begin the calibration, which needs no optimiser."""
+        self._steps.optimisers = {}
+        self._resolution, self._fade = self.spec.height, 1.0
+        return {}
+
+    @torch.no_grad()
+    def _calibrate(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Take one batch of real training images into the frozen minibatch standard deviations."""
+        metrics = {}
+        for name, network in (("discriminator", self.discriminator), ("encoder", self.encoder)):
+            if batch.step == 0:
+                network.stddev.reset()
+            with tf32(False):
+                network.stddev.accumulate(network.features(batch.images))
+            metrics[f"stddev_{name}"] = network.stddev.mean.clone()
+        return metrics
+
+    def _networks(self, *, averaged: bool = False) -> Networks:
+        """Return the networks as last trained, or finished and with the averaged generator."""
+        if averaged:
+            generator = cast("Generator", self.generator_ema.module)
+            return Networks(generator, self.discriminator, self.encoder, self.spec.height)
+        return Networks(
+            self.generator, self.discriminator, self.encoder, self._resolution, self._fade
+        )
+
+
+def _check_shape(spec: ImageSpec) -> None:
+    """Raise `DataError` unless images are square and a power of two of at least 8 pixels."""
+    size = spec.height
+    if spec.height == spec.width and size >= SMALLEST and size & (size - 1) == 0:
+        return
+    longer = max(spec.height, spec.width, SMALLEST)
+    nearest = 2 ** round(math.log2(longer))
+    raise DataError(
+        f"backbone 'pgan' cannot take images of {spec} (channels×height×width): expected height = "
+        f"width = a power of two, at least {SMALLEST}. Set [dataset] size = {nearest}"
+    )

@@ -1,0 +1,198 @@
+"""One training step of the three networks: the losses, and whom each of them moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Generator as RandomSource
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from anokit.nn import (
+    ExponentialMovingAverage,
+    autocast,
+    box_downscale,
+    frozen,
+    gradient_penalty,
+    lerp,
+    tf32,
+    upscale_nearest,
+)
+from anokit.types import Batch, RoundTrip, WeightedLoss
+from anokit_pgan.plugin import PganOptions
+from anokit_pgan.trips import Networks, trip_from_image, trip_from_latent
+
+__all__ = ["Steps", "blend_with_coarser"]
+
+BETAS = (0.0, 0.99)
+EPS = 1e-8
+
+
+class Steps:
+    """The optimisers of one phase and the step that uses them.
+
+    Parameters
+    ----------
+    average
+        The generator's moving average.
+    options
+        Of the backbone.
+    losses
+        Encoder losses with their weights.
+    """
+
+    def __init__(
+        self,
+        average: ExponentialMovingAverage,
+        options: PganOptions,
+        losses: Sequence[WeightedLoss],
+    ) -> None:
+        self.average = average
+        self.options = options
+        self.losses = {
+            start: [loss for loss in losses if loss.trip_from == start]
+            for start in ("latent", "image")
+        }
+        self.optimisers: dict[str, Optimizer] = {}
+
+    def renew_optimisers(self, networks: Networks) -> Mapping[str, Optimizer]:
+        """Make a fresh Adam for each loss and drop the old ones, which resets their moments."""
+        generator, encoder = networks.generator.parameters(), networks.encoder.parameters()
+        self.optimisers = {"discriminator": self._adam(networks.discriminator.parameters())}
+        if self.options.encoder_update == "joint":
+            self.optimisers["generator_encoder"] = self._adam([*generator, *encoder])
+        else:
+            self.optimisers["generator"] = self._adam(generator)
+            self.optimisers["encoder"] = self._adam(encoder)
+        return self.optimisers
+
+    def step(self, networks: Networks, batch: Batch) -> dict[str, Tensor]:
+        """Move critic, average, generator and encoder once; return metrics as 0-d tensors."""
+        real = blend_with_coarser(batch.images, networks.fade)
+        with tf32(self.options.tf32):
+            metrics = self._critic_step(networks, real, batch.generator)
+            self.average.update(networks.generator)
+            if self.options.encoder_update == "joint":
+                metrics |= self._joint_step(networks, real, batch.generator)
+            else:
+                metrics |= self._generator_step(networks, real, batch.generator)
+                metrics |= self._encoder_step(networks, real, batch.generator)
+        return metrics | {"fade": real.new_full((), networks.fade)}
+
+    def _critic_step(
+        self, networks: Networks, real: Tensor, random: RandomSource
+    ) -> dict[str, Tensor]:
+        options = self.options
+        with torch.no_grad(), self._autocast(real):
+            fake = networks.generate(self._latents(real, random)).float()
+        with self._autocast(real):
+            critic_real = networks.criticise(real).float()
+            critic_fake = networks.criticise(fake).float()
+        target = options.wgan_target
+        penalty = gradient_penalty(networks.criticise, real, fake, random, target)
+        loss = (
+            critic_fake.mean()  # E[D(G(z))]: low on generated images
+            - critic_real.mean()  # −E[D(x)]: high on real ones
+            + options.gradient_penalty * penalty.mean()  # λ·E[(‖∇D(x̂)‖ − t)²]/t²
+            + options.drift * critic_real.square().mean()  # ε·E[D(x)²]: keeps D near zero
+        )
+        self._descend("discriminator", loss)
+        return _detached(
+            critic_real=critic_real.mean(),
+            critic_fake=critic_fake.mean(),
+            penalty=penalty.mean(),
+            loss_d=loss,
+        )
+
+    def _joint_step(
+        self, networks: Networks, real: Tensor, random: RandomSource
+    ) -> dict[str, Tensor]:
+        """Move G and E by equation 1 of Berg et al.: every occurrence of G gets its gradient."""
+        z = self._latents(real, random)
+        with frozen(networks.discriminator):
+            with self._autocast(real):
+                trip = trip_from_latent(networks, z, self._needs("latent") | {"critic"})
+            terms, metrics = self._encoder_losses(networks, real, trip)
+            adversarial = -trip.critic.mean()  # −E[D(G(z))]
+            self._descend("generator_encoder", adversarial + terms)  # + Σ w·d
+        return _detached(loss_g=adversarial, **metrics)
+
+    def _generator_step(
+        self, networks: Networks, real: Tensor, random: RandomSource
+    ) -> dict[str, Tensor]:
+        z = self._latents(real, random)
+        with frozen(networks.discriminator):
+            with self._autocast(real):
+                opinion = networks.criticise(networks.generate(z)).float()
+            loss = -opinion.mean()  # −E[D(G(z))]
+            self._descend("generator", loss)
+        return _detached(loss_g=loss)
+
+    def _encoder_step(
+        self, networks: Networks, real: Tensor, random: RandomSource
+    ) -> dict[str, Tensor]:
+        """Move E alone, as the authors' code does; gradients pass through G but do not move it."""
+        with frozen(networks.generator, networks.discriminator):
+            trip = RoundTrip()
+            if self.losses["latent"]:
+                z = self._latents(real, random)
+                with self._autocast(real):
+                    trip = trip_from_latent(networks, z, self._needs("latent"))
+            terms, metrics = self._encoder_losses(networks, real, trip)
+            self._descend("encoder", terms)  # Σ w·d
+        return _detached(**metrics)
+
+    def _encoder_losses(
+        self, networks: Networks, real: Tensor, from_latent: RoundTrip
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return Σ w·loss, and each loss without its weight by name."""
+        trips = {"latent": from_latent}
+        if self.losses["image"]:
+            with self._autocast(real):
+                trips["image"] = trip_from_image(networks, real, self._needs("image"))
+        total = real.new_zeros(())
+        metrics: dict[str, Tensor] = {}
+        for start, losses in self.losses.items():
+            for entry in losses:
+                metrics[entry.name] = entry.loss(trips[start])
+                total = total + entry.weight * metrics[entry.name]
+        return total, metrics
+
+    def _needs(self, start: str) -> frozenset[str]:
+        return frozenset().union(*(entry.needs for entry in self.losses[start]))
+
+    def _latents(self, real: Tensor, random: RandomSource) -> Tensor:
+        """Draw as many latents as there are images, ``[B, Z]``."""
+        shape = (len(real), self.options.latent_size)
+        return self.options.latent_scale * torch.randn(shape, generator=random, device=real.device)
+
+    def _autocast(self, like: Tensor) -> torch.autocast:
+        wanted = {"auto": like.device.type == "cuda", "fp32": False, "bf16": True}
+        return autocast(like.device, wanted[self.options.precision])
+
+    def _adam(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        chosen = list(parameters)
+        fused = chosen[0].device.type in {"cuda", "cpu"}
+        return Adam(chosen, lr=self.options.learning_rate, betas=BETAS, eps=EPS, fused=fused)
+
+    def _descend(self, name: str, loss: Tensor) -> None:
+        optimiser = self.optimisers[name]
+        # Back to None, not to zero: Adam then skips blocks that this phase does not use.
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        optimiser.step()
+
+
+def blend_with_coarser(images: Tensor, fade: float) -> Tensor:
+    """Return x̄ + fade·(x − x̄), x̄ the images at half their resolution, ``[B, C, r, r]`` both.
+
+    While a block is being faded in, real images are faded as the generated ones are.
+    """
+    if fade >= 1:
+        return images
+    return lerp(upscale_nearest(box_downscale(images)), images, fade)
+
+
+def _detached(**metrics: Tensor) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in metrics.items()}

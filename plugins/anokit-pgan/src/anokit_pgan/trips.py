@@ -1,0 +1,97 @@
+"""Round trips through the three networks, of which only the fields asked for are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from anokit.types import RoundTrip
+from anokit_pgan.networks import Discriminator, Encoder, Generator
+
+__all__ = ["Networks", "trip_from_image", "trip_from_latent"]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The three networks as they are at one moment of their growth."""
+
+    generator: Generator
+    discriminator: Discriminator
+    encoder: Encoder
+    resolution: int
+    fade: float = 1.0
+    """share of the block at ``resolution``, in [0, 1]"""
+
+    def generate(self, latent: Tensor) -> Tensor:
+        """Return G(z), ``[B, Z] -> [B, C, r, r]``."""
+        return self.generator(latent, self.resolution, self.fade)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Return E(x), ``[B, C, r, r] -> [B, Z]``."""
+        return self.encoder(image, self.resolution, self.fade)
+
+    def activations(self, image: Tensor) -> Tensor:
+        """Return D's activations after its 8×8 block, ``[B, C, r, r] -> [B, F, 4, 4]``."""
+        return self.discriminator.features(image, self.resolution, self.fade)
+
+    def judge(self, activations: Tensor) -> Tensor:
+        """Return D(x) of D's activations, ``[B, F, 4, 4] -> [B]``."""
+        return self.discriminator.judge(activations)
+
+    def criticise(self, image: Tensor) -> Tensor:
+        """Return D(x), ``[B, C, r, r] -> [B]``."""
+        return self.judge(self.activations(image))
+
+
+Source = tuple[Callable[[Tensor], Tensor], str]
+
+
+def trip_from_image(networks: Networks, image: Tensor, needs: frozenset[str]) -> RoundTrip:
+    """Fill ``needs`` for images ``[B, C, r, r]``: x, ẑ = E(x), x̂ = G(ẑ), E(x̂)."""
+    sources: dict[str, Source] = {
+        "latent": (networks.encode, "image"),
+        "image_hat": (networks.generate, "latent"),
+        "latent_hat": (networks.encode, "image_hat"),
+    }
+    return _fill({"image": image}, sources | _opinions(networks), needs)
+
+
+def trip_from_latent(networks: Networks, latent: Tensor, needs: frozenset[str]) -> RoundTrip:
+    """Fill ``needs`` for latents ``[B, Z]``: z, x = G(z), ẑ = E(x), x̂ = G(ẑ)."""
+    sources: dict[str, Source] = {
+        "image": (networks.generate, "latent"),
+        "latent_hat": (networks.encode, "image"),
+        "image_hat": (networks.generate, "latent_hat"),
+    }
+    return _fill({"latent": latent}, sources | _opinions(networks), needs)
+
+
+def _opinions(networks: Networks) -> dict[str, Source]:
+    """Return the discriminator's fields; features and critic share a pass through its blocks."""
+    return {
+        "activations": (networks.activations, "image"),
+        "activations_hat": (networks.activations, "image_hat"),
+        "features": (_flatten, "activations"),
+        "features_hat": (_flatten, "activations_hat"),
+        "critic": (networks.judge, "activations"),
+        "critic_hat": (networks.judge, "activations_hat"),
+    }
+
+
+def _flatten(activations: Tensor) -> Tensor:
+    return activations.flatten(1)
+
+
+def _fill(known: dict[str, Tensor], sources: dict[str, Source], needs: frozenset[str]) -> RoundTrip:
+    """Compute each field in ``needs`` from its source, each source at most once."""
+
+    def value(name: str) -> Tensor:
+        if name not in known:
+            compute, source = sources[name]
+            known[name] = compute(value(source))
+        return known[name]
+
+    # float32 whatever the arithmetic: losses and scores compare these fields.
+    return RoundTrip(**{name: value(name).float() for name in sorted(needs)}, extra={})

@@ -1,0 +1,1 @@
+"""Anomaly scores Ln, Lo, Lr, A and others, for anokit."""

@@ -1,0 +1,169 @@
+"""The scores that this package offers, described without importing torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from anokit.plugin import Component, Options, hookimpl
+
+PAPER = (
+    "Berg, Ahlberg, Felsberg, Unsupervised Adversarial Learning of Anomaly Detection in the Wild"
+)
+IMAGES = frozenset({"image", "image_hat"})
+
+
+class LnOptions(Options):
+    """Options of ``ln``."""
+
+    mode: Literal["l2-over-n", "rms", "mae", "mse"] = Field(
+        default="l2-over-n",
+        description=(
+            "Reading of the scale of Ln, for N values per image and w = min-max scaling of one "
+            "image to [0, 1]: 'l2-over-n' = ‖w(Q) − w(R)‖₂ / N, as printed, in [0, 1/√N]; "
+            "'rms' = ‖w(Q) − w(R)‖₂ / √N, in [0, 1]; 'mse' = its square, in [0, 1]; 'mae' = mean "
+            "of |Q − R| without w, the released code, in [0, 2] for images in [-1, 1]. The first "
+            "three rank images alike; they differ once Ln is a term of a sum."
+        ),
+    )
+
+
+class AOptions(Options):
+    """Options of ``a``."""
+
+    kappa: float = Field(
+        default=1.0, ge=0, description="Weight κ of the discrimination term, ≥ 0; published: 1."
+    )
+    mode: Literal["features", "critic"] = Field(
+        default="features",
+        description=(
+            "Discrimination term: 'features' = mean (f(x) − f(x̂))² over the discriminator's "
+            "features, the released code of f-AnoGAN; 'critic' = (D(x) − D̄)² with D̄ the mean of "
+            "the discriminator's output over the training images, which is how Berg et al. "
+            "describe the score in words, not what the code does. 'critic' is fitted."
+        ),
+    )
+
+
+class ResidualOptions(Options):
+    """Options of ``residual`` and ``feature-residual``."""
+
+    norm: Literal["l1", "l2"] = Field(
+        default="l2",
+        description="Value of one element of the difference d: 'l1' = |d|, 'l2' = d² (no root).",
+    )
+    reduction: Literal["mean", "sum"] = Field(
+        default="mean", description="How the elements of one image become one number."
+    )
+
+
+class PixelKNNOptions(Options):
+    """Options of ``pixel-knn``."""
+
+    k: int = Field(
+        default=5, ge=1, description="Nearest training images whose distances are averaged, ≥ 1."
+    )
+
+
+class PixelPCAOptions(Options):
+    """Options of ``pixel-pca``."""
+
+    components: Annotated[float, Field(gt=0, lt=1)] | Annotated[int, Field(ge=1)] = Field(
+        default=0.95,
+        description=(
+            "Below 1: share of the training variance that the kept components must explain (on "
+            "large sets at most 512 are looked for); a whole number ≥ 1: how many are kept."
+        ),
+    )
+
+
+def _needs_of_a(options: AOptions) -> frozenset[str]:
+    """Return the fields that ``a`` reads in the chosen mode."""
+    if options.mode == "critic":
+        return IMAGES | {"critic"}
+    return IMAGES | {"features", "features_hat"}
+
+
+@hookimpl
+def anokit_scores() -> Iterable[Component]:
+    """Offer the scores of the two papers, plain residuals and two pixel baselines."""
+    yield Component(
+        name="ln",
+        summary="Ln: residual of query and reconstruction, each scaled to its own range",
+        factory="anokit_scores.ln:NormalisedResidual",
+        options=LnOptions,
+        example={"mode": "rms"},
+        needs=IMAGES,
+        map_needs=IMAGES,
+        reference=f"{PAPER}, equations 2 and 3",
+    )
+    yield Component(
+        name="lo",
+        summary="Lo: minus the RMS of the encoding, since anomalies encode short",
+        factory="anokit_scores.latent:LatentNorm",
+        needs=frozenset({"latent"}),
+        reference=f"{PAPER}, equation 4",
+    )
+    yield Component(
+        name="lr",
+        summary="Lr: Euclidean distance of query and reconstruction",
+        factory="anokit_scores.residual:EuclideanResidual",
+        needs=IMAGES,
+        map_needs=IMAGES,
+        reference=f"{PAPER}, equation 8",
+    )
+    yield Component(
+        name="a",
+        summary="A of f-AnoGAN: mean squared residual plus κ times a discrimination term",
+        factory="anokit_scores.fanogan:build_a",
+        options=AOptions,
+        example={"kappa": 1.0},
+        needs=_needs_of_a,
+        map_needs=IMAGES,
+        reference="Schlegl et al., f-AnoGAN (2019); as a row of Table 2 in " + PAPER,
+    )
+    yield Component(
+        name="residual",
+        summary="Absolute or squared residual of image and reconstruction, mean or sum",
+        factory="anokit_scores.residual:Residual",
+        options=ResidualOptions,
+        example={"norm": "l1"},
+        needs=IMAGES,
+        map_needs=IMAGES,
+        reference="Akcay et al., Skip-GANomaly (2019): weight 0.9, norm l2, reduction mean",
+    )
+    yield Component(
+        name="feature-residual",
+        summary="Absolute or squared residual of discriminator features, mean or sum",
+        factory="anokit_scores.residual:FeatureResidual",
+        options=ResidualOptions,
+        example={"norm": "l2"},
+        needs=frozenset({"features", "features_hat"}),
+        reference="Akcay et al., Skip-GANomaly (2019): weight 0.1, norm l2, reduction mean",
+    )
+    yield Component(
+        name="norm-typicality",
+        summary="How far the norm of the encoding lies from the training norms, on either side",
+        factory="anokit_scores.typicality:NormTypicality",
+        needs=frozenset({"latent"}),
+        reference="median and MAD: Rousseeuw and Croux (1993)",
+    )
+    yield Component(
+        name="pixel-knn",
+        summary="Baseline: mean distance to the k nearest training images in pixel space",
+        factory="anokit_scores.pixel_knn:PixelKNN",
+        options=PixelKNNOptions,
+        example={"k": 2},
+        needs=frozenset({"image"}),
+    )
+    yield Component(
+        name="pixel-pca",
+        summary="Baseline: mean squared error of a reconstruction from principal components",
+        factory="anokit_scores.pixel_pca:PixelPCA",
+        options=PixelPCAOptions,
+        example={"components": 2},
+        needs=frozenset({"image"}),
+        map_needs=frozenset({"image"}),
+    )

@@ -1,0 +1,62 @@
+"""The torch-free description of the package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from anokit.plugin import resolve_fields
+from anokit_scores.plugin import AOptions, LnOptions, PixelPCAOptions, anokit_scores
+
+COMPONENTS = {component.name: component for component in anokit_scores()}
+
+
+def test_public_names():
+    names = "ln lo lr a residual feature-residual norm-typicality pixel-knn pixel-pca"
+    assert set(COMPONENTS) == set(names.split())
+
+
+def test_describing_the_scores_imports_neither_torch_nor_scikit_learn():
+    code = (
+        "import sys; from anokit_scores.plugin import anokit_scores; list(anokit_scores());"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'sklearn', 'numpy')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("component", COMPONENTS.values(), ids=lambda component: component.name)
+def test_examples_build_and_every_option_is_described(component):
+    score = component.load()(component.options(**component.example))
+    assert callable(score)
+    assert all(field.description for field in component.options.model_fields.values())
+
+
+def test_what_a_reads_depends_on_its_mode():
+    needs = COMPONENTS["a"].needs
+    images = {"image", "image_hat"}
+    assert resolve_fields(needs, AOptions()) == images | {"features", "features_hat"}
+    assert resolve_fields(needs, AOptions(mode="critic")) == images | {"critic"}
+
+
+def test_a_is_fitted_in_critic_mode_alone():
+    load = COMPONENTS["a"].load()
+    assert not hasattr(load(AOptions()), "fit")
+    assert hasattr(load(AOptions(mode="critic")), "fit")
+
+
+def test_options_out_of_range_are_refused():
+    for wrong in (-0.1, 0, 1.5):
+        with pytest.raises(ValidationError):
+            PixelPCAOptions(components=wrong)
+    with pytest.raises(ValidationError):
+        AOptions(kappa=-1)
+    with pytest.raises(ValidationError):
+        LnOptions(mode="l2")
+
+
+def test_components_is_a_share_or_a_count():
+    assert isinstance(PixelPCAOptions(components=12).components, int)
+    assert isinstance(PixelPCAOptions(components=0.5).components, float)

@@ -1,0 +1,1 @@
+"""Skip-connected encoder-decoder GANs (Skip-GANomaly), for anokit."""

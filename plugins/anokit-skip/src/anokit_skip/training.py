@@ -1,0 +1,30 @@
+"""Arithmetic and optimiser of DCGAN-like backbones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim import Adam
+
+if TYPE_CHECKING:
+    from torch import Tensor, device, nn
+
+
+def adam(network: nn.Module, learning_rate: float) -> Adam:
+    """Return a fresh Adam with β = (0.5, 0.999), fused where the device can. DCGAN (2016)."""
+    parameters = list(network.parameters())
+    fused = all(parameter.device.type in {"cpu", "cuda"} for parameter in parameters)
+    return Adam(parameters, lr=learning_rate, betas=(0.5, 0.999), fused=fused)
+
+
+def uses_bf16(where: device, precision: Literal["auto", "fp32", "bf16"]) -> bool:
+    """Return whether forward passes of training run in bfloat16: ``auto`` means on CUDA."""
+    return precision == "bf16" or (precision == "auto" and where.type == "cuda")
+
+
+def cross_entropy(logits: Tensor, real: bool) -> Tensor:
+    """Return the mean binary cross-entropy of ``logits`` ``[B]`` with all real or all fake."""
+    target = torch.full_like(logits, float(real))
+    return binary_cross_entropy_with_logits(logits, target)

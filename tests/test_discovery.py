@@ -1,0 +1,327 @@
+"""Plugins are found from metadata and loaded one by one; none of them can hurt another."""
+
+import sys
+
+import pytest
+
+from anokit import discovery
+from anokit.discovery import discover, file_plugin, find, load, normalise
+from anokit.errors import UsageError
+from anokit.listing import print_problems
+from anokit.registry import Registry, UnknownComponentError
+
+GOOD = """
+from anokit import Component, hookimpl
+
+@hookimpl
+def anokit_scores():
+    return [Component(name="{name}", summary="A score", factory="nowhere:Thing")]
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty environment: a folder for distributions, on sys.path."""
+    monkeypatch.delenv("ANOKIT_PLUGINS", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def install(place, name, code, *, module=None, version="1.0", requires=(), points=None):
+    """Fabricate an installed distribution."""
+    module = module or normalise(name).replace("-", "_") + "_plugin"
+    if code is not None:
+        (place / f"{module}.py").write_text(code)
+    info = place / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {text}" for text in requires]
+    (info / "METADATA").write_text("\n".join(lines) + "\n")
+    (info / "entry_points.txt").write_text(points or f"[anokit]\nit = {module}\n")
+
+
+def load_all(place):
+    """Load what `place` holds, as `discover` does for what is installed."""
+    found, problems = find([str(place)])
+    loaded = [load(plugin) for plugin in found]
+    return Registry(
+        discovery.Loaded(
+            [entry for one in loaded for entry in one.entries],
+            problems + [problem for one in loaded for problem in one.problems],
+            [plugin for one in loaded for plugin in one.plugins],
+        )
+    )
+
+
+def test_a_plugin_is_found_without_being_imported_and_then_loaded(place):
+    install(place, "Some_Plugin", GOOD.format(name="x"))
+    found, problems = find([str(place)])
+    assert not problems
+    assert [(p.name, p.version, p.modules) for p in found] == [
+        ("some-plugin", "1.0", ("some_plugin_plugin",))
+    ]
+    assert "some_plugin_plugin" not in sys.modules
+    (entry,) = load(found[0]).entries
+    assert (entry.kind, entry.qualified) == ("score", "some-plugin/x")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import a_module_that_is_not_there", "ModuleNotFoundError: No module named 'a_module"),
+        ("def broken(:\n", "SyntaxError"),
+        ("raise SystemExit(3)", "importing broken_plugin failed"),
+        ("x = 1\nraise OSError('no disk')", "broken_plugin.py:2 OSError: no disk"),
+    ],
+)
+def test_a_broken_import_costs_nobody_else_anything(place, code, message):
+    install(place, "broken", code)
+    install(place, "fine", GOOD.format(name="x"))
+    registry = load_all(place)
+    assert registry.get("score", "x").plugin == "fine"
+    (problem,) = registry.problems
+    assert (problem.plugin, problem.version) == ("broken", "1.0")
+    assert message in problem.message
+    assert problem.hint == "reinstall or remove it: pip uninstall broken"
+    assert "Traceback" in problem.details
+
+
+def test_a_module_that_is_not_there_is_a_problem(place):
+    install(place, "hollow", None)
+    (problem,) = load_all(place).problems
+    assert "importing hollow_plugin failed" in problem.message
+
+
+HOOK = "from anokit import Component, hookimpl\n\n@hookimpl\ndef {hook}:\n    {body}\n"
+
+
+@pytest.mark.parametrize(
+    ("hook", "body", "message"),
+    [
+        ("anokit_scores()", "raise KeyError('lost')", "anokit_scores() failed: "),
+        ("anokit_scores()", "yield 1 / 0", "plugin.py:5 ZeroDivisionError: division by zero"),
+        ("anokit_scores()", "return 3", "'int' object is not iterable"),
+        ("anokit_scores()", "return ['lr']", "returned a str, expected anokit.Component"),
+        ("anokit_scores()", "return [Component]", "returned a type, expected anokit.Component"),
+        ("anokit_scores(options)", "return []", "not loaded: "),
+        (
+            "anokit_scores()",
+            "return [Component(name='Bad Name', summary='s', factory='a:b')]",
+            "component name 'Bad Name' does not match",
+        ),
+        (
+            "anokit_scores()",
+            "return [Component(name='x', summary='s', factory='no colon')]",
+            "factory 'no colon' is not 'package.module:Name'",
+        ),
+        ("anokit_score()", "return []", "unknown hook anokit_score"),
+    ],
+)
+def test_a_hook_that_goes_wrong_is_a_problem(place, hook, body, message):
+    install(place, "odd", HOOK.format(hook=hook, body=body))
+    install(place, "fine", GOOD.format(name="x"))
+    registry = load_all(place)
+    assert [entry.plugin for entry in registry.entries] == ["fine"]
+    (problem,) = registry.problems
+    assert message in problem.message
+
+
+def test_an_unknown_hook_says_which_was_meant_and_leaves_the_others(place):
+    code = GOOD.format(name="x") + "\n@hookimpl\ndef anokit_backbone():\n    return []\n"
+    install(place, "newer", code)
+    registry = load_all(place)
+    (problem,) = registry.problems
+    assert "did you mean anokit_backbones?" in problem.hint
+    assert "needs a newer anokit" in problem.hint
+    assert registry.get("score", "x").plugin == "newer"
+
+
+def test_one_hook_that_raises_leaves_the_other_hooks_of_its_plugin(place):
+    code = GOOD.format(name="x") + "\n@hookimpl\ndef anokit_datasets():\n    raise OSError\n"
+    install(place, "half", code)
+    registry = load_all(place)
+    assert registry.get("score", "x").plugin == "half"
+    assert "anokit_datasets() failed" in registry.problems[0].message
+
+
+@pytest.mark.parametrize("requires", ["anokit>=99", "anokit<0.0.1", "Anokit (==99.1)"])
+def test_a_plugin_for_another_anokit_is_refused_before_its_import(place, requires):
+    install(place, "later", "raise AssertionError('was imported')", requires=[requires])
+    registry = load_all(place)
+    assert "later_plugin" not in sys.modules
+    (problem,) = registry.problems
+    assert problem.message.startswith("not loaded: needs anokit")
+    assert "for anokit 0." in problem.hint
+
+
+@pytest.mark.parametrize(
+    "requires",
+    ["anokit>=0.0.1", "anokit", "numpy>=999", "anokit>=99; extra == 'new'", "*** rubbish ***"],
+)
+def test_requirements_that_are_met_or_none_of_our_business_do_not_stop_a_plugin(place, requires):
+    install(place, "fine", GOOD.format(name="x"), requires=[requires])
+    registry = load_all(place)
+    assert not registry.problems
+    assert registry.get("score", "x")
+
+
+def test_installed_twice_counts_once_and_says_where_the_other_lies(place, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    install(place, "twin", GOOD.format(name="x"))
+    install(other, "twin", GOOD.format(name="y"), version="2.0")
+    found, (problem,) = find([str(place), str(other)])
+    assert [plugin.version for plugin in found] == ["1.0"]
+    assert f"2.0 in {other} is not" in problem.message
+    assert "pip uninstall twin" in problem.hint
+
+
+def test_one_place_listed_twice_is_no_problem(place):
+    install(place, "fine", GOOD.format(name="x"))
+    found, problems = find([str(place), str(place)])
+    assert len(found) == 1
+    assert not problems
+
+
+@pytest.mark.parametrize(
+    "points", ["[anokit]\nno equals sign\n", "[anokit]\n", "[other]\nx = y\n", "[anokit\n"]
+)
+def test_odd_entry_points_never_raise(place, points):
+    install(place, "odd", GOOD.format(name="x"), points=points)
+    install(place, "fine", GOOD.format(name="y"))
+    assert load_all(place).get("score", "y").plugin == "fine"
+
+
+def test_a_distribution_without_metadata_never_raises(place):
+    install(place, "odd", GOOD.format(name="x"))
+    (place / "odd-1.0.dist-info" / "METADATA").unlink()
+    install(place, "fine", GOOD.format(name="y"))
+    assert load_all(place).get("score", "y").plugin == "fine"
+
+
+def test_entry_points_that_are_no_text_never_raise(place):
+    install(place, "odd", GOOD.format(name="x"))
+    (place / "odd-1.0.dist-info" / "entry_points.txt").write_bytes(b"[anokit]\nit = \xff\xfe\n")
+    install(place, "fine", GOOD.format(name="y"))
+    assert load_all(place).get("score", "y").plugin == "fine"
+
+
+def test_equal_names_are_usable_qualified_and_an_error_bare(place):
+    install(place, "one", GOOD.format(name="lr"))
+    install(place, "two", GOOD.format(name="lr"))
+    registry = load_all(place)
+    assert registry.get("score", "two/lr").plugin == "two"
+    with pytest.raises(UnknownComponentError, match='"one/lr" or "two/lr"') as caught:
+        registry.get("score", "lr")
+    assert caught.value.exit_code == 2
+    assert [p.hint for p in registry.problems] == [
+        'write use = "one/lr" in recipes',
+        'write use = "two/lr" in recipes',
+    ]
+
+
+def test_equal_names_of_different_kinds_do_not_clash(place):
+    install(place, "one", GOOD.format(name="lr"))
+    install(place, "two", GOOD.format(name="lr").replace("anokit_scores", "anokit_datasets"))
+    registry = load_all(place)
+    assert not registry.problems
+    assert registry.get("score", "lr").plugin == "one"
+
+
+def test_one_plugin_offering_a_name_twice_keeps_the_first(place):
+    component = "Component(name='x', summary='{}', factory='a:b')"
+    body = f"return [{component.format('first')}, {component.format('second')}]"
+    install(place, "double", HOOK.format(hook="anokit_scores()", body=body))
+    registry = load_all(place)
+    assert registry.get("score", "x").component.summary == "first"
+    assert "offers two components called score 'x'" in registry.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [(None, ["one", "two"]), ("", []), (" ", []), ("two", ["two"]), ("Two, one", ["one", "two"])],
+)
+def test_anokit_plugins_admits_all_none_or_some(place, monkeypatch, value, names):
+    install(place, "one", GOOD.format(name="x"))
+    install(place, "two", GOOD.format(name="y"))
+    if value is not None:
+        monkeypatch.setenv("ANOKIT_PLUGINS", value)
+    found, problems = find([str(place)])
+    assert [plugin.name for plugin in found] == names
+    assert not problems
+
+
+def test_anokit_plugins_that_names_an_absent_plugin_is_a_problem(place, monkeypatch):
+    monkeypatch.setenv("ANOKIT_PLUGINS", "anokit-nowhere")
+    found, (problem,) = find([str(place)])
+    assert not found
+    assert "named in ANOKIT_PLUGINS but not installed" in problem.message
+    assert problem.hint == "pip install anokit-nowhere"
+
+
+def test_an_eager_import_of_torch_is_named(place, monkeypatch):
+    install(place, "eager", "import torch\n" + GOOD.format(name="x"))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    (place / "torch.py").write_text("")
+    registry = load_all(place)
+    assert registry.get("score", "x")
+    assert "imports torch" in registry.problems[0].message
+
+
+def test_a_file_is_a_plugin_named_for_its_stem(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    path = tmp_path / "mine.py"
+    path.write_text(GOOD.format(name="x"))
+    loaded = discover([path])
+    assert [entry.qualified for entry in loaded.entries] == ["mine/x"]
+    assert not loaded.problems
+    first = file_plugin(path).version
+    path.write_text(GOOD.format(name="y"))
+    assert first.startswith("sha256:")
+    assert file_plugin(path).version != first
+
+
+def test_a_broken_file_is_a_problem_with_its_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    path = tmp_path / "mine.py"
+    path.write_text("x = 1\ny = x.z\n")
+    (problem,) = discover([path]).problems
+    assert f"{path}:2 AttributeError" in problem.message
+    assert problem.hint == ""
+    assert "anokit_file_plugin_mine" not in sys.modules
+
+
+def test_a_file_that_is_not_there_or_not_python_is_said_to_be(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    with pytest.raises(UsageError, match="no such file"):
+        discover([tmp_path / "none.py"])
+    text = tmp_path / "notes.txt"
+    text.write_text("hello")
+    (problem,) = discover([text]).problems
+    assert "is not a Python file" in problem.message
+
+
+def test_an_unknown_name_says_what_was_meant_and_what_there_is(registry):
+    def message(kind, name):
+        with pytest.raises(UnknownComponentError) as caught:
+            registry.get(kind, name)
+        return str(caught.value)
+
+    assert "did you mean 'error'?" in message("score", "eror")
+    assert "installed: bad, error, far, seen" in message("score", "zzz")
+    assert "there is a backbone of that name" in message("score", "linear")
+    assert "did you mean 'toys/far'?" in message("score", "toy/far")
+
+
+def test_problems_print_with_hint_and_on_demand_with_traceback(place, capsys):
+    install(place, "broken", "raise OSError('no disk')")
+    registry = load_all(place)
+    print_problems(registry)
+    plain = capsys.readouterr().err
+    assert "broken 1.0: importing broken_plugin failed" in plain
+    assert "pip uninstall broken" in plain
+    assert "Traceback" not in plain
+    print_problems(registry, debug=True)
+    assert "Traceback" in capsys.readouterr().err

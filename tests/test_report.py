@@ -1,0 +1,482 @@
+"""The report of a fabricated run: everything is there, and whatever is missing is said to be."""
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+from safetensors.numpy import save_file
+
+from anokit.errors import CheckpointError
+from anokit.evaluation import auroc_by_kind, evaluate
+from anokit.report import findings, write_report
+from anokit.report.console import results_table
+from anokit.report.data import read_run
+from anokit.report.figures import short_count
+from anokit.report.gallery import groups
+
+RECIPE = 'title = "Cells <in> wells"\nseed = 1000\n\n[dataset]\nuse = "kth-cellvideos"\n'
+KINDS = ("good", "dividing & dying", "debris $x_1")
+
+
+def blobs(generator, count, size, odd):
+    """Draw grey pictures ``[N, 1, H, W]`` of one bright disc each; odd ones get a second."""
+    y, x = np.mgrid[:size, :size] / size
+    pictures = []
+    for strange in odd:
+        picture = np.full((size, size), 0.35)
+        for _ in range(1 + int(strange)):
+            centre, radius = generator.uniform(0.3, 0.7, 2), generator.uniform(0.1, 0.2)
+            distance = np.hypot(y - centre[0], x - centre[1])
+            picture += 0.45 * np.exp(-((distance / radius) ** 2))
+        pictures.append(picture + generator.normal(0, 0.03, picture.shape))
+    return (np.clip(pictures, 0, 1) * 255).astype(np.uint8).reshape(count, 1, size, size)
+
+
+def estimates(metrics):
+    return {name: None if value is None else vars(value) for name, value in vars(metrics).items()}
+
+
+def fabricate(directory, *, tests=60, size=8, latent=6, training=90, steps=40):
+    """Write a run directory that has everything."""
+    generator = np.random.default_rng(0)
+    labels = (np.arange(tests) % 2).astype(int)
+    kinds = [KINDS[int(label) * (1 + at % 4 // 2)] for at, label in enumerate(labels)]
+    ln = generator.gamma(9, 0.0005, tests) + 0.0012 * labels
+    lo = generator.normal(1.0, 0.25, tests) + 0.3 * labels
+    columns = {
+        "proposed": 0.05 * ln + 0.95 * lo,
+        "ln": ln,
+        "lo": lo,
+        "pixel-knn": ln + generator.normal(0, 0.001, tests),
+        "pixel-pca": generator.normal(0, 1, tests) + 0.2 * labels,
+    }
+    published = {"proposed": 0.72, "ln": 0.58, "lo": 0.70}
+    rows = []
+    for name, values in columns.items():
+        threshold = float(np.quantile(values[labels == 0], 0.9))
+        metrics = evaluate(labels, values, threshold, resamples=100)
+        rows.append(
+            {
+                "name": name,
+                "kind": "baseline" if name.startswith("pixel") else "score",
+                "selection": "none",
+                "batch": "",
+                "threshold": threshold,
+                "metrics": estimates(metrics),
+                "pixel": {"auroc": vars(metrics.auroc), "aupro": vars(metrics.ap)}
+                if name == "ln"
+                else None,
+                "by_kind": auroc_by_kind(labels, values, kinds),
+                "published": published.get(name),
+                "ms_per_image": 0.8 if name != "pixel-knn" else 12.5,
+                "note": "Ln is printed as a norm over N, not over √N." if name == "ln" else None,
+            }
+        )
+    results = {
+        "title": "Cells <in> wells",
+        "recipe": "ours_kth",
+        "seed": 1000,
+        "quick": False,
+        "data": "real",
+        "protocol": "one-class",
+        "contamination": 0.02,
+        "primary": "proposed",
+        "notices": ["Three files could not be read."],
+        "warnings": ["The critic ran away between 20,000 and 30,000 images."],
+        "selection": {
+            "epoch": "last weights, moving average of the generator",
+            "threshold": "98 % quantile of unlabelled training images",
+        },
+        "train_images": training,
+        "contaminants": training // 10,
+        "test_normal": int(np.sum(labels == 0)),
+        "test_anomalous": int(np.sum(labels == 1)),
+        "published_source": "Berg et al., Table 1",
+        "rows": rows,
+    }
+    write_json(directory, "results.json", results)
+    (directory / "recipe.toml").write_text(RECIPE)
+    write_json(directory, "resolved.json", {"seed": 1000, "backbone": {"use": "pgan"}})
+    versions = {"python": "3.12", "plugins": {"anokit-pgan": "0.1.0", "list": ["a", "b"]}}
+    write_json(directory, "environment.json", versions)
+    with (directory / "scores.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "label", "kind", *columns])
+        for at in range(tests):
+            values = [columns[name][at] for name in columns]
+            writer.writerow([f"well/{at}", labels[at], kinds[at], *values])
+    write_json(directory, "terms.json", {"proposed": [["ln", 0.05], ["lo", 0.95]]})
+    write_log(directory, generator, steps)
+    chosen = sorted({row for g in groups(labels, columns["proposed"]) for row in g.rows})
+    shown = blobs(generator, len(chosen), size, labels[chosen])
+    blurred = ((shown.astype(float) + np.roll(shown, 1, 2) + np.roll(shown, 1, 3)) / 3).astype("u1")
+    known = np.arange(training) < training // 10
+    scores = generator.normal(0, 1, training) + 1.5 * known
+    top = np.argsort(-scores)[:24]
+    spread = 1 + 0.25 * labels[:, None]
+    arrays = {
+        "test_latent": generator.normal(0, 1, (tests, latent)) * spread + labels[:, None] * 0.3,
+        "train_latent_norm": generator.normal(np.sqrt(latent), 0.6, training) + known,
+        "train_is_contaminant": known.astype(np.uint8),
+        "train_score": scores,
+        "train_score_is_contaminant": known.astype(np.uint8),
+        "gallery_index": np.array(chosen),
+        "gallery_image": shown,
+        "gallery_image_hat": blurred,
+        "gallery_map": np.abs(shown.astype(float) - blurred).mean(axis=1),
+        "train_top_image": blobs(generator, len(top), size, known[top]),
+        "train_top_is_contaminant": known[top].astype(np.uint8),
+        "train_top_score": scores[top],
+        "term/proposed/0": ln,
+        "term/proposed/1": lo,
+    }
+    save_file(
+        {k: np.ascontiguousarray(v) for k, v in arrays.items()}, directory / "report.safetensors"
+    )
+    (directory / "samples").mkdir()
+    for at in range(1, 13):
+        grid = blobs(generator, 16, size, np.zeros(16)).reshape(4, 4, size, size)
+        grid = grid.transpose(0, 2, 1, 3).reshape(4 * size, 4 * size)
+        name = f"{at * 10_000:09d}_{'fade' if at % 2 else 'grow'}-{4 * 2 ** (at // 4)}.png"
+        Image.fromarray(grid).save(directory / "samples" / name)
+    return directory
+
+
+def write_json(directory, name, value):
+    (directory / name).write_text(json.dumps(value), encoding="utf-8")
+
+
+def write_log(directory, generator, steps):
+    lines = []
+    for step in range(steps):
+        phase = 4 * 2 ** (4 * step // steps)
+        lines.append(
+            {
+                "phase": f"grow-{phase}",
+                "resolution": phase,
+                "images": (step + 1) * 1000,
+                "step": step,
+                "seconds": step * 2.0,
+                "images_per_second": 4000 / phase + generator.normal(0, 4),
+                "metrics": {
+                    "loss_d": -3 * np.exp(-step / 12) + generator.normal(0, 0.1),
+                    "loss_g": np.sin(step / 9) + generator.normal(0, 0.1),
+                    "gradient_penalty": abs(generator.normal(0.2, 0.05)),
+                    "loss_e": None if step < 3 else np.exp(-step / 15) + generator.normal(0, 0.02),
+                },
+            }
+        )
+    text = "\n".join(json.dumps(line) for line in lines)
+    (directory / "metrics.jsonl").write_text(text + "\n")
+
+
+class Page(HTMLParser):
+    """What a browser would fetch, and the text that it would show."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.fetched, self.tags, self.ids, self.shown, self.labels = [], set(), [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "data", "srcset"):
+                self.fetched.append(value)
+            if name == "id":
+                self.ids.append(value)
+
+    def handle_data(self, data):
+        self.shown.append(data)
+        if self.lasttag == "text":
+            self.labels.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.shown).split())
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    directory = fabricate(tmp_path_factory.mktemp("run"))
+    path = write_report(directory)
+    return directory, path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def bare(tmp_path):
+    write_json(tmp_path, "results.json", {"title": "Bare", "rows": []})
+    return tmp_path
+
+
+def changed(directory, target, **values):
+    """Copy results.json of a run with some values replaced."""
+    results = json.loads((directory / "results.json").read_text())
+    write_json(target, "results.json", results | values)
+    return target
+
+
+def page_of(directory):
+    return Page(write_report(directory).read_text(encoding="utf-8"))
+
+
+def test_page_needs_nothing_from_elsewhere(full):
+    page = Page(full[1])
+    assert page.fetched
+    assert all(address.startswith(("data:image/", "#")) for address in page.fetched)
+    assert not page.tags & {"script", "link", "iframe", "object"}
+    assert not re.search(r"url\((?!#)|@import", full[1])
+
+
+def test_every_reference_within_the_page_has_one_target(full):
+    page = Page(full[1])
+    targets = [a[1:] for a in page.fetched if a.startswith("#")]
+    targets += re.findall(r"url\(#([^)]+)\)", full[1])
+    assert set(targets) <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_nothing_is_skipped_where_everything_is_there(full):
+    assert 'class="skipped"' not in full[1]
+
+
+def test_all_figures_lie_in_the_folder_too(full):
+    names = {path.stem for path in (full[0] / "figures").iterdir()}
+    assert names == {
+        *("curves", "histograms", "auroc_over_lambda", "training_curves", "train_top"),
+        *("most_anomalous", "least_anomalous", "false_alarms", "misses"),
+        *("latent_tsne", "latent_coefficients", "latent_norms"),
+    }
+    for path in (full[0] / "figures").iterdir():
+        with Image.open(path) as image:
+            assert image.width > 800
+
+
+def test_facts_of_the_run_are_on_the_page(full):
+    text = Page(full[1]).text
+    results = json.loads((full[0] / "results.json").read_text())
+    for row in results["rows"]:
+        auroc = row["metrics"]["auroc"]
+        assert f"{auroc['value']:.3f} {auroc['low']:.3f} – {auroc['high']:.3f}" in text
+    for expected in [
+        "90 images, 9 of them known contaminants (γ = 2 %)",
+        "30 normal, 30 anomalous images",
+        "last weights, moving average",
+        "98 % quantile of unlabelled training images",
+        "The critic ran away",
+        "Three files could not be read.",
+        "Published figures: Berg et al., Table 1.",
+        "ln: Ln is printed as a norm over N",
+        "debris $x_1",
+        'use = "kth-cellvideos"',
+        "plugins.anokit-pgan",
+        "120,000 images · grow-32",
+        "selected by the test labels and is no result",
+    ]:
+        assert expected in text
+
+
+def test_text_of_the_run_is_escaped(full):
+    assert "Cells &lt;in&gt; wells" in full[1]
+    assert "<in>" not in full[1]
+
+
+def test_figures_take_the_colours_of_the_page(full):
+    svgs = re.findall(r"<svg.*?</svg>", full[1], re.DOTALL)
+    assert len(svgs) == 12
+    assert any("var(--anomalous)" in svg and "currentColor" in svg for svg in svgs)
+    assert not any("#22262b" in svg for svg in svgs)
+
+
+def test_primary_comes_first_and_baselines_last(full):
+    styles = re.findall(r'<tr class="([a-z ]+)">', full[1])
+    assert styles[:5] == ["primary", "score", "score", "baseline rule", "baseline"]
+
+
+def test_report_is_the_same_when_made_again(full):
+    again = write_report(full[0]).read_text(encoding="utf-8")
+    assert again == full[1]
+
+
+def test_bare_run_skips_every_section_with_a_sentence(bare):
+    page = write_report(bare).read_text(encoding="utf-8")
+    reasons = re.findall(r'class="skipped">([^<]+)<', page)
+    # Choices and health always has something to say.
+    assert len(reasons) == page.count("<section") - 1
+    assert all(reason.endswith(".") for reason in reasons)
+    assert not list((bare / "figures").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"data": "simulated"}, "Simulated data."),
+        ({"quick": True}, "Quick run."),
+        (
+            {"rows": [{"name": "lo", "batch": "stddev over the batch"}]},
+            "stddev over the batch (lo)",
+        ),
+        ({"rows": [{"name": "lo", "selection": "best epoch"}]}, "best epoch (lo)"),
+    ],
+)
+def test_banner_says_what_must_be_known_first(full, bare, values, expected):
+    changed(full[0], bare, **values)
+    text = page_of(bare).text
+    assert expected in text
+    assert text.index(expected) < text.index("Results")
+
+
+@pytest.mark.parametrize(
+    "values", [{"data": "simulated"}, {"quick": True}, {"published_source": None}]
+)
+def test_published_figures_stand_only_beside_full_runs_on_real_data(full, bare, values):
+    changed(full[0], bare, **values)
+    assert "Published" not in page_of(bare).text
+    assert "published" not in printed(json.loads((bare / "results.json").read_text()))
+
+
+def test_test_set_of_one_class_has_scores_but_no_metrics(full, bare):
+    changed(full[0], bare, test_anomalous=0, rows=[{"name": "lo"}], primary="lo")
+    (bare / "scores.csv").write_text("id,label,kind,lo\na,0,,1.0\nb,0,,2.0\nc,,,3.0\n")
+    text = page_of(bare).text
+    assert "There are no metrics" in text
+    assert "Curves need labelled test images of both classes." in text
+    assert (bare / "figures" / "histograms.png").exists()
+
+
+def test_gallery_without_reconstruction_or_map(full, bare):
+    changed(full[0], bare)
+    (bare / "scores.csv").write_bytes((full[0] / "scores.csv").read_bytes())
+    kept = {k: v for k, v in read_run(full[0]).arrays.items() if k in GALLERY}
+    save_file({k: np.ascontiguousarray(v) for k, v in kept.items()}, bare / "report.safetensors")
+    page = page_of(bare)
+    assert "query" in page.labels
+    assert "reconstruction" not in page.labels
+    assert "residual map" not in page.labels
+
+
+GALLERY = ("gallery_index", "gallery_image")
+
+
+def test_gallery_groups_are_the_extremes_and_the_worst_mistakes():
+    labels = np.array([0, 1, 0, 1, -1])
+    scores = np.array([0.1, 0.2, 0.9, 0.8, 1.0])
+    found = {group.name: group.rows for group in groups(labels, scores, count=2)}
+    assert found == {
+        "most_anomalous": [4, 2],
+        "least_anomalous": [0, 1],
+        "false_alarms": [2, 0],
+        "misses": [1, 3],
+    }
+
+
+@pytest.mark.parametrize(
+    ("shift", "expected"), [(2.0, "longer codes"), (-2.0, "shorter codes"), (0.0, "neither group")]
+)
+def test_norm_cue_is_reported_in_the_direction_it_has(shift, expected):
+    generator = np.random.default_rng(0)
+    normal, anomalous = generator.normal(5, 1, (2, 200))
+    sentence = findings.norm_direction({"normal": normal, "anomalous": anomalous + shift})
+    assert expected in sentence
+    assert "property of the data" in sentence
+
+
+def test_norm_cue_needs_both_classes():
+    assert findings.norm_direction({"normal": np.ones(3)}) == ""
+
+
+def test_contaminants_among_the_top_are_counted(full):
+    run = read_run(full[0])
+    scores, known = run.arrays["train_score"], run.arrays["train_score_is_contaminant"]
+    hits = int(known[np.argsort(-scores)[:9]].sum())
+    assert (
+        f"there are {hits} of them; a draw by chance would hold 0.9"
+        in findings.contaminants_found(run)
+    )
+
+
+def test_share_of_a_small_term_is_told(full):
+    sentence = findings.shares(read_run(full[0]), "proposed")
+    assert re.search(r"ln makes up 0\.0002\d* of the sum's size", sentence)
+    assert "nearly lo alone" in sentence
+
+
+def test_sweep_ends_at_the_terms_and_marks_the_recipe(full):
+    run = read_run(full[0])
+    sweep = findings.sweeps(run)["proposed"]
+    rows = {row.name: row.metric("auroc").value for row in run.results.rows}
+    assert sweep.auroc[0] == pytest.approx(rows["lo"])
+    assert sweep.auroc[-1] == pytest.approx(rows["ln"])
+    assert sweep.recipe == pytest.approx(0.05)
+
+
+def test_latents_that_do_not_differ_get_no_tsne(full, bare):
+    changed(full[0], bare)
+    (bare / "scores.csv").write_bytes((full[0] / "scores.csv").read_bytes())
+    save_file({"test_latent": np.ones((60, 4), np.float32)}, bare / "report.safetensors")
+    assert "too few different latents for a t-SNE" in page_of(bare).text
+
+
+def test_half_a_line_at_the_end_of_the_log_is_left_out(full, bare):
+    (bare / "metrics.jsonl").write_text('{"phase": "a", "images": 1}\n{"phase": "a", "ima')
+    assert len(read_run(bare).log) == 1
+    (bare / "metrics.jsonl").write_text('{"phase": "a", "ima\n{"phase": "a", "images": 1}\n')
+    with pytest.raises(CheckpointError):
+        read_run(bare)
+
+
+def test_directory_without_results_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"results\.json"):
+        write_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("results.json", "{"),
+        ("results.json", '{"rows": [{}]}'),
+        ("environment.json", "[1"),
+        ("report.safetensors", "short"),
+        ("scores.csv", "label,lo\n0,1.0\n"),
+    ],
+)
+def test_file_that_was_cut_short_is_an_error_that_names_the_run(bare, name, content):
+    (bare / name).write_text(content)
+    with pytest.raises(CheckpointError, match="cannot be understood") as caught:
+        write_report(bare)
+    assert str(bare) in str(caught.value)
+
+
+@pytest.mark.parametrize(("count", "text"), [(800, "800"), (120_000, "120k"), (1.5e6, "1.5M")])
+def test_axes_count_images_shortly(count, text):
+    assert short_count(count) == text
+
+
+def printed(results, width=100):
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console.print(results_table(results))
+    return console.file.getvalue()
+
+
+def test_terminal_table_fits_and_has_intervals(full):
+    results = json.loads((full[0] / "results.json").read_text())
+    results["rows"][1]["batch"] = "minibatch stddev over the batch, as published"
+    text = printed(results)
+    assert max(len(line) for line in text.splitlines()) <= 100
+    auroc = results["rows"][0]["metrics"]["auroc"]
+    assert f"{auroc['value']:.3f} [{auroc['low']:.3f}, {auroc['high']:.3f}]" in text
+    assert "0.72" in text
+    assert text.index("\nlo") < text.index("\npixel-knn")
+    assert "minibatch stddev" in text
+
+
+def test_terminal_table_without_metrics_says_why():
+    text = printed({"rows": [{"name": "lo", "metrics": None}]})
+    assert "No metrics" in text
+    assert "AUROC" not in text
