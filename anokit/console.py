@@ -28,6 +28,8 @@ class Console:
 
     def __init__(self, rich: RichConsole | None = None) -> None:
         self.rich = rich or RichConsole(highlight=False)
+        if not self.rich.is_terminal:
+            self.rich.width = max(self.rich.width, 100)  # a log file has no edge
         self.live = self.rich.is_terminal
         self._progress: Progress | None = None
         self._task: TaskID | None = None
@@ -37,6 +39,11 @@ class Console:
         self._losses = ""
         self._recent: deque[tuple[int, float]] = deque(maxlen=50)
         self._printed_at = 0.0
+
+    def silence(self) -> None:
+        """Show nothing from now on."""
+        self.rich.quiet = True
+        self.live = False
 
     # What is said once
 
@@ -129,8 +136,11 @@ class Console:
         """Stop to show training."""
         self.track_done()
 
-    def phase(self, phase: Phase, number: int, of: int, steps: int, done: int) -> None:
-        """Announce a phase."""
+    def phase(self, phase: Phase, number: int, of: int, steps: int, done: int, shown: int) -> None:
+        """Announce a phase: ``done`` of its steps are done, ``shown`` images were shown in all."""
+        self._seen = shown
+        if self._progress and self._task is not None:
+            self._progress.update(self._task, completed=shown)
         size = f" at {phase.resolution} px" if phase.resolution else ""
         self._phase = f"phase {number}/{of} {phase.name}"
         self._say(

@@ -106,11 +106,15 @@ def find(path: Iterable[str] | None = None) -> tuple[list[FoundPlugin], list[Pro
     problems: list[Problem] = []
     source = importlib.metadata.distributions(path=sys.path if path is None else list(path))
     for dist in source:
-        # Most of an environment has nothing to do with anokit: look at the one small file first.
-        text = dist.read_text("entry_points.txt") or ""
-        if f"[{GROUP}]" not in text.replace(" ", ""):
+        try:
+            points = _entry_points(dist)
+        except (TypeError, ValueError) as error:
+            name = normalise(dist.metadata["Name"] or "unnamed")
+            text = f"its entry_points.txt is damaged: {error}"
+            problems.append(Problem(name, dist.version, text, f"reinstall {name}"))
             continue
-        points = [point for point in dist.entry_points if point.group == GROUP]
+        if not points:
+            continue
         name = normalise(dist.metadata["Name"] or "unnamed")
         place = Path(str(dist.locate_file(""))).resolve()
         if wanted is not None and name not in wanted:
@@ -131,7 +135,7 @@ def find(path: Iterable[str] | None = None) -> tuple[list[FoundPlugin], list[Pro
         found[name] = FoundPlugin(
             name,
             dist.version,
-            tuple(sorted({point.value for point in points})),
+            tuple(sorted(set(points))),
             tuple(dist.requires or ()),
         )
     absent = "named in ANOKIT_PLUGINS but not installed"
@@ -187,6 +191,15 @@ def _wanted() -> set[str] | None:
     if value is None:
         return None
     return {normalise(name.strip()) for name in value.split(",") if name.strip()}
+
+
+def _entry_points(dist: importlib.metadata.Distribution) -> list[str]:
+    """Return the modules that a distribution names; ValueError or TypeError where it is damaged."""
+    # Most of an environment has nothing to do with anokit: look at the one small file first.
+    text = dist.read_text("entry_points.txt") or ""
+    if f"[{GROUP}]" not in text.replace(" ", ""):
+        return []
+    return [point.value for point in dist.entry_points if point.group == GROUP]
 
 
 def _incompatible(plugin: FoundPlugin) -> Problem | None:

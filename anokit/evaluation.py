@@ -315,13 +315,16 @@ def _weighted_metrics(positive: Floats, negative: Floats, above: int | None) -> 
 
 
 def _area(positive: Floats, negative: Floats, limit: float) -> Floats:
-    """Return the area under weighted ROC curves up to FPR ``limit``, over ``limit``: ``-> [R]``."""
-    rise = positive / positive.sum(axis=1, keepdims=True)
-    run = negative / negative.sum(axis=1, keepdims=True)
-    left, below = np.cumsum(run, axis=1) - run, np.cumsum(rise, axis=1) - rise
-    width = np.clip(limit - left, 0.0, run)
-    share = np.divide(width, run, out=np.zeros_like(run), where=run > 0)
-    return np.sum(width * (below + rise * share / 2), axis=1) / limit
+    """Return the area under weighted ROC curves up to FPR ``limit``, over ``limit``: ``-> [R]``.
+
+    Divided only at the end, so that whole weights give 0 and 1 without rounding.
+    """
+    total, end = positive.sum(axis=1), limit * negative.sum(axis=1)
+    left, below = np.cumsum(negative, axis=1) - negative, np.cumsum(positive, axis=1) - positive
+    width = np.clip(end[:, None] - left, 0.0, negative)
+    share = np.divide(width, negative, out=np.zeros_like(negative), where=negative > 0)
+    area = np.sum(width * (below + positive * share / 2), axis=1) / (total * end)
+    return np.clip(area, 0.0, 1.0)
 
 
 def _estimate(value: float, draws: Floats, level: float) -> Estimate:

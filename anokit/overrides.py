@@ -49,10 +49,13 @@ def apply_setting(data: Table, setting: str) -> None:
     place: Any = data
     for depth, key in enumerate(keys[:-1]):
         place = _step(place, key, setting, ".".join(keys[:depth]))
+    where = ".".join(keys[:-1])
     if isinstance(place, list):
-        place[_index(place, keys[-1], setting, ".".join(keys[:-1]))] = _value(text)
-    else:
+        place[_index(place, keys[-1], setting, where)] = _value(text)
+    elif isinstance(place, dict):
         place[keys[-1]] = _value(text)
+    else:
+        raise UsageError(f"--set {setting}: {where} is a value, not a table")
 
 
 def _value(text: str) -> Any:
@@ -65,6 +68,8 @@ def _value(text: str) -> Any:
 def _step(place: Any, key: str, setting: str, where: str) -> Any:
     if isinstance(place, list):
         return place[_index(place, key, setting, where)]
+    if not isinstance(place, dict):
+        raise UsageError(f"--set {setting}: {where} is a value, not a table")
     if key not in place:
         place[key] = {}
     if not isinstance(place[key], (dict, list)):

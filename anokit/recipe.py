@@ -239,7 +239,9 @@ def change_tables(
     data: Mapping[str, Any], *, quick: bool, settings: Sequence[str]
 ) -> dict[str, Any]:
     """Return the tables after ``[quick]`` (where asked for) and then ``--set``."""
-    tables = merge(data, data.get("quick", {})) if quick else merge(data, {})
+    changes = data.get("quick", {}) if quick else {}
+    # What is no table is left for the recipe's own check to refuse.
+    tables = merge(data, changes if isinstance(changes, dict) else {})
     for setting in settings:
         apply_setting(tables, setting)
     return tables

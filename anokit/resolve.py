@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,7 +47,11 @@ class Faults:
         for item in error.errors(include_url=False):
             place = ".".join([where, *(str(part) for part in item["loc"])]).strip(".")
             if item["type"] == "extra_forbidden":
-                self.add(place, unknown_key(str(item["loc"][-1]), model, owner))
+                *tables, key = (str(part) for part in item["loc"])
+                table = _table_of(model, tables)
+                self.add(
+                    place, unknown_key(key, table, owner if table is model else f"{tables[-1]!r}")
+                )
             elif item["type"] == "missing":
                 self.add(place, "is missing")
             else:
@@ -69,6 +74,18 @@ def unknown_key(key: str, model: type[BaseModel], owner: str) -> str:
     close = difflib.get_close_matches(key, names, 1)
     did = f"; did you mean {close[0]!r}?" if close else ""
     return f"unknown option; {owner} takes: {', '.join(sorted(names)) or 'no options'}{did}"
+
+
+def _table_of(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel]:
+    """Return the model of the table at ``path`` below ``model``, as far as there are models."""
+    for key in path:
+        field = model.model_fields.get(key)
+        if field is None or not isinstance(field.annotation, type):
+            break
+        if not issubclass(field.annotation, BaseModel):
+            break
+        model = field.annotation
+    return model
 
 
 def load_recipe(
@@ -264,7 +281,8 @@ class _Reader:
         return found, notices
 
     def _number(self, value: Any, where: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not math.isfinite(value):
             self.faults.add(where, f"must be a number, got {value!r}")
             return 0.0
         return float(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from anokit import assess, checkpoints
 from anokit.console import Console
 from anokit.datasets import RunData, prepare
 from anokit.device import describe_device, generator, resolve_device, seed_of
+from anokit.distributed import World, joined
 from anokit.errors import CheckpointError
 from anokit.faults import blame
 from anokit.feed import Feed
@@ -49,6 +51,23 @@ def run(
         One of its children, with what to do; what was done so far is kept.
     """
     target = resolve_device(device)
+    with joined(target) as (world, target):
+        return _run(recipe, registry, console, target, world, out, resume, resume_from)
+
+
+def _run(
+    recipe: Recipe,
+    registry: Registry,
+    console: Console,
+    target: torch.device,
+    world: World,
+    out: Path | None,
+    resume: bool,
+    resume_from: Path | None,
+) -> RunDirectory:
+    """Do what `run` says, in one of one or several processes."""
+    if not world.first:
+        return _help_train(recipe, console, target, world, resume, resume_from)
     directory = find_resumable(recipe, resume_from) if resume else create(recipe, out)
     with directory.locked(), stop_on_signal() as stop:
         data = prepare(recipe.dataset, recipe.seed)
@@ -60,10 +79,33 @@ def run(
         else:
             _write_start(directory, recipe, registry, data, target)
         model = build_model(recipe, data.spec, target)
-        warnings = train(recipe, data, model, directory, console, target, stop)
+        world.wait()
+        warnings = train(recipe, data, model, directory, console, target, stop, world)
         checkpoints.save_tensors(directory.model, model.backbone.state_dict())
         finish(recipe, data, model, directory, console, target, warnings)
     return directory
+
+
+def _help_train(
+    recipe: Recipe,
+    console: Console,
+    target: torch.device,
+    world: World,
+    resume: bool,
+    resume_from: Path | None,
+) -> RunDirectory:
+    """Train beside the first process, which alone writes files, shows progress and evaluates."""
+    console.silence()
+    world.wait()  # the first process reads or simulates the data before anybody else
+    data = prepare(recipe.dataset, recipe.seed)
+    model = build_model(recipe, data.spec, target)
+    with tempfile.TemporaryDirectory() as folder, stop_on_signal() as stop:
+        directory = find_resumable(recipe, resume_from) if resume else None
+        own = RunDirectory(Path(folder), recipe)
+        if directory:
+            own.checkpoint = directory.checkpoint
+        train(recipe, data, model, own, console, target, stop, world)
+        return own
 
 
 def train(
@@ -74,6 +116,7 @@ def train(
     console: Console,
     device: torch.device,
     stop: StopRequest,
+    world: World,
 ) -> list[str]:
     """Train a model through its phases and return the warnings that came up."""
     entry = recipe.backbone.entry
@@ -86,10 +129,11 @@ def train(
         phases,
         Feed(data.train.images, device, seed_of(recipe.seed, "order")),
         recipe.training,
-        generator(device, recipe.seed, "training"),
+        generator(device, recipe.seed, "training", *([world.rank] if world.rank else [])),
         directory,
         console,
         stop,
+        world,
     )
     console.training(trainer.total_images)
     try:

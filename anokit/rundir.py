@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from anokit.errors import CheckpointError, UsageError
+from anokit.errors import CheckpointError, UsageError, writing
 from anokit.recipe import Recipe
 
 TRAINING_KEYS = ("seed", "dataset", "backbone", "encoder-losses")
@@ -65,8 +65,9 @@ class RunDirectory:
     def write_text(self, name: str, text: str) -> None:
         """Write one text file of the directory, atomically."""
         new = self.path / f".{name}.new"
-        new.write_text(text, encoding="utf-8")
-        new.replace(self.path / name)
+        with writing(self.path / name):
+            new.write_text(text, encoding="utf-8")
+            new.replace(self.path / name)
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Add a line to metrics.jsonl; lines reach the disk a few at a time."""
@@ -77,7 +78,7 @@ class RunDirectory:
     def flush_metrics(self) -> None:
         """Write the lines that are still in memory."""
         if self._lines:
-            with self.metrics.open("a", encoding="utf-8") as file:
+            with writing(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
                 file.write("\n".join(self._lines) + "\n")
             self._lines = []
 

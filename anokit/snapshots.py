@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from anokit.device import generator
+from anokit.errors import writing
 from anokit.feed import Feed, to_float, to_uint8
 
 COUNT = 16
@@ -54,5 +55,6 @@ def save_grid(images: Tensor, path: Path) -> None:
         canvas[top : top + height, left : left + width] = picture.transpose(1, 2, 0)
     image = Image.fromarray(canvas[..., 0] if canvas.shape[-1] == 1 else canvas)
     image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path)

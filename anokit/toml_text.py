@@ -11,12 +11,15 @@ _BARE = re.compile(r"^[A-Za-z0-9_-]+$")
 
 
 def to_toml(data: Mapping[str, Any]) -> str:
-    """Return nested tables of strings, numbers, lists and tables as TOML; None is left out."""
+    """Return nested tables of strings, numbers, lists and tables as TOML.
+
+    None is left out, and so is an empty table at the top.
+    """
     lines = [f"{_key(k)} = {_value(v)}" for k, v in data.items() if _plain(v)]
     for key, value in data.items():
         if isinstance(value, Mapping) and value:
             lines += ["", f"[{_key(key)}]", *_pairs(value)]
-        elif isinstance(value, list) and value and not _plain(value):
+        elif isinstance(value, list) and not _plain(value):
             for item in value:
                 lines += ["", f"[[{_key(key)}]]", *_pairs(item)]
     return "\n".join(lines).strip() + "\n"
@@ -29,11 +32,12 @@ def _pairs(table: Mapping[str, Any]) -> list[str]:
 def _plain(value: Any) -> bool:
     if value is None or isinstance(value, Mapping):
         return False
-    return not (isinstance(value, list) and any(isinstance(item, Mapping) for item in value))
+    tables = isinstance(value, list) and value and all(isinstance(i, Mapping) for i in value)
+    return not tables
 
 
 def _key(key: str) -> str:
-    return key if _BARE.match(key) else json.dumps(key, ensure_ascii=False)
+    return key if _BARE.match(key) else _text(key)
 
 
 def _value(value: Any) -> str:
@@ -47,4 +51,9 @@ def _value(value: Any) -> str:
         return f"{value:_}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, float):
         return repr(value)
-    return json.dumps(str(value), ensure_ascii=False)
+    return _text(str(value))
+
+
+def _text(value: str) -> str:
+    # JSON's strings are TOML's but for this one character, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

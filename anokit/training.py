@@ -18,12 +18,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from anokit import checkpoints
+from anokit.distributed import SYNC_EVERY, World
 from anokit.errors import AnokitError, CheckpointError, TrainingError
 from anokit.feed import Feed
 from anokit.recipe import TrainingSettings
 from anokit.rundir import RunDirectory
 from anokit.signals import StopRequest
 from anokit.types import Batch, Phase
+
+SAVE, STOP = 1, 2
+"""What a process wants done after a step; where processes differ, the larger wins."""
 
 
 class Interrupted(AnokitError):
@@ -35,8 +39,8 @@ class Interrupted(AnokitError):
 class Progress(Protocol):
     """What shows a run's progress; see `anokit.console`."""
 
-    def phase(self, phase: Phase, number: int, of: int, steps: int, done: int) -> None:
-        """Announce a phase."""
+    def phase(self, phase: Phase, number: int, of: int, steps: int, done: int, shown: int) -> None:
+        """Announce a phase: ``done`` of its steps are done, ``shown`` images were shown in all."""
         ...
 
     def step(self, images: int, seconds: float) -> None:
@@ -120,6 +124,7 @@ class Trainer:
         directory: RunDirectory,
         progress: Progress,
         stop: StopRequest,
+        world: World | None = None,
     ) -> None:
         self.backbone = backbone
         self.phases = phases
@@ -129,6 +134,7 @@ class Trainer:
         self.directory = directory
         self.progress = progress
         self.stop = stop
+        self.world = world or World()
         self.position = Position()
         self.optimisers: dict[str, Optimizer] = {}
         self.warnings: list[str] = []
@@ -161,16 +167,22 @@ class Trainer:
             self._run_phase(phase, number)
         self.position.phase, self.position.step = len(self.phases), 0
         self.optimisers = {}
+        self.world.synchronise(self.backbone)
         self.save()
         self.backbone.eval()
 
     def _run_phase(self, phase: Phase, number: int) -> None:
         position, steps = self.position, self.steps[number]
-        self.progress.phase(phase, number + 1, len(self.phases), steps, position.step)
+        self.progress.phase(
+            phase, number + 1, len(self.phases), steps, position.step, position.shown
+        )
+        self.world.average_gradients(self.optimisers)
+        share = self.world.share(phase.batch_size)
         meter, since, began = Meter(), 0, time.monotonic()
         while position.step < steps:
             started = time.monotonic()
-            images, indices = self.feed.batch(position.shown, phase.batch_size, phase.resolution)
+            start = position.shown + self.world.rank * share
+            images, indices = self.feed.batch(start, share, phase.resolution)
             batch = Batch(images, indices, position.step, position.step / steps, self.generator)
             meter.add(phase.step(batch))
             position.step += 1
@@ -244,14 +256,20 @@ class Trainer:
         save_grid(images, self.directory.samples / name)
 
     def _checkpoint_if_due(self) -> None:
-        if self.stop.requested:
+        due = time.monotonic() - self._saved_at >= self.settings.checkpoint_minutes * 60
+        wanted = STOP if self.stop.requested else SAVE if due else 0
+        if self.world.size > 1:
+            if self.position.step % SYNC_EVERY:
+                return
+            wanted = self.world.agree(wanted, self.feed.device)
+            self.world.synchronise(self.backbone)
+        if wanted:
             self.save()
+        if wanted == STOP:
             raise Interrupted(
                 f"interrupted: checkpoint saved after {self.position.shown:,} images; go on with: "
                 f"anokit run {self.directory.recipe_argument} --resume {self.directory.path}"
             )
-        if time.monotonic() - self._saved_at >= self.settings.checkpoint_minutes * 60:
-            self.save()
 
     def save(self) -> None:
         """Write the checkpoint; the old one stays if that fails.
@@ -269,9 +287,13 @@ class Trainer:
             raise TrainingError(
                 f"{bad} holds NaN or infinity; training stopped. {self._last_good()}"
             )
-        tensors["generator"] = self.generator.get_state()
-        self.directory.flush_metrics()
+        states = self.world.gather_states(self.generator.get_state(), self.feed.device)
+        tensors |= {f"generator/{rank}": state for rank, state in enumerate(states)}
+        self._saved_at = time.monotonic()
+        if not self.world.first:
+            return
         try:
+            self.directory.flush_metrics()
             checkpoints.save_tensors(
                 self.directory.checkpoint,
                 tensors,
@@ -287,7 +309,6 @@ class Trainer:
                 f"{error}\nFree some space, then go on with: "
                 f"anokit run {self.directory.recipe_argument} --resume {self.directory.path}"
             ) from None
-        self._saved_at = time.monotonic()
 
     def _resume(self) -> bool:
         """Take up the checkpoint, if there is one; return whether a phase is half done."""
@@ -303,7 +324,13 @@ class Trainer:
         tensors = checkpoints.load_tensors(path)
         model = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
         checkpoints.fill_module(self.backbone, model, str(path))
-        self.generator.set_state(tensors["generator"])
+        mine = f"generator/{self.world.rank}"
+        if mine not in tensors or f"generator/{self.world.size}" in tensors:
+            raise CheckpointError(
+                f"{path}: was made by another number of processes than {self.world.size}; resume "
+                "with as many as before"
+            )
+        self.generator.set_state(tensors[mine])
         self.position = Position(**metadata["position"])
         self.warnings = list(metadata["warnings"])
         self.directory.cut_metrics(self.position.shown)

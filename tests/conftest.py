@@ -1,6 +1,7 @@
 """A registry of toy components, a way to run the command line, and one finished toy run."""
 
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -8,12 +9,21 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from anokit import checkpoints
 from anokit.cli import main
+from anokit.datasets import prepare
+from anokit.distributed import World
+from anokit.models import build_model
 from anokit.overrides import apply_setting
 from anokit.registry import Registry
 from anokit.resolve import resolve
+from anokit.run import train
+from anokit.rundir import RunDirectory
+from anokit.signals import StopRequest
 from anokit.toml_text import to_toml
+from anokit.training import Interrupted
 
 TOYS = Path(__file__).with_name("toys.py")
 REPOSITORY = TOYS.parent.parent
@@ -74,11 +84,9 @@ def installed():
 
 @pytest.fixture(scope="session")
 def toys(registry):
-    """The module of the toys that ``registry`` holds."""
-    factory = registry.get("score", "far").component.load()
-    return SimpleNamespace(
-        **vars(sys.modules[factory.__module__]), FITS=factory.fit.__globals__["FITS"]
-    )
+    """What the module of the toys that ``registry`` holds defines."""
+    fit = registry.get("score", "far").component.load().fit
+    return SimpleNamespace(**fit.__globals__)
 
 
 @pytest.fixture
@@ -116,10 +124,18 @@ def anokit(capsys, monkeypatch):
     return lambda *arguments: call(capsys, *arguments)
 
 
+def plain_report(run):
+    """Write a report that takes no time; drawing the real one takes longer than all tests."""
+    path = Path(run) / "report.html"
+    path.write_text("<html></html>")
+    return path
+
+
 @pytest.fixture
 def toykit(anokit, monkeypatch):
-    """Run the command line in this process with the toys alone."""
+    """Run the command line in this process with the toys alone, and without drawing a report."""
     only_toys(monkeypatch)
+    monkeypatch.setattr("anokit.report.write_report", plain_report)
     return lambda *arguments: anokit(*arguments, "--plugin", TOYS)
 
 
@@ -157,3 +173,91 @@ def finished(tmp_path_factory):
             main(["run", str(path), "--plugin", str(TOYS), "--out", str(folder / "run")])
     assert caught.value.code == 0
     return folder / "run"
+
+
+class Watch:
+    """Records what the training loop reports; asks it to stop, or crashes it, after some steps."""
+
+    def __init__(self, stop=None, crash=None):
+        self.request = StopRequest()
+        self.stop, self.crash = stop, crash
+        self.steps, self.phases, self.lines, self.warnings, self.total = 0, [], [], [], None
+
+    def training(self, total):
+        self.total = total
+
+    def training_done(self):
+        pass
+
+    def phase(self, phase, number, of, steps, done, *rest):
+        self.phases.append((phase.name, number, of, steps, done))
+
+    def step(self, images, seconds):
+        self.steps += 1
+        self.request.requested = self.steps == self.stop
+        if self.steps == self.crash:
+            raise KeyboardInterrupt
+
+    def metrics(self, line):
+        self.lines.append(line)
+
+    def notice(self, text):
+        pass
+
+    def warning(self, text):
+        self.warnings.append(text)
+
+
+class Training:
+    """A recipe's training in one directory, to be interrupted and resumed."""
+
+    def __init__(self, recipe, path):
+        path.mkdir(exist_ok=True)
+        self.recipe, self.device = recipe, torch.device("cpu")
+        self.data = prepare(recipe.dataset, recipe.seed)
+        self.directory = RunDirectory(path, recipe)
+
+    def go(self, **watch):
+        """Train as a process begun now would; return what was watched and the final weights."""
+        seen = Watch(**watch)
+        self.model = build_model(self.recipe, self.data.spec, self.device)
+        train(
+            self.recipe,
+            self.data,
+            self.model,
+            self.directory,
+            seen,
+            self.device,
+            seen.request,
+            World(),
+        )
+        return seen, dict(self.model.backbone.state_dict())
+
+    def stopped(self, steps):
+        """Train for some more steps, then be interrupted; return what was watched."""
+        with pytest.raises(Interrupted) as caught:
+            self.go(stop=steps)
+        assert caught.value.exit_code == 130
+        return caught.value
+
+    def checkpoint(self):
+        """Return the checkpoint's tensors and metadata."""
+        path = self.directory.checkpoint
+        return checkpoints.load_tensors(path), checkpoints.load_metadata(path)
+
+    def metrics(self):
+        """Return the lines of metrics.jsonl but for times."""
+        lines = [json.loads(line) for line in self.directory.metrics.read_text().splitlines()]
+        return [{k: v for k, v in line.items() if "second" not in k} for line in lines]
+
+
+@pytest.fixture
+def training_of(tmp_path):
+    """Prepare the training of a recipe in a directory of that name."""
+    return lambda recipe, name="run": Training(recipe, tmp_path / name)
+
+
+@pytest.fixture
+def training(make, training_of):
+    """Prepare the training of the toy recipe, changed, in a directory of that name."""
+    return lambda *settings, name="run": training_of(make(*settings), name)

@@ -185,25 +185,30 @@ def test_one_place_listed_twice_is_no_problem(place):
     assert not problems
 
 
-@pytest.mark.parametrize(
-    "points", ["[anokit]\nno equals sign\n", "[anokit]\n", "[other]\nx = y\n", "[anokit\n"]
-)
-def test_odd_entry_points_never_raise(place, points):
+@pytest.mark.parametrize("points", ["[anokit]\n", "[other]\nx = y\n", "[anokit\n", "rubbish"])
+def test_entry_points_that_are_not_ours_are_passed_over(place, points):
     install(place, "odd", GOOD.format(name="x"), points=points)
     install(place, "fine", GOOD.format(name="y"))
-    assert load_all(place).get("score", "y").plugin == "fine"
+    registry = load_all(place)
+    assert [entry.plugin for entry in registry.entries] == ["fine"]
+    assert not registry.problems
+
+
+@pytest.mark.parametrize("points", [b"[anokit]\nno equals sign\n", b"[anokit]\nit = \xff\xfe\n"])
+def test_damaged_entry_points_are_a_problem(place, points):
+    install(place, "odd", GOOD.format(name="x"))
+    (place / "odd-1.0.dist-info" / "entry_points.txt").write_bytes(points)
+    install(place, "fine", GOOD.format(name="y"))
+    registry = load_all(place)
+    assert registry.get("score", "y").plugin == "fine"
+    (problem,) = registry.problems
+    assert problem.plugin == "odd"
+    assert "its entry_points.txt is damaged" in problem.message
 
 
 def test_a_distribution_without_metadata_never_raises(place):
     install(place, "odd", GOOD.format(name="x"))
     (place / "odd-1.0.dist-info" / "METADATA").unlink()
-    install(place, "fine", GOOD.format(name="y"))
-    assert load_all(place).get("score", "y").plugin == "fine"
-
-
-def test_entry_points_that_are_no_text_never_raise(place):
-    install(place, "odd", GOOD.format(name="x"))
-    (place / "odd-1.0.dist-info" / "entry_points.txt").write_bytes(b"[anokit]\nit = \xff\xfe\n")
     install(place, "fine", GOOD.format(name="y"))
     assert load_all(place).get("score", "y").plugin == "fine"
 

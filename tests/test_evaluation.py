@@ -133,7 +133,7 @@ def test_auroc_ignores_monotone_maps_and_turns_with_the_sign():
 
 
 def test_perfect_separation():
-    found = evaluate([0, 0, 1, 1], [1.0, 2.0, 3.0, 4.0], 2.0)
+    found = evaluate(np.repeat([0, 1], 20), np.arange(40), 19.0)
     one, zero = Estimate(1.0, 1.0, 1.0), Estimate(0.0, 0.0, 0.0)
     assert dataclasses.astuple(found) == tuple(
         dataclasses.astuple(value) for value in (one, one, zero, one, one)

@@ -1,7 +1,6 @@
 """The report of a fabricated run: everything is there, and whatever is missing is said to be."""
 
 import csv
-import io
 import json
 import re
 from html.parser import HTMLParser
@@ -9,15 +8,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 from safetensors.numpy import save_file
 
-from anokit.errors import CheckpointError
 from anokit.evaluation import auroc_by_kind, evaluate
 from anokit.report import findings, write_report
-from anokit.report.console import results_table
 from anokit.report.data import read_run
-from anokit.report.figures import short_count
 from anokit.report.gallery import groups
 
 RECIPE = 'title = "Cells <in> wells"\nseed = 1000\n\n[dataset]\nuse = "kth-cellvideos"\n'
@@ -299,9 +294,12 @@ def test_primary_comes_first_and_baselines_last(full):
     assert styles[:5] == ["primary", "score", "score", "baseline rule", "baseline"]
 
 
-def test_report_is_the_same_when_made_again(full):
-    again = write_report(full[0]).read_text(encoding="utf-8")
-    assert again == full[1]
+def test_report_is_the_same_when_made_again(full, bare):
+    changed(full[0], bare)
+    (bare / "scores.csv").write_bytes((full[0] / "scores.csv").read_bytes())
+    once = write_report(bare).read_text(encoding="utf-8")
+    assert "<svg" in once
+    assert write_report(bare).read_text(encoding="utf-8") == once
 
 
 def test_bare_run_skips_every_section_with_a_sentence(bare):
@@ -338,7 +336,6 @@ def test_banner_says_what_must_be_known_first(full, bare, values, expected):
 def test_published_figures_stand_only_beside_full_runs_on_real_data(full, bare, values):
     changed(full[0], bare, **values)
     assert "Published" not in page_of(bare).text
-    assert "published" not in printed(json.loads((bare / "results.json").read_text()))
 
 
 def test_test_set_of_one_class_has_scores_but_no_metrics(full, bare):
@@ -364,33 +361,6 @@ def test_gallery_without_reconstruction_or_map(full, bare):
 GALLERY = ("gallery_index", "gallery_image")
 
 
-def test_gallery_groups_are_the_extremes_and_the_worst_mistakes():
-    labels = np.array([0, 1, 0, 1, -1])
-    scores = np.array([0.1, 0.2, 0.9, 0.8, 1.0])
-    found = {group.name: group.rows for group in groups(labels, scores, count=2)}
-    assert found == {
-        "most_anomalous": [4, 2],
-        "least_anomalous": [0, 1],
-        "false_alarms": [2, 0],
-        "misses": [1, 3],
-    }
-
-
-@pytest.mark.parametrize(
-    ("shift", "expected"), [(2.0, "longer codes"), (-2.0, "shorter codes"), (0.0, "neither group")]
-)
-def test_norm_cue_is_reported_in_the_direction_it_has(shift, expected):
-    generator = np.random.default_rng(0)
-    normal, anomalous = generator.normal(5, 1, (2, 200))
-    sentence = findings.norm_direction({"normal": normal, "anomalous": anomalous + shift})
-    assert expected in sentence
-    assert "property of the data" in sentence
-
-
-def test_norm_cue_needs_both_classes():
-    assert findings.norm_direction({"normal": np.ones(3)}) == ""
-
-
 def test_contaminants_among_the_top_are_counted(full):
     run = read_run(full[0])
     scores, known = run.arrays["train_score"], run.arrays["train_score_is_contaminant"]
@@ -403,7 +373,7 @@ def test_contaminants_among_the_top_are_counted(full):
 
 def test_share_of_a_small_term_is_told(full):
     sentence = findings.shares(read_run(full[0]), "proposed")
-    assert re.search(r"ln makes up 0\.0002\d* of the sum's size", sentence)
+    assert re.search(r"ln makes up 0\.02\d* % of the sum's size", sentence)
     assert "nearly lo alone" in sentence
 
 
@@ -421,62 +391,3 @@ def test_latents_that_do_not_differ_get_no_tsne(full, bare):
     (bare / "scores.csv").write_bytes((full[0] / "scores.csv").read_bytes())
     save_file({"test_latent": np.ones((60, 4), np.float32)}, bare / "report.safetensors")
     assert "too few different latents for a t-SNE" in page_of(bare).text
-
-
-def test_half_a_line_at_the_end_of_the_log_is_left_out(full, bare):
-    (bare / "metrics.jsonl").write_text('{"phase": "a", "images": 1}\n{"phase": "a", "ima')
-    assert len(read_run(bare).log) == 1
-    (bare / "metrics.jsonl").write_text('{"phase": "a", "ima\n{"phase": "a", "images": 1}\n')
-    with pytest.raises(CheckpointError):
-        read_run(bare)
-
-
-def test_directory_without_results_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match=r"results\.json"):
-        write_report(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("results.json", "{"),
-        ("results.json", '{"rows": [{}]}'),
-        ("environment.json", "[1"),
-        ("report.safetensors", "short"),
-        ("scores.csv", "label,lo\n0,1.0\n"),
-    ],
-)
-def test_file_that_was_cut_short_is_an_error_that_names_the_run(bare, name, content):
-    (bare / name).write_text(content)
-    with pytest.raises(CheckpointError, match="cannot be understood") as caught:
-        write_report(bare)
-    assert str(bare) in str(caught.value)
-
-
-@pytest.mark.parametrize(("count", "text"), [(800, "800"), (120_000, "120k"), (1.5e6, "1.5M")])
-def test_axes_count_images_shortly(count, text):
-    assert short_count(count) == text
-
-
-def printed(results, width=100):
-    console = Console(width=width, file=io.StringIO(), force_terminal=False)
-    console.print(results_table(results))
-    return console.file.getvalue()
-
-
-def test_terminal_table_fits_and_has_intervals(full):
-    results = json.loads((full[0] / "results.json").read_text())
-    results["rows"][1]["batch"] = "minibatch stddev over the batch, as published"
-    text = printed(results)
-    assert max(len(line) for line in text.splitlines()) <= 100
-    auroc = results["rows"][0]["metrics"]["auroc"]
-    assert f"{auroc['value']:.3f} [{auroc['low']:.3f}, {auroc['high']:.3f}]" in text
-    assert "0.72" in text
-    assert text.index("\nlo") < text.index("\npixel-knn")
-    assert "minibatch stddev" in text
-
-
-def test_terminal_table_without_metrics_says_why():
-    text = printed({"rows": [{"name": "lo", "metrics": None}]})
-    assert "No metrics" in text
-    assert "AUROC" not in text

@@ -2,28 +2,38 @@
 
 from anokit.nn.ema import ExponentialMovingAverage
 from anokit.nn.equalized import EqualizedConv2d, EqualizedLinear
+from anokit.nn.field_scores import FieldScore, PatchScore, field_score
 from anokit.nn.freezing import frozen
 from anokit.nn.gradient_penalty import gradient_penalty
 from anokit.nn.minibatch_stddev import MinibatchStddev, minibatch_stddev
 from anokit.nn.pixel_norm import PixelNorm, pixel_norm
-from anokit.nn.precision import autocast, tf32
+from anokit.nn.precision import autocast, tf32, to_double
 from anokit.nn.resampling import box_downscale, lerp, upscale_nearest
+from anokit.nn.search import FoundLatents, latent_search, residual_objective, settle
 from anokit.nn.shapes import assert_shape
 
 __all__ = [
     "EqualizedConv2d",
     "EqualizedLinear",
     "ExponentialMovingAverage",
+    "FieldScore",
+    "FoundLatents",
     "MinibatchStddev",
+    "PatchScore",
     "PixelNorm",
     "assert_shape",
     "autocast",
     "box_downscale",
+    "field_score",
     "frozen",
     "gradient_penalty",
+    "latent_search",
     "lerp",
     "minibatch_stddev",
     "pixel_norm",
+    "residual_objective",
+    "settle",
     "tf32",
+    "to_double",
     "upscale_nearest",
 ]

@@ -34,11 +34,14 @@ class ExponentialMovingAverage(nn.Module):
         self.decay = decay
 
     @torch.no_grad()
-    def update(self, source: nn.Module) -> None:
-        """Move every parameter by (1 − decay) of its distance to ``source``'s; copy buffers."""
+    def update(self, source: nn.Module, decay: float | None = None) -> None:
+        """Move every parameter by (1 − decay) of its distance to ``source``'s; copy buffers.
+
+        ``decay`` replaces the one from the constructor, for a decay that changes over training.
+        """
         own, new = tuple(self.module.parameters()), tuple(source.parameters())
         if own:
-            torch._foreach_lerp_(own, new, 1 - self.decay)
+            torch._foreach_lerp_(own, new, 1 - (self.decay if decay is None else decay))
         for buffer, value in zip(self.module.buffers(), source.buffers(), strict=True):
             buffer.copy_(value)
 

@@ -72,6 +72,9 @@ class EqualizedConv2d(nn.Module):
         For an even kernel, or one other than 3 with ``resample``.
     """
 
+    spread: Tensor | None
+    """``[9, 16]``: turns the flat 3×3 kernel into the 4×4 one, scale included"""
+
     def __init__(
         self,
         in_channels: int,
@@ -89,20 +92,27 @@ class EqualizedConv2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.scale = gain / math.sqrt(in_channels * kernel**2)
         self.resample: Resample = resample
+        spread: Tensor | None = None
+        if resample == "up":
+            # A transposed convolution applies its kernel turned by half a revolution.
+            spread = self.scale * _spread_by_box().flip(1)
+        elif resample == "down":
+            spread = self.scale / 4 * _spread_by_box()
+        self.register_buffer("spread", spread, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[B, in_channels, H, W]`` to ``[B, out_channels, H', W']``.
 
         ``H' × W'`` is ``H × W``, doubled by ``"up"`` and halved by ``"down"``.
         """
+        if self.spread is None:
+            margin = self.weight.shape[-1] // 2
+            return functional.conv2d(x, self.weight * self.scale, self.bias, padding=margin)
+        kernel = (self.weight.flatten(2) @ self.spread).view(*self.weight.shape[:2], 4, 4)
         if self.resample == "up":
-            kernel = _spread(self.weight * self.scale).flip(2, 3).transpose(0, 1)
+            kernel = kernel.transpose(0, 1)
             return functional.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
-        if self.resample == "down":
-            kernel = _spread(self.weight * (self.scale / 4))
-            return functional.conv2d(x, kernel, self.bias, stride=2, padding=1)
-        margin = self.weight.shape[-1] // 2
-        return functional.conv2d(x, self.weight * self.scale, self.bias, padding=margin)
+        return functional.conv2d(x, kernel, self.bias, stride=2, padding=1)
 
     def extra_repr(self) -> str:
         """Show sizes when the module is printed."""
@@ -110,8 +120,7 @@ class EqualizedConv2d(nn.Module):
         return f"{in_channels}, {out_channels}, kernel={kernel}, resample={self.resample}"
 
 
-def _spread(kernel: Tensor) -> Tensor:
-    """Convolve a 3×3 kernel with a 2×2 box of ones, ``[O, I, 3, 3] -> [O, I, 4, 4]``."""
-    padded = functional.pad(kernel, (1, 1, 1, 1))
-    rows = padded[:, :, 1:] + padded[:, :, :-1]
-    return rows[..., 1:] + rows[..., :-1]
+def _spread_by_box() -> Tensor:
+    """Return the matrix that convolves a flat 3×3 kernel with a 2×2 box of ones, ``[9, 16]``."""
+    line = torch.eye(3, 4) + torch.eye(3, 4).roll(1, dims=1)  # the same along one axis, [3, 4]
+    return torch.kron(line, line)

@@ -37,7 +37,8 @@ def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
 
 def _stddev(members: Tensor) -> Tensor:
     """Mean over C, H, W of the standard deviation over K members, ``[K, G, C, H, W] -> [G]``."""
-    variance = members.var(dim=0, correction=0)
+    # Not Tensor.var: over the first dimension it is far slower than these two means.
+    variance = (members - members.mean(dim=0)).square().mean(dim=0)
     return (variance + EPS).sqrt().mean(dim=(1, 2, 3))
 
 

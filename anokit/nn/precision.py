@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["autocast", "tf32"]
+__all__ = ["autocast", "tf32", "to_double"]
 
 
 def autocast(device: torch.device, enabled: bool) -> torch.autocast:
@@ -32,3 +32,11 @@ def tf32(enabled: bool) -> Iterator[None]:
         yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+def to_double(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor as float64, on the CPU where its device has no float64 (Apple's GPUs).
+
+    For sums whose rounding would otherwise make a score depend on the batch.
+    """
+    return tensor.to("cpu" if tensor.is_mps else tensor.device, torch.float64)

@@ -14,12 +14,15 @@ PLAIN = {"fpr95": "FPR95", "f1": "F1", "f1_max": "F1 max"}
 """Set without their intervals, which are in results.json and the report: a line has 100 columns."""
 
 
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def results_table(results: Mapping[str, Any]) -> Table:
     """Return results.json as a table of at most 100 columns.
 
-    The recipe's scores come first, baselines dim under a rule. What a score was selected by and how
-    it depends on the batch stand under its name. Published figures appear only beside a full run on
-    real data.
+    The recipe's scores come first, baselines dim under a rule. A mark at the name tells what a
+    score was selected by and how it depends on the batch. Published figures appear only beside a
+    full run on real data.
     """
     rows = results["rows"]
     labelled = any(row.get("metrics") for row in rows)
@@ -40,24 +43,29 @@ def results_table(results: Mapping[str, Any]) -> Table:
     table.add_column("ms", justify="right", no_wrap=True)
     if published:
         table.add_column("published", justify="right", no_wrap=True)
+    remarks = dict.fromkeys(remark for row in rows for remark in _remarks(row))
+    marks = {text: str(number).translate(RAISED) for number, text in enumerate(remarks, start=1)}
     for row in rows:
         if row.get("kind") != "baseline":
             style = "bold" if row["name"] == results.get("primary") else ""
-            table.add_row(*_cells(row, labelled, published), style=style)
+            table.add_row(*_cells(row, marks, labelled, published), style=style)
     table.add_section()
     for row in rows:
         if row.get("kind") == "baseline":
-            table.add_row(*_cells(row, labelled, published), style="dim")
-    table.caption = _caption(results, labelled, published)
+            table.add_row(*_cells(row, marks, labelled, published), style="dim")
+    table.caption = _caption(results, marks, labelled, published)
     return table
 
 
-def _cells(row: Mapping[str, Any], labelled: bool, published: bool) -> list[Text]:
-    name = Text(row["name"])
-    for tag in (row.get("selection"), row.get("batch")):
-        if tag and tag != "none":
-            name.append(f"\n  {tag}", style="dim not bold")
-    cells = [name]
+def _remarks(row: Mapping[str, Any]) -> list[str]:
+    """Return what every line must say: what selected the score, how it depends on the batch."""
+    return [text for key in ("selection", "batch") if (text := row.get(key)) and text != "none"]
+
+
+def _cells(
+    row: Mapping[str, Any], marks: Mapping[str, str], labelled: bool, published: bool
+) -> list[Text]:
+    cells = [Text(row["name"] + " ".join(marks[text] for text in _remarks(row)))]
     if labelled:
         metrics = row.get("metrics") or {}
         cells += [_value(metrics.get(key), interval=True) for key in WITH_INTERVAL]
@@ -90,7 +98,9 @@ def _prints_published(results: Mapping[str, Any]) -> bool:
     )
 
 
-def _caption(results: Mapping[str, Any], labelled: bool, published: bool) -> Text:
+def _caption(
+    results: Mapping[str, Any], marks: Mapping[str, str], labelled: bool, published: bool
+) -> Text:
     if not labelled:
         return Text("No metrics: they need labelled test images of both classes.")
     normal, anomalous = results.get("test_normal", 0), results.get("test_anomalous", 0)
@@ -100,6 +110,8 @@ def _caption(results: Mapping[str, Any], labelled: bool, published: bool) -> Tex
     ]
     if any(row.get("kind") == "baseline" for row in results["rows"]):
         words.append("Under the rule: baselines on the same split.")
+    lines = [" ".join(words)]
     if published:
-        words.append(f"Published AUROC: {results['published_source']}.")
-    return Text(" ".join(words))
+        lines.append(f"Published AUROC: {results['published_source']}.")
+    lines += [f"{mark} {text}" for text, mark in marks.items()]
+    return Text("\n".join(lines))

@@ -27,7 +27,7 @@ GROUPS = ((0, "normal", NORMAL), (1, "anomalous", ANOMALOUS), (-1, "unlabelled",
 
 def curves(labels: Ints, scores: Mapping[str, Floats], baselines: Mapping[str, Floats]) -> Figure:
     """Draw ROC and precision-recall curves: recipe scores in colour, baselines thin and dashed."""
-    figure, (roc, pr) = panels(2, 2, 3.75)
+    figure, (roc, pr) = panels(2, 2, 3.7)
     styles: list[tuple[str, Floats, dict[str, Any]]] = [
         (name, values, {"color": ACCENTS[i % len(ACCENTS)], "linewidth": 1.6})
         for i, (name, values) in enumerate(scores.items())
@@ -48,7 +48,7 @@ def curves(labels: Ints, scores: Mapping[str, Floats], baselines: Mapping[str, F
     roc.set(title="ROC", xlabel="false positive rate", ylabel="true positive rate")
     pr.set(title="Precision and recall", xlabel="recall", ylabel="precision")
     for axes in (roc, pr):
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     handles = [roc.plot([], [], label=name, **style)[0] for name, _, style in styles]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)))
     return figure
@@ -87,8 +87,13 @@ def overlaid(
     low: float,
     high: float,
     bins: int = 40,
-) -> None:
-    """Draw histograms over each other; values beyond ``low`` and ``high`` go to the end bins."""
+) -> float:
+    """Draw histograms over each other and return the width of a bin.
+
+    Values beyond ``low`` and ``high`` go to the end bins. Few values get fewer bins than ``bins``.
+    """
+    most = max((len(values) for _, values, _ in groups), default=0)
+    bins = min(bins, max(10, int(2.5 * np.sqrt(most))))
     if high <= low:
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, bins + 1)
@@ -100,6 +105,7 @@ def overlaid(
         axes.stairs(density, edges, color=colour, linewidth=1.1, label=name)
     axes.set(ylim=(0, None))
     axes.grid(visible=False)
+    return (high - low) / bins
 
 
 @dataclass(frozen=True)

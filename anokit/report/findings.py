@@ -10,7 +10,7 @@ from anokit.evaluation import auroc_over_lambda, evaluate
 from anokit.report.data import Run
 from anokit.report.figures import Sweep
 
-__all__ = ["banners", "contaminants_found", "norm_direction", "norm_groups", "sweeps"]
+__all__ = ["banners", "contaminants_found", "norm_direction", "norm_groups", "shares", "sweeps"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,7 +59,12 @@ def banners(run: Run) -> list[Banner]:
                 f"{selection} ({names}). An honest choice would give lower figures.",
             )
         )
-    return found + [Banner("Notice", text) for text in results.notices]
+    return found + [
+        Banner("Notice", text)
+        for text in results.notices
+        # Said above already.
+        if not (results.data == "simulated" and text.lower().startswith("simulated data"))
+    ]
 
 
 def norm_groups(run: Run) -> dict[str, Floats]:

@@ -80,8 +80,11 @@ def matches(run: Run, group: Group) -> Figure | None:
                 place_image(axes, picture, line, column)
     for column, row in enumerate(shown):
         label = {0: "normal", 1: "anomalous"}.get(int(table.labels[row]), "")
-        under = f"{scores[row]:.4g}\n{shortened(table.kinds[row] or label)}"
-        axes.text(column + 0.5, len(strips), under, ha="center", va="top", fontsize=6.5)
+        # Two texts, since a page's font would put the lines of one off its middle.
+        under = [f"{scores[row]:.4g}", shortened(table.kinds[row] or label)]
+        for line, text in enumerate(under):
+            y = len(strips) + 0.02 + 0.14 * line
+            axes.text(column + 0.5, y, text, ha="center", va="top", fontsize=6.5)
         if label == "anomalous":
             frame(axes, 0, column)
     return figure

@@ -70,7 +70,7 @@ def _facts(results: Results) -> dict[str, Any]:
     if training and results.contaminants:
         training += (
             f", {results.contaminants:,} of them known contaminants "
-            f"(γ = {100 * results.contamination:g} %)"
+            f"(γ\u00a0=\u00a0{100 * results.contamination:g}\u00a0%)"
         )
     tested = f"{results.test_normal:,} normal, {results.test_anomalous:,} anomalous images"
     facts = {

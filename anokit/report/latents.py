@@ -51,7 +51,6 @@ def scatter(points: Floats, labels: Ints) -> Figure:
         linewidths=0,
         alpha=0.75,
         c=[colours[int(label)] for label in labels[order]],
-        rasterized=True,
     )
     for key, name, colour in GROUPS:
         if (labels == key).any():
@@ -66,7 +65,7 @@ def coefficients(latents: Floats, labels: Ints) -> Figure:
     """Draw the histogram of all components of all latents ``[N, Z]``, with N(0, 1) behind."""
     figure, (axes,) = panels(1, 1, 2.5)
     low, high = (float(x) for x in np.quantile(latents, [0.001, 0.999]))
-    overlaid(
+    width = overlaid(
         axes,
         [(name, latents[labels == key].ravel(), colour) for key, name, colour in GROUPS],
         low,
@@ -75,7 +74,7 @@ def coefficients(latents: Floats, labels: Ints) -> Figure:
     )
     if high > low:
         grid = np.linspace(low, high, 200)
-        density = np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi) * (high - low) / 80
+        density = np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi) * width
         axes.plot(grid, density, color=INK, linewidth=0.9, linestyle=DASHED, label="N(0, 1)")
     axes.set(xlabel="value of a component", yticks=[])
     axes.legend(loc="best")
@@ -93,9 +92,7 @@ def norms(groups: Mapping[str, Floats]) -> Figure:
         panel.axvline(float(np.median(values)), color=INK, linewidth=1.1)
         panel.set(yticks=[], xlim=(low, high) if high > low else None)
         panel.spines["left"].set_visible(False)
-        panel.set_ylabel(
-            f"{name}\n{len(values):,}", rotation=0, horizontalalignment="right", va="center"
-        )
+        panel.set_ylabel(f"{name} · {len(values):,}", rotation=0, ha="right", va="center")
         panel.tick_params(axis="x", labelbottom=panel is axes[-1])
     axes[-1].set_xlabel("‖ẑ‖")
     return figure

@@ -15,7 +15,7 @@ COMPONENTS = {component.name: component for component in anokit_scores()}
 
 
 def test_public_names():
-    names = "ln lo lr a residual feature-residual norm-typicality pixel-knn pixel-pca"
+    names = "ln lo lr a residual feature-residual latent-residual norm-typicality pixel-knn pixel-pca"
     assert set(COMPONENTS) == set(names.split())
 
 

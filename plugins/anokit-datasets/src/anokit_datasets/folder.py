@@ -29,6 +29,8 @@ MAX_IN_MEMORY = 2**30
 """Bytes of one split beyond which its images are decoded into a temporary file."""
 NAMED = 3
 """Unreadable files that a notice names; the rest is counted."""
+DARK = 32
+"""Grey value that some training image should reach; else a wrong white level is likely."""
 PIECE = 2048
 """Files handed to the threads at once."""
 
@@ -119,6 +121,7 @@ class FolderReader:
             return None
         images = self.allocate(len(files), wanted.spec)
         shapes: list[tuple[int, int] | None] = [None] * len(files)
+        brightest = np.zeros(len(files), np.uint8)
         failures: list[tuple[Path, str]] = []
 
         def work(place: int) -> str:
@@ -126,6 +129,7 @@ class FolderReader:
             if image is not None:
                 images[place] = self.bring(image, wanted, files[place])
                 shapes[place] = (image.shape[1], image.shape[2])
+                brightest[place] = image.max(initial=0)
             return reason
 
         with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) + 2)) as pool:
@@ -136,6 +140,11 @@ class FolderReader:
                         failures.append((files[place], reason))
         if failures:
             self.notices.append(self.describe(failures, len(files), name))
+        if name == "training" and brightest.max() < DARK:
+            self.notices.append(
+                f"no training image is brighter than {brightest.max()} of 255; "
+                "where a 16-bit file holds 12 bits, say, set white_level = 4095"
+            )
         good = [place for place, shape in enumerate(shapes) if shape is not None]
         if not good:
             return None

@@ -188,7 +188,12 @@ class KthOptions(Options):
         None,
         description='the <version> of labels = "exported"; unset, the only one there is',
     )
-    size: int = Field(64, ge=8, le=512, description="side of the crops in pixels")
+    field: int = Field(
+        64, ge=8, le=512, description="side of the neighbourhood that is cut out, in frame pixels"
+    )
+    size: int = Field(
+        64, ge=4, le=512, description="side of the images, which crops are resized to, in pixels"
+    )
     copies: int = Field(
         3,
         ge=0,
@@ -216,7 +221,7 @@ class KthOptions(Options):
         8, ge=1, le=1000, description="sequences that a simulation draws"
     )
     simulated_frames: int = Field(
-        24, ge=2, le=10_000, description="frames of every simulated sequence"
+        20, ge=2, le=10_000, description="frames of every simulated sequence"
     )
     simulation_seed: int = Field(0, ge=0, description="seed of the simulation")
 

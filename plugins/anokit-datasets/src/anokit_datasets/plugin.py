@@ -56,6 +56,7 @@ def anokit_datasets() -> list[Component]:
             options=ImageFolderOptions,
             example={"root": "data/rbc12", "size": 64},
             image_spec=folder_spec,
+            reader="anokit_datasets.reader:folder_reader",
         ),
     ]
 

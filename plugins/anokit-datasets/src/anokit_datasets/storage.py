@@ -76,6 +76,13 @@ def open_array(path: Path) -> npt.NDArray[np.uint8]:
     return array
 
 
+def beside(root: Path, suffix: str) -> Path:
+    """Return the folder next to ``root`` with its name and ``suffix``, also for ``"."``."""
+    # Resolved only where it must be: beside a link means beside the name that the user gave.
+    place = root.resolve() if root.name in ("", "..") else root
+    return place.with_name(place.name + suffix)
+
+
 def fingerprint(settings: Any, files: Iterable[Path] = ()) -> str:
     """Return 16 hexadecimal digits for ``settings`` (JSON) and names, sizes and times of files."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())

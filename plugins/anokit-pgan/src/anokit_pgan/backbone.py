@@ -168,7 +168,7 @@ class ProgressiveGAN(nn.Module):
     def _step(self, stage: Stage, batch: Batch) -> Mapping[str, Tensor]:
         """Train on one batch of a stage."""
         self._show(stage, batch.progress)
-        return self._steps.step(self._networks(), batch)
+        return self._steps.step(self._networks(), batch, stage.done + batch.step)
 
     def _show(self, stage: Stage, progress: float) -> None:
         self._resolution, self._fade = stage.resolution, progress if stage.fading else 1.0

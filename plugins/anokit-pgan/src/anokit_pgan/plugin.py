@@ -81,6 +81,14 @@ class PganOptions(Options):
         description="Share of the averaged generator that one step keeps. Scores and samples come "
         "from the average.",
     )
+    ema_rampup: float = Field(
+        default=0.05,
+        gt=0,
+        le=1,
+        description="Longest span of that average, 1/(1 − ema) steps, as a share of the steps "
+        "done, so that in a short run it does not lag behind the encoder. With the default ema it "
+        "has no effect from step 20,000 on. 1 is as good as none, as published.",
+    )
     latent_scale: float = Field(
         default=1.0,
         gt=0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ class Stage:
     images: int
     """training images to show"""
     batch_size: int
+    done: int
+    """optimiser steps in the stages before this one"""
 
 
 def growth_plan(
@@ -61,16 +64,20 @@ def growth_plan(
     growing = len(steps) - 1
     each = max(1, min(phase_images, int(GROWTH_SHARE * images / growing)))
     last = max(1, images - growing * each)
-    return tuple(
-        Stage(
+    plan: list[Stage] = []
+    done = 0
+    for place, (resolution, fading) in enumerate(steps):
+        stage = Stage(
             name=f"fade {resolution}" if fading else str(resolution),
             resolution=resolution,
             fading=fading,
             images=each if place < growing else last,
             batch_size=batch_size_at(resolution, batch_sizes),
+            done=done,
         )
-        for place, (resolution, fading) in enumerate(steps)
-    )
+        plan.append(stage)
+        done += math.ceil(stage.images / stage.batch_size)
+    return tuple(plan)
 
 
 def batch_size_at(resolution: int, batch_sizes: Mapping[int, int]) -> int:

@@ -67,12 +67,15 @@ class Steps:
             self.optimisers["encoder"] = self._adam(encoder)
         return self.optimisers
 
-    def step(self, networks: Networks, batch: Batch) -> dict[str, Tensor]:
-        """Move critic, average, generator and encoder once; return metrics as 0-d tensors."""
+    def step(self, networks: Networks, batch: Batch, done: int) -> dict[str, Tensor]:
+        """Move critic, average, generator and encoder once; return metrics as 0-d tensors.
+
+        ``done`` is the number of steps made before this one in all phases.
+        """
         real = blend_with_coarser(batch.images, networks.fade)
         with tf32(self.options.tf32):
             metrics = self._critic_step(networks, real, batch.generator)
-            self.average.update(networks.generator)
+            self.average.update(networks.generator, self._decay(done))
             if self.options.encoder_update == "joint":
                 metrics |= self._joint_step(networks, real, batch.generator)
             else:
@@ -158,6 +161,11 @@ class Steps:
                 metrics[entry.name] = entry.loss(trips[start])
                 total = total + entry.weight * metrics[entry.name]
         return total, metrics
+
+    def _decay(self, done: int) -> float:
+        """Return the average's decay: its span grows with the steps done, up to the option's."""
+        span = max(1.0, self.options.ema_rampup * done)
+        return min(self.options.ema, 1 - 1 / span)
 
     def _needs(self, start: str) -> frozenset[str]:
         return frozenset().union(*(entry.needs for entry in self.losses[start]))

@@ -144,6 +144,14 @@ def anokit_scores() -> Iterable[Component]:
         reference="Akcay et al., Skip-GANomaly (2019): weight 0.1, norm l2, reduction mean",
     )
     yield Component(
+        name="latent-residual",
+        summary="Mean squared difference of an encoding and that of the reconstruction",
+        factory="anokit_scores.latent:LatentResidual",
+        needs=frozenset({"latent", "latent_hat"}),
+        map_needs=IMAGES,
+        reference="Akcay et al., GANomaly (2018), equation 5",
+    )
+    yield Component(
         name="norm-typicality",
         summary="How far the norm of the encoding lies from the training norms, on either side",
         factory="anokit_scores.typicality:NormTypicality",

@@ -10,6 +10,9 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+DEPENDENCE = "batch norm with the statistics of the scored batch, as published"
+"""What every line of a result says where scores are made so."""
+
 
 @contextmanager
 def batch_statistics(network: nn.Module) -> Iterator[None]:

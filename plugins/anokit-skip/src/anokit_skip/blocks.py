@@ -11,7 +11,7 @@ from torch import nn
 from anokit.errors import DataError
 
 if TYPE_CHECKING:
-    from torch import Generator
+    from torch import Generator, Tensor
 
     from anokit.types import ImageSpec
 
@@ -80,3 +80,18 @@ def check_size(spec: ImageSpec, backbone: str) -> int:
         f"backbone '{backbone}' takes square images whose side is a power of two of at least 32: "
         f"got {spec} (channels×height×width); set [dataset] size = {size}"
     )
+
+
+def check_images(images: Tensor, spec: ImageSpec, backbone: str) -> None:
+    """Check that images are those that a backbone was built for.
+
+    Raises
+    ------
+    DataError
+        Where they are not.
+    """
+    if tuple(images.shape[1:]) != (spec.channels, spec.height, spec.width):
+        raise DataError(
+            f"backbone '{backbone}' was built for images {spec}, got a batch "
+            f"{list(images.shape)}: score images of the size of the training images"
+        )

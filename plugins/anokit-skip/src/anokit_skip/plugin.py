@@ -1,4 +1,4 @@
-"""The backbone that this package offers, described without importing torch."""
+"""The backbones that this package offers, described without importing torch."""
 
 from __future__ import annotations
 
@@ -10,29 +10,12 @@ from pydantic import Field
 from anokit.plugin import Component, Options, hookimpl
 
 
-class SkipGanomalyOptions(Options):
-    """Options of ``skip-ganomaly``; defaults are those of the released code."""
+class GanomalyFamilyOptions(Options):
+    """Options that both backbones have."""
 
     w_adv: float = Field(
         default=1.0, ge=0, description="Weight of the generator's adversarial loss, ≥ 0."
     )
-    w_con: float = Field(
-        default=50.0,
-        ge=0,
-        description=(
-            "Weight of the reconstruction loss mean |x − x̂|, ≥ 0: 50 in the released code; the "
-            "paper is reported to use 40."
-        ),
-    )
-    w_lat: float = Field(
-        default=1.0,
-        ge=0,
-        description=(
-            "Weight of the feature loss mean (f(x) − f(x̂))² in the generator's objective, ≥ 0; the "
-            "discriminator minimises it with weight 1, as released."
-        ),
-    )
-    nz: int = Field(default=100, ge=1, description="Discriminator features per image, ≥ 1.")
     ngf: int = Field(
         default=64, ge=1, description="Channels after the generator's first convolution, ≥ 1."
     )
@@ -40,11 +23,6 @@ class SkipGanomalyOptions(Options):
         default=64, ge=1, description="Channels after the discriminator's first convolution, ≥ 1."
     )
     batch_size: int = Field(default=64, ge=1, description="Images per training step, ≥ 1.")
-    epochs: float = Field(
-        default=25,
-        gt=0,
-        description="Passes over the training set, > 0: 25 as in the released script for CIFAR-10.",
-    )
     images: int | None = Field(
         default=None,
         ge=1,
@@ -52,14 +30,6 @@ class SkipGanomalyOptions(Options):
     )
     learning_rate: float = Field(
         default=2e-4, gt=0, description="Step size of both Adams (β = 0.5, 0.999), > 0."
-    )
-    noise: float = Field(
-        default=0.0,
-        ge=0,
-        description=(
-            "σ of Gaussian noise on the generator's input in training, ≥ 0, for images in [-1, 1]. "
-            "The released code provides for noise but never fills it: 0."
-        ),
     )
     reinit_below: float = Field(
         default=1e-5,
@@ -86,9 +56,59 @@ class SkipGanomalyOptions(Options):
     )
 
 
+class SkipGanomalyOptions(GanomalyFamilyOptions):
+    """Options of ``skip-ganomaly``; defaults are those of the released code."""
+
+    w_con: float = Field(
+        default=50.0,
+        ge=0,
+        description=(
+            "Weight of the reconstruction loss mean |x − x̂|, ≥ 0: 50 in the released code; the "
+            "paper is reported to use 40."
+        ),
+    )
+    w_lat: float = Field(
+        default=1.0,
+        ge=0,
+        description=(
+            "Weight of the feature loss mean (f(x) − f(x̂))² in the generator's objective, ≥ 0; the "
+            "discriminator minimises it with weight 1, as released."
+        ),
+    )
+    nz: int = Field(default=100, ge=1, description="Discriminator features per image, ≥ 1.")
+    epochs: float = Field(
+        default=25,
+        gt=0,
+        description="Passes over the training set, > 0: 25 as in the released script for CIFAR-10.",
+    )
+    noise: float = Field(
+        default=0.0,
+        ge=0,
+        description=(
+            "σ of Gaussian noise on the generator's input in training, ≥ 0, for images in [-1, 1]. "
+            "The released code provides for noise but never fills it: 0."
+        ),
+    )
+
+
+class GanomalyOptions(GanomalyFamilyOptions):
+    """Options of ``ganomaly``; defaults are those of the released code."""
+
+    w_con: float = Field(
+        default=50.0, ge=0, description="Weight of the reconstruction loss mean |x − x̂|, ≥ 0."
+    )
+    w_enc: float = Field(
+        default=1.0,
+        ge=0,
+        description="Weight of the encoder loss mean (E₁(x) − E₂(x̂))², ≥ 0.",
+    )
+    nz: int = Field(default=100, ge=1, description="Components of a latent, ≥ 1.")
+    epochs: float = Field(default=15, gt=0, description="Passes over the training set, > 0.")
+
+
 @hookimpl
 def anokit_backbones() -> Iterable[Component]:
-    """Offer Skip-GANomaly."""
+    """Offer Skip-GANomaly and GANomaly."""
     yield Component(
         name="skip-ganomaly",
         summary="Skip-GANomaly: U-Net generator and feature discriminator, trained adversarially",
@@ -99,4 +119,24 @@ def anokit_backbones() -> Iterable[Component]:
             {"image", "image_hat", "features", "features_hat", "critic", "critic_hat"}
         ),
         reference="Akcay, Atapour-Abarghouei, Breckon, Skip-GANomaly (IJCNN 2019)",
+    )
+    yield Component(
+        name="ganomaly",
+        summary="GANomaly: encoder, decoder and second encoder; anomalies change their latent",
+        factory="anokit_skip.ganomaly:Ganomaly",
+        options=GanomalyOptions,
+        example={"ngf": 4, "ndf": 4, "nz": 8, "batch_size": 4, "images": 8},
+        provides=frozenset(
+            {
+                "image",
+                "latent",
+                "image_hat",
+                "latent_hat",
+                "features",
+                "features_hat",
+                "critic",
+                "critic_hat",
+            }
+        ),
+        reference="Akcay, Atapour-Abarghouei, Breckon, GANomaly (ACCV 2018)",
     )

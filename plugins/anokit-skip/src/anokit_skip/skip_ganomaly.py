@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from anokit.errors import DataError
 from anokit.nn import autocast, tf32
 from anokit.types import Phase, RoundTrip
-from anokit_skip.batch_norm import batch_statistics
-from anokit_skip.blocks import check_size, initialise
+from anokit_skip.batch_norm import DEPENDENCE, batch_statistics
+from anokit_skip.blocks import check_images, check_size, initialise
 from anokit_skip.discriminator import BasicDiscriminator
+from anokit_skip.saturation import SaturationGuard
 from anokit_skip.training import adam, cross_entropy, uses_bf16
 from anokit_skip.unet import UNet
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from anokit.types import Batch, ImageSpec, WeightedLoss
     from anokit_skip.plugin import SkipGanomalyOptions
-
-LOOK_EVERY = 10
-"""Steps between two looks at whether the discriminator's loss vanished; each waits for the GPU."""
 
 
 class SkipGanomaly(nn.Module):
@@ -49,8 +46,6 @@ class SkipGanomaly(nn.Module):
         Where images are not square with a side that is a power of two of at least 32.
     """
 
-    collapsed: Tensor
-
     def __init__(
         self,
         options: SkipGanomalyOptions,
@@ -65,14 +60,12 @@ class SkipGanomaly(nn.Module):
         self.discriminator = BasicDiscriminator(spec.channels, size, options.ndf, options.nz)
         initialise(self.generator)
         initialise(self.discriminator)
-        # A buffer, so that a resumed run knows of a loss that vanished since the last look.
-        self.register_buffer("collapsed", torch.tensor(False))
+        self.guard = SaturationGuard(options.reinit_below)
 
     @property
     def batch_dependence(self) -> str:
         """Why scores depend on the batch, or an empty string where they do not."""
-        own = self.options.batch_norm == "eval"
-        return "" if own else "batch norm with the statistics of the scored batch, as published"
+        return "" if self.options.batch_norm == "eval" else DEPENDENCE
 
     def phases(self) -> Sequence[Phase]:
         """Return the one phase, in which G and D take a step each on every batch."""
@@ -97,12 +90,7 @@ class SkipGanomaly(nn.Module):
         DataError
             Where images are not those that the backbone was built for.
         """
-        expected = (self.spec.channels, self.spec.height, self.spec.width)
-        if images.shape[1:] != expected:
-            raise DataError(
-                f"backbone 'skip-ganomaly' was built for images {self.spec}, got a batch "
-                f"{list(images.shape)}: score images of the size of the training images"
-            )
+        check_images(images, self.spec, "skip-ganomaly")
         judged = {"features", "critic"}
         judged_hat = {"features_hat", "critic_hat"}
         fields = {"image": images}
@@ -125,22 +113,10 @@ class SkipGanomaly(nn.Module):
 
     def warnings(self, metrics: Mapping[str, float]) -> list[str]:
         """Return what looks wrong in the means of the step metrics since the last log."""
-        found = []
-        if metrics.get("reinit", 0.0) > 0:
-            found.append(
-                f"the discriminator's loss fell below {self.options.reinit_below:g}: "
-                "its weights were drawn anew"
-            )
-        real, fake = metrics.get("critic_real", 0.5), metrics.get("critic_fake", 0.5)
-        if real > 0.99 and fake < 0.01:
-            found.append(
-                "the discriminator tells reconstructions from images without fail "
-                f"({fake:.3f} against {real:.3f}): it no longer guides the generator"
-            )
-        return found
+        return self.guard.warnings(metrics)
 
     def _start(self) -> Mapping[str, Adam]:
-        if self.collapsed.is_cuda:
+        if self.guard.seen.is_cuda:
             self.to(memory_format=torch.channels_last)
         self._adam_g = adam(self.generator, self.options.learning_rate)
         self._adam_d = adam(self.discriminator, self.options.learning_rate)
@@ -186,7 +162,7 @@ class SkipGanomaly(nn.Module):
             "feature": feature,
             "critic_real": real.logits.sigmoid().mean(),
             "critic_fake": fake.logits.sigmoid().mean(),
-            "reinit": self._reinitialise(loss_d.detach(), batch),
+            "reinit": self.guard.watch(self.discriminator, loss_d.detach(), batch),
         }
         return {name: value.detach() for name, value in metrics.items()}
 
@@ -195,18 +171,3 @@ class SkipGanomaly(nn.Module):
             return images
         noise = torch.empty_like(images).normal_(generator=generator)
         return images + self.options.noise * noise
-
-    def _reinitialise(self, loss_d: Tensor, batch: Batch) -> Tensor:
-        """Draw D's weights anew if its loss vanished; return whether as 0-d float32, 1 or 0.
-
-        Published: in the very step. Here the comparison stays on the device and its outcome is read
-        every `LOOK_EVERY` steps, so that the CPU does not wait for the GPU in each of them. Adam's
-        state and the running statistics stay as they are, as published.
-        """
-        self.collapsed.logical_or_(loss_d < self.options.reinit_below)
-        done = torch.zeros_like(loss_d)
-        if batch.step % LOOK_EVERY == LOOK_EVERY - 1 and bool(self.collapsed):
-            initialise(self.discriminator, batch.generator)
-            self.collapsed.fill_(False)
-            done.fill_(1.0)
-        return done

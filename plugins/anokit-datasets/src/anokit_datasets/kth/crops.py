@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from anokit.errors import DataError
-from anokit_datasets.decoding import LUMA, quiet, read_tiff
+from anokit_datasets.decoding import LUMA, read_tiff
 
 Float = npt.NDArray[np.float32]
 
@@ -22,8 +22,7 @@ LIMIT_PERCENTILES = (0.1, 99.9)
 def read_frame(path: Path) -> npt.NDArray:
     """Return a frame ``[H, W]`` in its own type; colour becomes grey (BT.601 luma)."""
     try:
-        with quiet():
-            pixels = read_tiff(path)
+        pixels = read_tiff(path)
     except (OSError, ValueError) as error:
         raise DataError(f"frame {path} cannot be read: {error}") from error
     if pixels.shape[0] >= 3:

@@ -13,13 +13,15 @@ import numpy.typing as npt
 
 from anokit.data import ArraySplit
 from anokit.types import ImageSpec
+from anokit_datasets.decoding import quiet
 from anokit_datasets.kth.crops import Cropper, grey_limits, read_frame, scale_grey
 from anokit_datasets.kth.format import CellSequence, Found, find_sequences
 from anokit_datasets.kth.objects import Objects, find_objects
 from anokit_datasets.kth.split import divide
 from anokit_datasets.options import KthOptions
+from anokit_datasets.resizing import bilinear
 from anokit_datasets.source import Source, draw
-from anokit_datasets.storage import appear_whole, create_array, fingerprint, open_array
+from anokit_datasets.storage import appear_whole, beside, create_array, fingerprint, open_array
 
 CACHE_VERSION = 1
 """Raised when the same options would give other crops."""
@@ -46,10 +48,11 @@ def kth_cellvideos(options: KthOptions) -> Source:
     """
     root = Path(options.root)
     found = find_sequences(root, options.labels, options.version)
-    cache = Path(options.cache) if options.cache else root.parent / f"{root.name}-crops"
+    cache = Path(options.cache) if options.cache else beside(root, "-crops")
     folder = cache / cache_key(options, found)
     if not folder.is_dir():
-        with appear_whole(folder, "the crops", "set `cache` to a folder with room") as temporary:
+        advice = "set `cache` to a folder with room"
+        with quiet(), appear_whole(folder, "the crops", advice) as temporary:
             write_crops(temporary, found, options)
     return read_crops(folder, options, found.notices)
 
@@ -115,12 +118,20 @@ def write_crops(folder: Path, found: Found, options: KthOptions) -> None:
     # A second number, so that the angles share no randomness with the split.
     angles = np.random.default_rng([options.draw_seed, 1])
     turns = angles.uniform(0, 360, (len(objects), options.copies)).astype(np.float32)
-    cut(found.sequences, objects, {name: plans[name] for name in arrays}, arrays, turns)
+    cut(
+        found.sequences,
+        objects,
+        {name: plans[name] for name in arrays},
+        arrays,
+        turns,
+        options.field,
+    )
     index = {
         "notices": [*notices, *division.notices],
         "labels": [0] * len(division.test_normal) + [1] * len(division.test_anomalous),
         "ids": {name: identifiers(objects, plans[name], names) for name in arrays},
-        "kinds": {name: kinds(objects[plans[name].objects]) for name in arrays},
+        # None for training: the published set has half a million images, and they are unlabelled.
+        "kinds": {name: kinds(objects[plans[name].objects]) for name in arrays if name != "train"},
     }
     (folder / "index.json").write_text(json.dumps(index), "utf-8")
 
@@ -131,31 +142,29 @@ def cut(
     plans: dict[str, Plan],
     arrays: dict[str, npt.NDArray[np.uint8]],
     turns: npt.NDArray[np.float32],
+    field: int,
 ) -> None:
-    """Cut all planned crops, reading every frame once."""
-    everything = [
-        (name, row, int(which), int(copy))
-        for name, plan in plans.items()
-        for row, (which, copy) in enumerate(zip(plan.objects, plan.copies, strict=True))
-    ]
+    """Cut all planned crops ``[field, field]`` and resize them, reading every frame once."""
     by_frame: dict[tuple[int, int], list[tuple[str, int, int, int]]] = {}
-    for entry in everything:
-        thing = objects[entry[2]]
-        by_frame.setdefault((int(thing["sequence"]), int(thing["frame"])), []).append(entry)
-    size = next(iter(arrays.values())).shape[-1]
+    for name, plan in plans.items():
+        for row, (which, copy) in enumerate(zip(plan.objects, plan.copies, strict=True)):
+            place = int(objects["sequence"][which]), int(objects["frame"][which])
+            by_frame.setdefault(place, []).append((name, row, int(which), int(copy)))
     limits = {index: grey_limits(sequences[index].frames) for index in {key[0] for key in by_frame}}
 
     def work(key: tuple[int, int]) -> None:
         sequence, frame = key
         pixels = read_frame(sequences[sequence].frames[frame])
-        cropper = Cropper(scale_grey(pixels, limits[sequence]), size)
+        cropper = Cropper(scale_grey(pixels, limits[sequence]), field)
         for name, row, which, copy in by_frame[key]:
-            place = int(objects["row"][which]), int(objects["column"][which])
-            arrays[name][row, 0] = (
-                cropper.turned(*place, float(turns[which, copy - 1]))
+            centre = int(objects["row"][which]), int(objects["column"][which])
+            crop = (
+                cropper.turned(*centre, turns[which, copy - 1])
                 if copy
-                else cropper.upright(*place)
+                else cropper.upright(*centre)
             )
+            size = arrays[name].shape[-1]
+            arrays[name][row] = bilinear(crop[None, None], size, size)[0]
 
     with ThreadPoolExecutor(4) as pool:
         for _ in pool.map(work, sorted(by_frame)):
@@ -192,7 +201,7 @@ def read_crops(folder: Path, options: KthOptions, notices: Sequence[str]) -> Sou
             open_array(folder / f"{name}.npy"),
             index["ids"][name],
             labels=index["labels"] if name == "test" else None,
-            kinds=index["kinds"][name],
+            kinds=index["kinds"].get(name),
         )
 
     train, contaminants, test = (split(name) for name in SPLITS)

@@ -13,7 +13,7 @@ from anokit_datasets.options import KthOptions
 from anokit_datasets.simulation.sequence import Microwell
 from anokit_datasets.simulation.writing import SequenceWriter
 from anokit_datasets.source import Source
-from anokit_datasets.storage import appear_whole, fingerprint
+from anokit_datasets.storage import appear_whole, beside, fingerprint
 
 SIMULATION_VERSION = 1
 """Raised when the same settings would draw other pictures."""
@@ -42,7 +42,7 @@ def simulated_kth(options: KthOptions) -> Source:
         options.simulation_seed,
         SIMULATION_VERSION,
     ]
-    folder = root.parent / f"{root.name}-simulated-{fingerprint(settings)[:8]}"
+    folder = beside(root, f"-simulated-{fingerprint(settings)[:8]}")
     if not folder.is_dir():
         advice = "set `root` to a place beside which files may be written"
         with appear_whole(folder, "the simulated sequences", advice) as temporary:

@@ -19,7 +19,7 @@ Map = npt.NDArray[np.float32]
 BACKGROUND = 141.0
 LIGHT_CHANGE = 5.0
 NOISE = 1.2
-NOISE_BLUR = 0.62
+NOISE_BLUR = 0.7
 """Pixels; a Gaussian of this width makes white noise correlate as measured."""
 LENS = 16.0
 """Grey values that a full soma gains by bundling light."""

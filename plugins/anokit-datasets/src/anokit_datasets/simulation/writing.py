@@ -36,9 +36,12 @@ class SequenceWriter:
             folder.mkdir(parents=True)
 
     def write_frame(self, number: int, frame: Frame) -> None:
-        """Write frame ``number`` (from 0) and its three label images, all LZW."""
+        """Write frame ``number`` (from 0) and its three label images.
+
+        Frames are not compressed: their noise would cost more time than it saves room.
+        """
         digits = f"{number:0{self.digits}d}"
-        write_tif(self.pictures / f"t{digits}.tif", frame.picture)
+        write_tif(self.pictures / f"t{digits}.tif", frame.picture, compression=None)
         write_tif(self.tracking / f"man_track{digits}.tif", frame.cells)
         shutil.copyfile(
             self.tracking / f"man_track{digits}.tif", self.segmentation / f"man_seg{digits}.tif"
@@ -57,6 +60,8 @@ class SequenceWriter:
         (self.tracking / "deaths.txt").write_text("".join(deaths), "utf-8")
 
 
-def write_tif(path: Path, image: npt.NDArray[np.unsignedinteger]) -> None:
-    """Write a grey image ``[H, W]`` as an LZW-compressed tif."""
-    tifffile.imwrite(path, image, photometric="minisblack", compression="lzw", metadata=None)
+def write_tif(
+    path: Path, image: npt.NDArray[np.unsignedinteger], compression: str | None = "lzw"
+) -> None:
+    """Write a grey image ``[H, W]`` as a tif."""
+    tifffile.imwrite(path, image, photometric="minisblack", compression=compression, metadata=None)

@@ -1,0 +1,1 @@
+"""AnoGAN and its kin (f-AnoGAN, ADGAN), for anokit."""

@@ -1,0 +1,30 @@
+"""RMSProp as TensorFlow has it, which f-AnoGAN's encoder was trained with."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch.optim import RMSprop
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DECAY = 0.9
+EPS = 1e-10
+
+
+def tensorflow_rmsprop(network: nn.Module, learning_rate: float) -> RMSprop:
+    """Return RMSProp with TensorFlow 1's conventions: m ← 0.9·m + 0.1·g², θ ← θ − lr·g/√(m + ε).
+
+    Its mean square m begins at 1, not at 0, so that the first steps are small instead of the
+    largest of all. PyTorch adds ε outside the root: √ε there is the same floor.
+    """
+    optimiser = RMSprop(network.parameters(), lr=learning_rate, alpha=DECAY, eps=math.sqrt(EPS))
+    for parameter in network.parameters():
+        optimiser.state[parameter] = {
+            "step": torch.zeros(()),
+            "square_avg": torch.ones_like(parameter, memory_format=torch.preserve_format),
+        }
+    return optimiser

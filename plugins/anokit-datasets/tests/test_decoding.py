@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from anokit.errors import DataError
+from anokit_datasets.decoding import TURNS, decode, with_channels
+
+
+def rgb(height: int = 3, width: int = 5) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels"),
+    [("1", 1), ("L", 1), ("LA", 2), ("P", 3), ("RGB", 3), ("RGBA", 4), ("I;16", 1)],
+)
+def test_png_modes_keep_their_channels(tmp_path: Path, mode: str, channels: int) -> None:
+    path = tmp_path / "image.png"
+    Image.fromarray(rgb()).convert("L" if mode == "I;16" else mode).save(path)
+    if mode == "I;16":
+        Image.fromarray(np.full((3, 5), 257 * 40, np.uint16)).save(path)
+    image = decode(path)
+    assert image.shape == (channels, 3, 5)
+    assert image.dtype == np.uint8
+    if mode == "I;16":
+        assert (image == 40).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp"])
+def test_lossless_formats_are_exact(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"image.{suffix}"
+    options = {"lossless": True} if suffix == "webp" else {}
+    Image.fromarray(rgb()).save(path, **options)
+    assert (decode(path) == rgb().transpose(2, 0, 1)).all()
+
+
+def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
+    path = tmp_path / "image.jpg"
+    Image.new("CMYK", (4, 4), (0, 0, 0, 0)).save(path)
+    assert decode(path).shape == (3, 4, 4)
+    assert decode(path).min() > 250
+
+
+def test_palette_with_transparency_has_alpha(tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    Image.fromarray(rgb()).convert("P").save(path, transparency=0)
+    assert decode(path).shape[0] == 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_orientation_is_respected(tmp_path: Path, orientation: int, suffix: str) -> None:
+    upright = rgb()
+    stored = upright
+    if orientation in TURNS:
+        # What a camera stored is undone by the inverse of what a reader does.
+        rows, columns, swap = TURNS[orientation]
+        stored = stored.swapaxes(0, 1) if swap else stored
+        stored = np.flip(stored, [axis for axis, turn in ((0, rows), (1, columns)) if turn])
+    path = tmp_path / f"image.{suffix}"
+    image = Image.fromarray(np.ascontiguousarray(stored))
+    exif = Image.Exif()
+    exif[274] = orientation
+    image.save(path, exif=exif)
+    assert (decode(path) == upright.transpose(2, 0, 1)).all()
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_tif_of_many_channels(tmp_path: Path, planar: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, (6, 7, 5)).astype(np.uint16)
+    path = tmp_path / "image.tif"
+    stored = pixels if planar == "contig" else pixels.transpose(2, 0, 1)
+    tifffile.imwrite(path, stored, photometric="minisblack", planarconfig=planar)
+    image = decode(path)
+    assert image.shape == (5, 6, 7)
+    assert np.abs(image.transpose(1, 2, 0) - pixels / 257).max() <= 0.5
+
+
+def test_white_level_and_floats(tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, np.array([[0, 2048, 4095, 9000]], np.uint16))
+    assert decode(path, 4095).ravel().tolist() == [0, 128, 255, 255]
+    tifffile.imwrite(path, np.array([[-1.0, 0.0, 0.5, 1.0]], np.float32))
+    assert decode(path).ravel().tolist() == [0, 0, 128, 255]
+    tifffile.imwrite(path, np.array([[np.nan, 0.0]], np.float32))
+    with pytest.raises(ValueError, match="not finite"):
+        decode(path)
+
+
+def test_stack_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.zeros((9, 8, 8), np.uint8), photometric="minisblack")
+    with pytest.raises(ValueError, match="stack"):
+        decode(path)
+
+
+def test_channels_are_converted_or_refused() -> None:
+    image = np.stack([np.full((2, 2), value, np.uint8) for value in (10, 20, 30, 40)])
+    path = Path("x.png")
+    grey = with_channels(image, 1, path)
+    assert grey.shape == (1, 2, 2)
+    assert grey[0, 0, 0] == round(0.299 * 10 + 0.587 * 20 + 0.114 * 30)
+    assert (with_channels(image, 3, path) == image[:3]).all()
+    assert (with_channels(image[:1], 3, path) == 10).all()
+    assert (with_channels(image[:2], 1, path) == image[:1]).all()
+    assert with_channels(image, 4, path) is image
+    with pytest.raises(DataError, match=r"x\.png has 3 channels and cannot be given 5"):
+        with_channels(image[:3], 5, path)

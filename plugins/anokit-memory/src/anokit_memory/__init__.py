@@ -1,0 +1,1 @@
+"""Scores that remember the training set: nearest neighbours and Mahalanobis distance, for anokit."""

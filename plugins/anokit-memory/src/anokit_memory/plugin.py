@@ -1,0 +1,120 @@
+"""The scores that this package offers, described without importing torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from anokit.plugin import Component, Options, hookimpl
+
+
+class FieldOptions(Options):
+    """Which field of the round trip is read, and how patches become one score."""
+
+    on: Literal["features", "latent", "patches", "image"] = Field(
+        default="features",
+        description=(
+            "Field of the round trip that is read, flattened to one vector per image; 'patches' = "
+            "one vector per position of the feature map, which gives an anomaly map too."
+        ),
+    )
+    max_fit_images: int = Field(
+        default=10_000,
+        ge=1,
+        description="Most training images that are fitted on, ≥ 1; a larger set is cut to a "
+        "seeded subset.",
+    )
+    patch_score: Literal["max", "mean"] = Field(
+        default="max",
+        description="With on = 'patches': how the positions of an image become its score.",
+    )
+    max_patches: int = Field(
+        default=20_000,
+        ge=1,
+        description="With on = 'patches': most positions of all training images together that are "
+        "kept, ≥ 1; a seeded random subset.",
+    )
+    seed: int = Field(
+        default=0, ge=0, description="With on = 'patches': seed of the subset of positions, ≥ 0."
+    )
+
+
+class KNNOptions(FieldOptions):
+    """Options of ``knn``."""
+
+    k: int = Field(
+        default=5, ge=1, description="Nearest training vectors whose distances are averaged, ≥ 1."
+    )
+    metric: Literal["cosine", "euclidean"] = Field(
+        default="cosine",
+        description="Distance: 'cosine' = 1 − cos of the angle, in [0, 2]; 'euclidean' = ‖a − b‖₂.",
+    )
+
+
+class PixelKNNOptions(KNNOptions):
+    """Options of ``pixel-knn``: those of ``knn`` on raw images."""
+
+    on: Literal["image"] = Field(default="image", description="Field that is read: raw images.")
+    metric: Literal["cosine", "euclidean"] = Field(
+        default="euclidean",
+        description="Distance: 'euclidean' = ‖a − b‖₂; 'cosine' = 1 − cos of the angle, in [0, 2].",
+    )
+
+
+class MahalanobisOptions(FieldOptions):
+    """Options of ``mahalanobis``."""
+
+    shrinkage: Literal["ledoit-wolf"] | Annotated[float, Field(ge=0, le=1)] = Field(
+        default="ledoit-wolf",
+        description=(
+            "Share of the covariance that is replaced by a multiple of the identity of equal "
+            "trace, in [0, 1]; 'ledoit-wolf' = estimated from the training set."
+        ),
+    )
+
+
+def needs(options: FieldOptions) -> frozenset[str]:
+    """Return the field that a score reads."""
+    return frozenset({options.on})
+
+
+def map_needs(options: FieldOptions) -> frozenset[str]:
+    """Return the fields that a score's map reads: none where there is no map."""
+    return frozenset({"patches", "image"}) if options.on == "patches" else frozenset()
+
+
+@hookimpl
+def anokit_scores() -> Iterable[Component]:
+    """Offer nearest neighbours, on any field and on pixels, and the Mahalanobis distance."""
+    yield Component(
+        name="knn",
+        summary="Mean distance to the k nearest training vectors, cosine or Euclidean",
+        factory="anokit_memory.knn:knn",
+        options=KNNOptions,
+        example={"on": "image", "k": 2},
+        needs=needs,
+        map_needs=map_needs,
+        reference="Ramaswamy et al., Efficient Algorithms for Mining Outliers (2000); with patches: "
+        "Roth et al., PatchCore (2022), without its re-weighting",
+    )
+    yield Component(
+        name="mahalanobis",
+        summary="Mahalanobis distance to the training vectors, covariance shrunk",
+        factory="anokit_memory.mahalanobis:mahalanobis",
+        options=MahalanobisOptions,
+        example={"on": "image"},
+        needs=needs,
+        map_needs=map_needs,
+        reference="Rippel et al., Modeling the Distribution of Normal Data in Pre-Trained Deep "
+        "Features (2020); Ledoit and Wolf (2004)",
+    )
+    yield Component(
+        name="pixel-knn",
+        summary="Baseline: mean distance to the k nearest training images in pixel space",
+        factory="anokit_memory.knn:pixel_knn",
+        options=PixelKNNOptions,
+        example={"k": 2},
+        needs=needs,
+    )

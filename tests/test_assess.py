@@ -1,0 +1,334 @@
+"""Scoring a run: labels come last, thresholds are honest, fitted state survives, faults have names."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from anokit import assess
+from anokit.datasets import prepare
+from anokit.errors import AnokitError, PluginError
+from anokit.faults import PluginFault
+from anokit.models import build_model
+from anokit.run import make_results
+from anokit.scoring import Scorer, all_rows
+
+CPU = torch.device("cpu")
+
+
+def silent(what, total):
+    return lambda count: None
+
+
+@pytest.fixture
+def assessed(make, tmp_path):
+    """Assess an untrained toy recipe: the recipe, its data and what was found."""
+
+    def build(*settings):
+        recipe = make(*settings)
+        data = prepare(recipe.dataset, recipe.seed)
+        model = build_model(recipe, data.spec, CPU)
+        return recipe, data, assess.assess(recipe, data, model, CPU, tmp_path / "scores", silent)
+
+    return build
+
+
+@pytest.fixture
+def scorer(make):
+    """Build the scorer of a toy recipe and its data."""
+
+    def build(*settings, batch=16):
+        recipe = make(*settings)
+        data = prepare(recipe.dataset, recipe.seed)
+        model = build_model(recipe, data.spec, CPU)
+        return Scorer(recipe.scores, model, CPU, batch, recipe.seed), data, recipe
+
+    return build
+
+
+@pytest.mark.parametrize("most", [None, 20])
+def test_a_fitted_score_has_its_threshold_from_images_it_was_not_fitted_on(
+    assessed, toys, most, monkeypatch
+):
+    toys.FITS.clear()
+    scored = []
+    compute = Scorer.compute
+
+    def watched(self, images, rows, **options):
+        scored.append((self, len(toys.FITS), images.read(rows)))
+        return compute(self, images, rows, **options)
+
+    monkeypatch.setattr(Scorer, "compute", watched)
+    options = [] if most is None else [f"scores.far.most={most}", f"scores.sum.terms.far.most={most}"]
+    recipe, data, found = assessed(*options)
+    for_threshold, for_result = toys.FITS
+    _, fits_before, held = scored[1]
+    assert fits_before == 1, "held out images are scored after the first of two fits"
+    assert len(held) == 6
+    assert len(for_threshold) == (most or 54)
+    assert len(for_result) == (most or 60)
+    as_bytes = [(image.float() / 127.5 - 1).numpy().tobytes() for image in held]
+    assert not set(as_bytes) & set(for_threshold)
+    if most is None:
+        assert set(as_bytes) <= set(for_result)
+    rows = {row["name"]: row for row in found.rows}
+    assert rows["far"]["fitted_on"] == (most or 60)
+    assert rows["sum"]["fitted_on"] == (most or 60)
+    assert "fitted_on" not in rows["error"]
+    assert "of 6 training images that they were not fitted on" in found.threshold_rule
+
+
+def test_an_unfitted_threshold_is_a_quantile_of_all_training_scores(assessed, scorer):
+    recipe, data, found = assessed("threshold.quantile=0.9")
+    again, _, _ = scorer()
+    values = again.compute(
+        data.train.images, all_rows(60), only=lambda component: not component.fitted
+    ).values[recipe.primary.terms[0].key]
+    threshold = found.rows[0]["threshold"]
+    assert 0.05 <= (values > threshold).mean() <= 0.11
+    assert "fitted" not in assess._threshold_rule(recipe, 60, 6, Scorer([], None, CPU, 1, 0))
+
+
+def test_the_threshold_looks_at_no_more_training_images_than_allowed(assessed):
+    _, _, found = assessed("evaluation.max_train_images=10", 'scores=[{use="error"}]')
+    assert "of 10 unlabelled training images" in found.threshold_rule
+    assert len(found.tensors["train_score"]) == 10
+
+
+LABELLED = {
+    "gallery_index",
+    "gallery_image",
+    "gallery_image_hat",
+    "gallery_map",
+}
+
+
+def test_labels_change_metrics_and_the_gallery_and_nothing_else(assessed):
+    _, _, plain = assessed()
+    _, _, swapped = assessed("dataset.labels=swapped")
+    for name, column in plain.columns.items():
+        assert np.array_equal(column, swapped.columns[name])
+    for name, tensor in plain.tensors.items():
+        if name not in LABELLED:
+            assert torch.equal(tensor, swapped.tensors[name]), name
+    for one, other in zip(plain.rows, swapped.rows, strict=True):
+        assert one["threshold"] == other["threshold"]
+        assert one["metrics"]["auroc"]["value"] + other["metrics"]["auroc"][
+            "value"
+        ] == pytest.approx(1)
+
+
+def test_no_label_is_read_before_training_thresholds_and_fits_are_done(make, monkeypatch, tmp_path):
+    class Hidden:
+        """Labels that may not be looked at yet."""
+
+        ready = False
+
+        def __init__(self, values):
+            self.values = values
+
+        def __getattr__(self, name):
+            assert Hidden.ready, "a label was read"
+            return getattr(self.values, name)
+
+    recipe = make()
+    data = prepare(recipe.dataset, recipe.seed)
+    object.__setattr__(data.test, "labels", Hidden(data.test.labels))
+    object.__setattr__(data.test, "kinds", None)
+    model = build_model(recipe, data.spec, CPU)
+
+    class Done(Exception):
+        """The test set is about to be scored."""
+
+    def score_test(*_):
+        raise Done
+
+    monkeypatch.setattr(assess, "_score_test", score_test)
+    with pytest.raises(Done):
+        assess.assess(recipe, data, model, CPU, tmp_path, silent)
+    with pytest.raises(AssertionError, match="a label was read"):
+        data.test.labels.sum()
+
+
+def test_a_weighted_sum_is_the_sum_of_its_weighted_terms(assessed):
+    _, _, found = assessed()
+    total = 0.5 * found.columns["error"] + found.columns["far"]
+    assert np.allclose(found.columns["sum"], total, rtol=1e-6)
+    assert found.terms == {"sum": [("error", 0.5), ("far", 1.0)]}
+    assert {"term/sum/0", "term/sum/1"} <= set(found.tensors)
+    notes = {row["name"]: row["note"] for row in found.rows}
+    assert notes["sum"].startswith("spread of the terms: error ")
+    assert notes["error"] is None
+
+
+def test_a_sum_that_one_term_rules_says_so(assessed):
+    _, _, found = assessed("scores.sum.terms.error.weight=1e-6")
+    assert found.rows[1]["note"].endswith("; so this is nearly far alone")
+
+
+def test_the_map_of_a_sum_is_that_of_its_terms_with_a_map(scorer):
+    found, data, recipe = scorer()
+    rows = np.arange(5)
+    error = found.maps(recipe.scores[0], data.test.images, rows)
+    assert error.shape == (5, 8, 8)
+    assert np.allclose(found.maps(recipe.scores[1], data.test.images, rows), 0.5 * error)
+    assert found.maps(recipe.scores[2], data.test.images, rows) is None
+
+
+def test_equal_components_are_computed_once(scorer):
+    found, _, _ = scorer()
+    assert len(found.components) == 2  # weights apart, the sum's terms are the other two scores
+    found, _, _ = scorer("scores.sum.terms.far.most=9")
+    assert len(found.components) == 3
+
+
+def test_fitted_state_round_trips_through_files(scorer, tmp_path):
+    fitted, data, recipe = scorer()
+    fitted.fit(data.train.images, all_rows(60), silent)
+    fitted.save(tmp_path)
+    fresh, _, _ = scorer()
+    fresh.load(tmp_path)
+    rows = all_rows(len(data.test))
+    expected = fitted.compute(data.test.images, rows).values
+    found = fresh.compute(data.test.images, rows).values
+    assert expected.keys() == found.keys()
+    assert all(np.array_equal(found[key], expected[key]) for key in expected)
+
+
+def test_trips_hold_what_was_asked_for_in_training_order(scorer):
+    found, data, _ = scorer()
+    rows = np.array([5, 3, 50, 7, 8])
+    trips = found.trips(data.train.images, rows, frozenset({"image", "latent"}))
+    trips.batch_size = 2
+    assert len(trips) == 3
+    for _ in range(2):
+        got = list(trips)
+        assert [len(trip.image) for trip in got] == [2, 2, 1]
+        images = torch.cat([trip.image for trip in got])
+        assert torch.equal(images, data.train.images.read(rows).float() / 127.5 - 1)
+        assert not any(trip.latent.requires_grad for trip in got)
+
+
+@pytest.mark.parametrize(
+    ("setting", "error", "message"),
+    [
+        ("raise", PluginFault, r"score 'bad' of toys sha256:\w+ failed while scoring images: KeyErr"),
+        ("build", PluginFault, "score 'bad' of toys .* failed while being built: OSError: no weights"),
+        ("shape", PluginError, r"score 'toys/bad' returned \[16, 1\], expected a tensor \[16\]"),
+        ("nan", AnokitError, r"score 'toys/bad' is not finite for 8 of 16 values; the model may have"),
+    ],
+)
+def test_a_score_that_goes_wrong_is_named(assessed, setting, error, message):
+    with pytest.raises(error, match=message) as caught:
+        assessed(f'scores=[{{use="bad", how="{setting}"}}]')
+    if error is PluginFault:
+        trace = caught.value.__cause__.__traceback__
+        while trace.tb_next:
+            trace = trace.tb_next
+        assert trace.tb_frame.f_code.co_filename.endswith("toys.py")
+
+
+def test_a_backbone_that_leaves_a_promised_field_unfilled_is_named(assessed):
+    settings = ["encoder-losses=[]", "backbone={use='blank', lazy=true}", 'scores=[{use="seen"}]']
+    with pytest.raises(PluginError, match="'toys/blank' was asked for features.* left features unfil"):
+        assessed(*settings)
+
+
+def test_a_direction_below_chance_is_warned_about_and_not_flipped(assessed):
+    _, _, plain = assessed()
+    _, _, swapped = assessed("dataset.labels=swapped")
+    value = plain.rows[0]["metrics"]["auroc"]["value"]
+    assert swapped.rows[0]["metrics"]["auroc"]["value"] == pytest.approx(1 - value)
+    warned = plain.warnings if value < 0.5 else swapped.warnings
+    assert "below 0.5" in warned[0]
+    assert "never flipped" in warned[0]
+    assert not (swapped.warnings if value < 0.5 else plain.warnings)
+
+
+@pytest.mark.parametrize("settings", [["dataset.labels=normal"], ["dataset.labels=none"]])
+def test_a_test_set_of_one_class_or_without_labels_has_scores_and_no_metrics(assessed, settings):
+    _, data, found = assessed(*settings, "dataset.masks=true")
+    assert set(found.columns) == {"error", "sum", "far"}
+    assert all(len(column) == len(data.test) for column in found.columns.values())
+    assert all(row["metrics"] is None for row in found.rows)
+    assert not found.warnings
+
+
+def test_without_a_test_set_there_are_thresholds_alone(assessed):
+    _, _, found = assessed("dataset.test=0")
+    assert found.columns == {}
+    assert all(np.isfinite(row["threshold"]) for row in found.rows)
+    assert "train_top_image" in found.tensors
+
+
+def test_a_single_training_image_is_enough(assessed):
+    _, _, found = assessed("dataset.train=1")
+    assert found.rows[0]["metrics"]
+
+
+def test_pixel_metrics_come_where_masks_and_maps_are(assessed):
+    _, _, found = assessed("dataset.masks=true")
+    rows = {row["name"]: row["pixel"] for row in found.rows}
+    assert rows["far"] is None
+    assert 0 <= rows["error"]["auroc"]["value"] <= 1
+    _, _, found = assessed()
+    assert all(row["pixel"] is None for row in found.rows)
+
+
+def test_baselines_are_scored_beside_and_marked(assessed):
+    _, _, found = assessed('scores=[{use="error"}]', 'baselines=["far"]')
+    assert [(row["name"], row["kind"]) for row in found.rows] == [
+        ("error", "score"),
+        ("far", "baseline"),
+    ]
+
+
+def test_published_figures_stand_only_beside_whole_runs_on_real_data(assessed, make):
+    published = 'published={source="A", error=0.5}'
+    recipe, data, found = assessed(published)
+
+    def first(recipe=recipe, data=data):
+        results = make_results(recipe, data, found, [])
+        json.dumps(results)
+        return results["rows"][0]["published"], results["published_source"]
+
+    assert first() == (0.5, "A")
+    assert first(replace(recipe, quick=True)) == (None, None)
+    assert first(data=replace(data, simulated=True)) == (None, None)
+    assert first(make(published, "training.max_steps=3")) == (None, None)
+
+
+def test_results_name_rule_counts_and_simulation(assessed):
+    recipe, data, found = assessed("dataset.contamination=0.1")
+    results = make_results(recipe, data, found, ["careful"])
+    assert (results["train_images"], results["contaminants"]) == (66, 6)
+    assert (results["test_normal"], results["test_anomalous"]) == (20, 20)
+    assert results["warnings"] == ["careful"]
+    assert results["data"] == "real"
+    assert all(row["selection"] == "none" for row in results["rows"])
+    simulated = make_results(recipe, replace(data, simulated=True), found, [])
+    assert simulated["data"] == "simulated"
+    assert simulated["notices"][0].startswith("SIMULATED DATA")
+
+
+def test_scores_are_written_in_full_precision(assessed, tmp_path):
+    _, data, found = assessed()
+    assess.write_assessment(found, data, tmp_path)
+    with (tmp_path / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == data.test.ids
+    assert [int(row["label"]) for row in rows] == data.test.labels.tolist()
+    assert [float(row["error"]) for row in rows] == found.columns["error"].tolist()
+
+
+def test_the_score_of_raw_images_runs_no_network(scorer, toys, monkeypatch):
+    def never(*_):
+        raise AssertionError("the network ran")
+
+    monkeypatch.setattr(toys.Linear, "round_trip", never)
+    found, data, _ = scorer('scores=[{use="far"}]')
+    found.fit(data.train.images, all_rows(10), silent)
+    assert len(next(iter(found.compute(data.test.images, all_rows(5)).values.values()))) == 5

@@ -1,0 +1,70 @@
+"""What only describes components imports none of the heavy libraries."""
+
+import json
+
+import pytest
+
+HEAVY = {"torch", "timm", "sklearn", "torchvision", "scipy", "matplotlib", "PIL", "numpy.linalg"}
+
+CODE = """
+import json, sys
+from anokit.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as stop:
+    code = stop.code
+print("\\n@@" + json.dumps([code, sorted(sys.modules)]))
+"""
+
+
+def loaded(result):
+    """Return what a process printed, its exit code and the modules that it held at its end."""
+    assert "\n@@" in result.stdout, result.stderr
+    printed, _, rest = result.stdout.rpartition("\n@@")
+    code, modules = json.loads(rest)
+    return printed, code, set(modules)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--help"], "list-plugins"),
+        (["run", "--help"], "--resume"),
+        (["--version"], "anokit 0."),
+        (["list-plugins"], "lr"),
+        (["list-plugins", "--json"], '"problems"'),
+        (["describe", "score", "ln"], "equation"),
+        (["describe", "backbone", "pgan"], "max_channels"),
+    ],
+    ids=str,
+)
+def test_describing_imports_nothing_heavy(python, arguments, expected):
+    printed, code, modules = loaded(python("-c", CODE, *arguments, plugins=None))
+    assert code == 0
+    assert expected in printed
+    assert not modules & HEAVY
+
+
+def test_checking_all_recipes_imports_nothing_heavy(python, repository):
+    recipes = sorted((repository / "recipes").glob("*.toml"))
+    printed, code, modules = loaded(python("-c", CODE, "check", *recipes, plugins=None))
+    assert code == 0
+    assert printed.count(": ok") == len(recipes) > 0
+    assert not modules & HEAVY
+
+
+def test_importing_anokit_is_cheap_and_load_is_there_on_demand(python):
+    code = (
+        "import sys, anokit; assert not {'torch', 'numpy', 'rich'} & set(sys.modules); "
+        "anokit.load; assert 'torch' in sys.modules; "
+        "[getattr(anokit, name) for name in anokit.__all__]"
+    )
+    result = python("-c", code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_an_unknown_attribute_is_an_attribute_error():
+    import anokit
+
+    with pytest.raises(AttributeError, match="no attribute 'laod'"):
+        _ = anokit.laod
