@@ -20,7 +20,8 @@ from anokit.feed import to_uint8
 from anokit.models import Model
 from anokit.plugin import resolve_fields
 from anokit.recipe import NamedScore, Recipe
-from anokit.scoring import Advance, Rows, Scored, Scorer, Values, all_rows
+from anokit.scoring import Advance, Rows, Scored, Scorer, Values, all_rows, in_order
+from anokit.selection import ON_TEST, batch_remark
 
 HELD_OUT = 0.1
 """Share of the training images that fitted scores are kept from, for their threshold."""
@@ -139,7 +140,8 @@ def _score_test(recipe: Recipe, test: TestSet, scorer: Scorer, track: Track) -> 
     model = scorer.model
     latent = model is not None and _fills(model, "latent")
     advance = track("scoring test images", len(test))
-    return scorer.compute(test.images, all_rows(len(test)), latent=latent, advance=advance)
+    rows = in_order(test, recipe.evaluation.order)
+    return scorer.compute(test.images, rows, latent=latent, advance=advance).restored(rows)
 
 
 def _row(
@@ -151,14 +153,12 @@ def _row(
     threshold: float,
     fitted_on: Mapping[str, int],
 ) -> dict[str, Any]:
+    learnt = any(component.needs - {"image"} for component in scorer.of(score))
     row: dict[str, Any] = {
         "name": score.name,
         "kind": score.role,
-        "selection": "none",
-        "batch": scorer.model.batch_dependence
-        if scorer.model
-        and any(c.needs > {"image"} or c.needs - {"image"} for c in scorer.of(score))
-        else "",
+        "selection": ON_TEST if learnt and recipe.training.selection != "last" else "none",
+        "batch": batch_remark(recipe, scorer.model) if learnt and scorer.model else "",
         "protocol": data.protocol,
         "threshold": threshold,
         "metrics": None,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from anokit.cli_plugins import KindName, PluginFiles, commands
 from anokit.errors import AnokitError
 from anokit.version import __version__
 
@@ -20,15 +20,12 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # in which [quick] is text
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 LATEST = "latest"
 
-PluginFiles = Annotated[
-    list[Path] | None,
-    typer.Option("--plugin", metavar="FILE.py", help="Add a one-file plugin; may be repeated."),
-]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -39,15 +36,6 @@ Settings = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Lay the recipe's [quick] table over it.")]
-
-
-class KindName(StrEnum):
-    """Kinds of components, for the command line."""
-
-    BACKBONE = "backbone"
-    ENCODER_LOSS = "encoder-loss"
-    SCORE = "score"
-    DATASET = "dataset"
 
 
 def _show_version(wanted: bool) -> None:
@@ -145,6 +133,22 @@ def score_command(
     )
 
 
+@app.command("evaluate")
+def evaluate_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run directory.")],
+    scores: Annotated[
+        Path, typer.Option("--scores", metavar="FILE.toml", help="A file of [[scores]].")
+    ],
+    device: Device = "auto",
+    plugin: PluginFiles = None,
+) -> None:
+    """Add scores to a finished run, from its weights and its data, without training."""
+    from anokit.console import Console
+    from anokit.evaluate import evaluate
+
+    evaluate(run, scores, Console(), device=device, plugins=plugin or [])
+
+
 @app.command("check")
 def check_command(
     recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE…", help="Recipe files.")],
@@ -215,6 +219,9 @@ def report_command(
 
     RunDirectory(run).read_json("results.json")
     print(write_report(run))
+
+
+app.add_typer(commands)
 
 
 def _debugging() -> bool:

@@ -167,8 +167,10 @@ class Console:
 
     def metrics(self, line: Mapping[str, Any]) -> None:
         """Keep the newest losses for display."""
-        values = line["metrics"]
-        self._losses = " ".join(f"{name} {value:.3g}" for name, value in list(values.items())[:6])
+        values = dict(line["metrics"])
+        fade = [("fade", values.pop("fade"))] if "fade" in values else []
+        shown = [*fade, *list(values.items())[:6]]
+        self._losses = " ".join(f"{name} {value:.3g}" for name, value in shown)
 
     def _speed(self) -> str:
         seconds = sum(s for _, s in self._recent)
@@ -181,12 +183,12 @@ class Console:
 
     # Other work with a known length
 
-    def track(self, what: str, total: int) -> Callable[[int], None]:
-        """Show ``total`` images of work; call the result with each batch's size."""
+    def track(self, what: str, total: int) -> Callable[[float], None]:
+        """Show ``total`` images of work; call the result with how many more are done."""
         self.track_done()
         if not self.live:
             self.notice(f"{what}: {total:,} images")
-            return lambda count: None
+            return self._track_plainly(total)
         progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(24),
@@ -199,6 +201,19 @@ class Console:
         progress.start()
         self._progress = progress
         return lambda count: progress.advance(task, count)
+
+    def _track_plainly(self, total: int) -> Callable[[float], None]:
+        """Return what prints a line now and then, and none where the work is done soon."""
+        done, printed_at = 0.0, time.monotonic()
+
+        def advance(count: float) -> None:
+            nonlocal done, printed_at
+            done += count
+            if time.monotonic() - printed_at >= PLAIN_SECONDS:
+                printed_at = time.monotonic()
+                self._say(f"  {100 * done / max(total, 1):3.0f} %")
+
+        return advance
 
     def track_done(self) -> None:
         """Take the progress display away."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,8 +109,17 @@ class RunData:
     """hash over ids and pixels of the training and the test set"""
 
 
-def open_dataset(dataset: Dataset) -> tuple[DatasetSource, bool]:
+Notify = Callable[[str], None]
+
+
+def _say_nothing(text: str) -> None:
+    """Take a sentence and show it to nobody."""
+
+
+def open_dataset(dataset: Dataset, notify: Notify = _say_nothing) -> tuple[DatasetSource, bool]:
     """Return the recipe's dataset, and whether it is a simulated stand-in.
+
+    ``notify`` is told what takes long.
 
     Raises
     ------
@@ -131,10 +140,11 @@ def open_dataset(dataset: Dataset) -> tuple[DatasetSource, bool]:
                     f'{error}\nOr write when_missing = "simulate" under [dataset] to run on '
                     "simulated images, marked as such everywhere."
                 ) from None
+            notify("the data set is not here; simulating a stand-in, or reading an earlier one")
             return simulation(dataset.options), True
 
 
-def prepare(dataset: Dataset, seed: int) -> RunData:
+def prepare(dataset: Dataset, seed: int, notify: Notify = _say_nothing) -> RunData:
     """Open the dataset and mix in its declared contamination.
 
     ``int(γ·N/(1−γ))`` contaminants join the N training images: a prefix of one seeded order, so
@@ -149,7 +159,8 @@ def prepare(dataset: Dataset, seed: int) -> RunData:
     DataError
         Where the training set is empty or images and spec differ.
     """
-    source, simulated = open_dataset(dataset)
+    notify(f"reading {dataset.entry.component.name}")
+    source, simulated = open_dataset(dataset, notify)
     with blame(dataset.entry, "reading the data"):
         return _assemble(dataset, source, simulated, seed)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -33,11 +35,19 @@ class Model(nn.Module):
         """Return how scores depend on the batch, as an option asked for; empty as it should be."""
         return str(getattr(self.backbone, "batch_dependence", None) or "")
 
-    def round_trip(self, images: torch.Tensor, needs: frozenset[str]) -> RoundTrip:
-        """Make a trip from images and make sure that every field in ``needs`` is filled."""
+    def round_trip(
+        self,
+        images: torch.Tensor,
+        needs: frozenset[str],
+        progress: Callable[[float], None] | None = None,
+    ) -> RoundTrip:
+        """Make a trip from images and make sure that every field in ``needs`` is filled.
+
+        A backbone with an attribute ``progress`` is handed this one for the length of the trip.
+        """
         if needs <= {"image"}:
             return RoundTrip(image=images)
-        with blame(self.part.entry, "making a round trip"):
+        with blame(self.part.entry, "making a round trip"), self._telling(progress):
             trip = self.typed.round_trip(images, needs)
         if missing := needs - trip.filled():
             raise PluginError(
@@ -45,6 +55,18 @@ class Model(nn.Module):
                 f"and left {', '.join(sorted(missing))} unfilled; this is a fault of the plugin"
             )
         return trip
+
+    @contextmanager
+    def _telling(self, progress: Callable[[float], None] | None) -> Iterator[None]:
+        if progress is None or not hasattr(self.backbone, "progress"):
+            yield
+            return
+        teller = cast("Any", self.backbone)
+        teller.progress = progress
+        try:
+            yield
+        finally:
+            teller.progress = None
 
 
 def build_model(recipe: Recipe, spec: ImageSpec, device: torch.device) -> Model:

@@ -31,12 +31,28 @@ class TrainingSettings(Settings):
     max_steps: int | None = Field(
         None, ge=1, description="stop every phase after so many steps: to try out a recipe"
     )
+    selection: Literal["last", "best-on-test"] = Field(
+        "last",
+        description="weights that are kept: those after the last step, or, as some papers do, the "
+        "ones with the best AUROC of the primary score on the test set, looked at after every "
+        "epoch of the last phase; that reads test labels, and every line of the result says so",
+    )
 
 
 class EvaluationSettings(Settings):
     """``[evaluation]``: how images are scored and figures are made."""
 
-    batch_size: int = Field(64, ge=1, description="images scored at once; no score depends on it")
+    batch_size: int = Field(
+        64,
+        ge=1,
+        description="images scored at once; no score depends on it, unless an option asks for that",
+    )
+    order: Literal["stored", "by-label"] = Field(
+        "stored",
+        description="order in which test images are scored: as the dataset has them, or, as some "
+        "papers do, normal ones first; makes a difference only where an option makes scores depend "
+        "on the batch, and every line of the result then says so",
+    )
     resamples: int = Field(1000, ge=1, description="bootstrap resamples behind every 95 % interval")
     max_train_images: int = Field(
         5000,

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from anokit import assess, checkpoints
+from anokit import assess, checkpoints, selection
 from anokit.console import Console
 from anokit.datasets import RunData, prepare
 from anokit.device import describe_device, generator, resolve_device, seed_of
@@ -23,6 +23,7 @@ from anokit.models import Model, build_model
 from anokit.recipe import Recipe
 from anokit.registry import Registry
 from anokit.rundir import RunDirectory, create, find_resumable
+from anokit.scoring import Scorer
 from anokit.signals import StopRequest, stop_on_signal
 from anokit.training import Trainer
 from anokit.version import __version__
@@ -70,15 +71,17 @@ def _run(
         return _help_train(recipe, console, target, world, resume, resume_from)
     directory = find_resumable(recipe, resume_from) if resume else create(recipe, out)
     with directory.locked(), stop_on_signal() as stop:
-        data = prepare(recipe.dataset, recipe.seed)
-        console.data(recipe, data)
+        data = prepare(recipe.dataset, recipe.seed, console.notice)
         if data.simulated:
             console.banner(SIMULATED)
+        console.data(recipe, data)
         if resume:
             _check_same_data(directory, data)
         else:
             _write_start(directory, recipe, registry, data, target)
         model = build_model(recipe, data.spec, target)
+        for text in selection.remarks(recipe, model):
+            console.banner(text)
         world.wait()
         warnings = train(recipe, data, model, directory, console, target, stop, world)
         checkpoints.save_tensors(directory.model, model.backbone.state_dict())
@@ -124,6 +127,7 @@ def train(
         phases = list(model.typed.phases())
     if not phases:
         return []
+    best_on_test = recipe.training.selection == "best-on-test" and world.first
     trainer = Trainer(
         model.backbone,
         phases,
@@ -134,6 +138,7 @@ def train(
         console,
         stop,
         world,
+        select_on_test(recipe, data, model, device, directory) if best_on_test else None,
     )
     console.training(trainer.total_images)
     try:
@@ -143,6 +148,14 @@ def train(
         directory.flush_metrics()
         console.training_done()
     return trainer.warnings
+
+
+def select_on_test(
+    recipe: Recipe, data: RunData, model: Model, device: torch.device, directory: RunDirectory
+) -> selection.BestOnTest:
+    """Return what keeps the weights that do best on the test set; reads test labels."""
+    scorer = Scorer([recipe.primary], model, device, recipe.evaluation.batch_size, recipe.seed)
+    return selection.BestOnTest(recipe, data, model, scorer, directory)
 
 
 def finish(
@@ -160,7 +173,8 @@ def finish(
     found = assess.assess(recipe, data, model, device, directory.scores, console.track)
     console.track_done()
     assess.write_assessment(found, data, directory.path)
-    results = make_results(recipe, data, found, [*warnings, *found.warnings])
+    epoch = selection.how_weights_were_chosen(recipe, directory)
+    results = make_results(recipe, data, found, [*warnings, *found.warnings], epoch)
     if not results["rows"][0]["metrics"]:
         console.notice("No metrics: the test set has no labelled images of both classes.")
     # The report reads results.json; a run counts as finished once that file has its own name.
@@ -168,15 +182,20 @@ def finish(
     console.notice("writing the report")
     write_report(directory.path)
     directory.checkpoint.unlink(missing_ok=True)
+    directory.best.unlink(missing_ok=True)
     if directory.checkpoint.parent.is_dir():
         directory.checkpoint.parent.rmdir()
     console.results(results, directory)
 
 
 def make_results(
-    recipe: Recipe, data: RunData, found: assess.Assessment, warnings: Sequence[str]
+    recipe: Recipe,
+    data: RunData,
+    found: assess.Assessment,
+    warnings: Sequence[str],
+    epoch: str = selection.LAST,
 ) -> dict[str, Any]:
-    """Return the content of results.json."""
+    """Return the content of results.json; ``epoch`` says how the weights were chosen."""
     whole = not (recipe.quick or data.simulated or recipe.training.max_steps)
     rows = [dict(row, published=row["published"] if whole else None) for row in found.rows]
     labels = data.test.labels if data.test else None
@@ -200,7 +219,7 @@ def make_results(
         "notices": notices,
         "warnings": list(warnings),
         "selection": {
-            "epoch": "the last one of a schedule fixed in the recipe; no label was read",
+            "epoch": epoch,
             "threshold": found.threshold_rule,
         },
         "train_images": len(data.train),

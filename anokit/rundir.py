@@ -27,6 +27,7 @@ class RunDirectory:
         self.recipe_argument = str(recipe.path) if recipe else ""
         self.training_digest = training_digest(recipe.as_dict()) if recipe else ""
         self.checkpoint = path / "checkpoint" / "last.safetensors"
+        self.best = path / "checkpoint" / "best-on-test.safetensors"
         self.model = path / "model.safetensors"
         self.scores = path / "scores"
         self.samples = path / "samples"
@@ -122,6 +123,9 @@ def training_digest(resolved: Mapping[str, Any]) -> str:
     """Return a hash over all of a resolved recipe that decides the weights."""
     content = {key: resolved[key] for key in TRAINING_KEYS}
     content["max_steps"] = resolved["training"]["max_steps"]
+    if resolved["training"].get("selection", "last") != "last":
+        # The weights are then chosen by how the primary score does on the test set.
+        content["selection"] = [resolved["scores"][0], resolved["evaluation"]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -58,6 +58,10 @@ def score_files(
     if trained.results["data"] == "simulated":
         console.banner("This run was trained on SIMULATED images; its scores mean nothing here.")
     console.rich.print(_table(trained, kept, scores, order[:top]))
+    rows = trained.results["rows"]
+    for text in dict.fromkeys(row[key] for row in rows for key in ("selection", "batch")):
+        if text not in ("", "none"):
+            console.warning(text)
     flagged = int((scores[primary] > trained.thresholds[primary]).sum())
     console.rich.print(
         f"{flagged:,} of {len(kept):,} images lie above the threshold "

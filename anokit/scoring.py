@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from anokit import checkpoints
 from anokit.data import seeded_order
-from anokit.datasets import ImageTable
+from anokit.datasets import ImageTable, TestSet
 from anokit.errors import AnokitError, PluginError
 from anokit.faults import blame
 from anokit.feed import to_float
@@ -29,9 +29,13 @@ from anokit.plugin import resolve_fields
 from anokit.recipe import NamedScore, Weighted
 from anokit.types import FittedScore, MappedScore, RoundTrip, Score
 
+TIMED_SECONDS = 3.0
+"""About how long a score is timed."""
+
 Rows = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
-Advance = Callable[[int], None]
+Advance = Callable[[float], None]
+"""Takes images that were just done; parts of one where a single trip is long."""
 
 
 @contextmanager
@@ -44,6 +48,25 @@ def exact_arithmetic() -> Iterator[None]:
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+class TripMeter:
+    """Turns shares of one batch's trip into images for a progress display."""
+
+    def __init__(self, count: int, advance: Advance) -> None:
+        self.left: float = count
+        self.count = count
+        self.advance = advance
+
+    def __call__(self, share: float) -> None:
+        """Note that a share in [0, 1] of the trip was just made."""
+        part = min(share * self.count, self.left)
+        self.left -= part
+        self.advance(part)
+
+    def finish(self) -> None:
+        """Note that the trip is over, whatever was noted before."""
+        self.advance(self.left)
 
 
 class Trips:
@@ -74,15 +97,16 @@ class Trips:
         for start in range(0, len(self.rows), self.batch_size):
             rows = self.rows[start : start + self.batch_size]
             images = to_float(self.images.read(rows).to(self.device))
+            meter = TripMeter(len(rows), self.advance) if self.advance else None
             with exact_arithmetic():
                 trip = (
-                    self.model.round_trip(images, self.needs)
+                    self.model.round_trip(images, self.needs, meter)
                     if self.model
                     else RoundTrip(image=images)
                 )
             yield trip
-            if self.advance:
-                self.advance(len(rows))
+            if meter:
+                meter.finish()
 
 
 @dataclass
@@ -145,12 +169,18 @@ def _batch_of(trip: RoundTrip) -> int:
 
 @dataclass
 class Scored:
-    """What one pass over images gave."""
+    """What one pass over images gave, in the order of the pass."""
 
     values: dict[str, Values] = field(default_factory=dict)
     """``[N]`` by component key"""
     latent: npt.NDArray[np.float32] | None = None
     """``[N, Z]`` where it was asked for"""
+
+    def restored(self, rows: Rows) -> Scored:
+        """Return what a pass over ``rows``, a permutation, gave in the order of the images."""
+        back = np.argsort(rows)
+        latent = None if self.latent is None else self.latent[back]
+        return Scored({key: values[back] for key, values in self.values.items()}, latent)
 
 
 class Scorer:
@@ -267,19 +297,28 @@ class Scorer:
         return np.concatenate([torch.as_tensor(part).cpu().numpy() for part in found])
 
     def milliseconds(self, score: NamedScore, images: ImageTable, rows: Rows) -> float:
-        """Return the time of one score alone, network and all, per image in a batch."""
+        """Return the time of one score alone, network and all, per image in a batch.
+
+        Timing ends after the first batch that makes it longer than a few seconds.
+        """
         components = self.of(score)
         needs = frozenset[str]().union(*(c.needs for c in components), {"image"})
         best = float("inf")
         for _ in range(2):  # the first pass warms up
-            began = time.perf_counter()
+            began, count = time.perf_counter(), 0
             for trip in self.trips(images, rows, needs):
                 for component in components:
                     component.compute(trip)
+                count += _batch_of(trip)
+                if time.perf_counter() - began > TIMED_SECONDS:
+                    break
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
-            best = min(best, time.perf_counter() - began)
-        return 1000 * best / max(len(rows), 1)
+            passed = time.perf_counter() - began
+            best = min(best, passed / max(count, 1))
+            if passed > TIMED_SECONDS:  # long enough for a warm-up not to matter
+                break
+        return 1000 * best
 
     def save(self, folder: Path) -> None:
         """Write the state of every fitted component, one file each."""
@@ -292,6 +331,17 @@ class Scorer:
         for component in self.components.values():
             if component.fitted and isinstance(component.score, nn.Module):
                 checkpoints.load_module(component.score, folder / component.file)
+
+
+def in_order(test: TestSet, order: Literal["stored", "by-label"]) -> Rows:
+    """Return the rows of a test set in the order in which they are to be scored.
+
+    ``by-label`` puts normal images first, which is how batches of the published GANomaly code come
+    to be of one class each. It reads the labels; ``stored`` does not.
+    """
+    if order == "stored" or test.labels is None:
+        return all_rows(len(test))
+    return np.argsort(test.labels, kind="stable").astype(np.int64)
 
 
 def all_rows(count: int) -> Rows:

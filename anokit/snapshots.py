@@ -38,6 +38,20 @@ def sample_images(backbone: nn.Module, feed: Feed, count: int = COUNT) -> Tensor
         backbone.train(training)
 
 
+def sample_variety(backbone: nn.Module, feed: Feed, count: int = 64) -> float | None:
+    """Return how much sample images vary, as a share of how much training images do.
+
+    The measure is the standard deviation over images, averaged over pixels. None where there are no
+    samples, or the training images do not vary.
+    """
+    images = sample_images(backbone, feed, count)
+    if images is None or len(images) < 2:
+        return None
+    rows = feed.indices(0, min(count, len(feed)))
+    real = to_float(feed.images.read(rows)).std(dim=0).mean()
+    return float(images.std(dim=0).mean().cpu() / real) if real > 0 else None
+
+
 def save_grid(images: Tensor, path: Path) -> None:
     """Write images ``[N, C, H, W]`` in [-1, 1] as one PNG grid, small images enlarged."""
     pixels = to_uint8(images).cpu().numpy()

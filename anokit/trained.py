@@ -152,6 +152,7 @@ def load(run: str | Path, *, device: str = "auto", plugins: Sequence[Path] = ())
             f"{run}: this run is not finished; go on with anokit run … --resume {run}"
         )
     quick = bool(resolved.pop("quick", False))
+    resolved["baselines"] = []  # not scored here, so their plugins need not be installed
     files = [*plugins, *sorted(Path(run).glob("*.py"))] if not plugins else list(plugins)
     recipe = resolve(resolved, Registry.load(files), Path(run) / "resolved.json", quick=quick)
     spec = ImageSpec(**directory.read_json("split.json")["spec"])
@@ -176,5 +177,5 @@ def stretch_image(path: Path, spec: ImageSpec) -> npt.NDArray[np.uint8]:
             )
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"{path}: cannot be read as an image: {error}") from None
-    pixels = np.asarray(fitted, dtype=np.uint8)
+    pixels = np.array(fitted, dtype=np.uint8)  # a copy: Pillow's own memory may not be written
     return np.ascontiguousarray(pixels.reshape(spec.height, spec.width, -1).transpose(2, 0, 1))

@@ -26,6 +26,9 @@ from anokit.rundir import RunDirectory
 from anokit.signals import StopRequest
 from anokit.types import Batch, Phase
 
+LITTLE_VARIETY = 1 / 3
+"""Spread of generated images, relative to that of training images, below which a run is warned."""
+
 SAVE, STOP = 1, 2
 """What a process wants done after a step; where processes differ, the larger wins."""
 
@@ -57,6 +60,22 @@ class Progress(Protocol):
 
     def warning(self, text: str) -> None:
         """Show a sentence that should worry the user."""
+        ...
+
+
+class Selection(Protocol):
+    """What chooses weights during training, where a recipe asks for that; `anokit.selection`."""
+
+    def due(self, shown: int, batch: int, total: int) -> bool:
+        """Return whether to look, after ``shown`` of ``total`` images of the last phase."""
+        ...
+
+    def look(self, shown: int) -> tuple[float, bool]:
+        """Return the AUROC on the test set, and whether it is the best one yet."""
+        ...
+
+    def restore(self) -> None:
+        """Give the backbone the weights that did best."""
         ...
 
 
@@ -125,6 +144,7 @@ class Trainer:
         progress: Progress,
         stop: StopRequest,
         world: World | None = None,
+        selection: Selection | None = None,
     ) -> None:
         self.backbone = backbone
         self.phases = phases
@@ -135,6 +155,7 @@ class Trainer:
         self.progress = progress
         self.stop = stop
         self.world = world or World()
+        self.selection = selection
         self.position = Position()
         self.optimisers: dict[str, Optimizer] = {}
         self.warnings: list[str] = []
@@ -168,7 +189,10 @@ class Trainer:
         self.position.phase, self.position.step = len(self.phases), 0
         self.optimisers = {}
         self.world.synchronise(self.backbone)
+        self._check_variety()
         self.save()
+        if self.selection:
+            self.selection.restore()
         self.backbone.eval()
 
     def _run_phase(self, phase: Phase, number: int) -> None:
@@ -195,7 +219,22 @@ class Trainer:
                 since, began = 0, time.monotonic()
             if self._snapshot_due(phase.batch_size) or position.step == steps:
                 self._snapshot(phase)
+            if self.selection and number == len(self.phases) - 1:
+                self._select(self.selection, phase, steps)
             self._checkpoint_if_due()
+
+    def _select(self, selection: Selection, phase: Phase, steps: int) -> None:
+        """Look at the test set after an epoch of the last phase; log what is seen."""
+        shown, total = self.position.step * phase.batch_size, steps * phase.batch_size
+        if not selection.due(shown, phase.batch_size, total):
+            return
+        auroc, best = selection.look(self.position.shown)
+        text = f"as published: selected on test labels: AUROC {auroc:.3f}"
+        self.progress.notice(
+            f"{text} after {self.position.shown:,} images{', the best yet' if best else ''}"
+        )
+        line = self._line(phase, {"auroc_on_test_labels": auroc})
+        self.directory.append_metrics(line)
 
     def _log(self, phase: Phase, meter: Meter, speed: float) -> None:
         means = meter.read()
@@ -205,20 +244,23 @@ class Trainer:
                     f"{name} became {value} in phase {phase.name!r} at step {self.position.step}; "
                     f"training stopped. {self._last_good()}"
                 )
-        line = {
-            "phase": phase.name,
-            "resolution": phase.resolution,
-            "images": self.position.shown,
-            "step": self.position.step,
-            "seconds": round(self.position.seconds, 3),
-            "images_per_second": round(speed, 2),
-            "metrics": means,
-        }
+        line = self._line(phase, means) | {"images_per_second": round(speed, 2)}
         self.directory.append_metrics(line)
         self.progress.metrics(line)
         notice = getattr(self.backbone, "warnings", None)
         for text in notice(means) if notice else ():
             self.warn(text)
+
+    def _line(self, phase: Phase, metrics: Mapping[str, float]) -> dict[str, Any]:
+        """Return a line of metrics.jsonl."""
+        return {
+            "phase": phase.name,
+            "resolution": phase.resolution,
+            "images": self.position.shown,
+            "step": self.position.step,
+            "seconds": round(self.position.seconds, 3),
+            "metrics": dict(metrics),
+        }
 
     def warn(self, text: str) -> None:
         """Show a warning once and keep it for the results."""
@@ -247,13 +289,20 @@ class Trainer:
         images = sample_images(self.backbone, self.feed)
         if images is None:
             return
-        if len(images) > 1 and float(images.std(dim=0).mean()) < 1e-3:
-            self.warn(
-                "the generated images hardly differ from each other: the generator may have "
-                "collapsed; look at samples/, and try another seed or a longer schedule"
-            )
         name = f"{self.position.shown:09d}_{phase.name.replace(' ', '-')}.png"
         save_grid(images, self.directory.samples / name)
+
+    def _check_variety(self) -> None:
+        """Warn where finished samples vary much less than training images do."""
+        from anokit.snapshots import sample_variety
+
+        variety = sample_variety(self.backbone, self.feed)
+        if variety is not None and variety < LITTLE_VARIETY:
+            self.warn(
+                f"generated images vary only {100 * variety:.2g} % as much as training images: the "
+                "generator has learnt little more than their mean, or has collapsed. Look at the "
+                "samples; a longer schedule, smaller batches or another seed may help"
+            )
 
     def _checkpoint_if_due(self) -> None:
         due = time.monotonic() - self._saved_at >= self.settings.checkpoint_minutes * 60

@@ -161,7 +161,7 @@ class Backbone(Protocol):
     """A model that reconstructs, encodes or describes images: an ``nn.Module`` with two methods.
 
     Factories are called as ``factory(options, spec, encoder_losses)`` with the dataset's
-    `ImageSpec` and the recipe's `WeightedLoss` entries. Three more methods and one attribute are
+    `ImageSpec` and the recipe's `WeightedLoss` entries. Two more methods and two attributes are
     used where a backbone has them:
 
     ``samples(count, generator) -> [count, C, H, W]``
@@ -170,7 +170,11 @@ class Backbone(Protocol):
         what looks wrong in a logged step (means of the step metrics since the last log);
     ``batch_dependence``
         a phrase where an option makes scores depend on the batch ("minibatch stddev over the
-        batch, as published"), else empty; the phrase then stands in every line of the result.
+        batch, as published"), else empty; the phrase then stands in every line of the result;
+    ``progress``
+        None in a backbone whose round trips are long, such as searches. For the length of one trip
+        the core puts a callable there, which takes the share of it that was just done; the shares
+        sum to 1.
     """
 
     def phases(self) -> Sequence[Phase]:

@@ -132,10 +132,16 @@ def plain_report(run):
 
 
 @pytest.fixture
-def toykit(anokit, monkeypatch):
+def no_report(monkeypatch):
+    """Have no report drawn from here on in the test."""
+    return lambda: monkeypatch.setattr("anokit.report.write_report", plain_report)
+
+
+@pytest.fixture
+def toykit(anokit, monkeypatch, no_report):
     """Run the command line in this process with the toys alone, and without drawing a report."""
     only_toys(monkeypatch)
-    monkeypatch.setattr("anokit.report.write_report", plain_report)
+    no_report()
     return lambda *arguments: anokit(*arguments, "--plugin", TOYS)
 
 

@@ -1,4 +1,4 @@
-"""Scoring a run: labels come last, thresholds are honest, fitted state survives, faults have names."""
+"""Labels come last, thresholds are honest, fitted state survives, faults have names."""
 
 import csv
 import json
@@ -62,8 +62,10 @@ def test_a_fitted_score_has_its_threshold_from_images_it_was_not_fitted_on(
         return compute(self, images, rows, **options)
 
     monkeypatch.setattr(Scorer, "compute", watched)
-    options = [] if most is None else [f"scores.far.most={most}", f"scores.sum.terms.far.most={most}"]
-    recipe, data, found = assessed(*options)
+    options = (
+        [] if most is None else [f"scores.far.most={most}", f"scores.sum.terms.far.most={most}"]
+    )
+    _recipe, _data, found = assessed(*options)
     for_threshold, for_result = toys.FITS
     _, fits_before, held = scored[1]
     assert fits_before == 1, "held out images are scored after the first of two fits"
@@ -186,7 +188,7 @@ def test_equal_components_are_computed_once(scorer):
 
 
 def test_fitted_state_round_trips_through_files(scorer, tmp_path):
-    fitted, data, recipe = scorer()
+    fitted, data, _recipe = scorer()
     fitted.fit(data.train.images, all_rows(60), silent)
     fitted.save(tmp_path)
     fresh, _, _ = scorer()
@@ -215,10 +217,22 @@ def test_trips_hold_what_was_asked_for_in_training_order(scorer):
 @pytest.mark.parametrize(
     ("setting", "error", "message"),
     [
-        ("raise", PluginFault, r"score 'bad' of toys sha256:\w+ failed while scoring images: KeyErr"),
-        ("build", PluginFault, "score 'bad' of toys .* failed while being built: OSError: no weights"),
+        (
+            "raise",
+            PluginFault,
+            r"score 'bad' of toys sha256:\w+ failed while scoring images: KeyErr",
+        ),
+        (
+            "build",
+            PluginFault,
+            "score 'bad' of toys .* failed while being built: OSError: no weights",
+        ),
         ("shape", PluginError, r"score 'toys/bad' returned \[16, 1\], expected a tensor \[16\]"),
-        ("nan", AnokitError, r"score 'toys/bad' is not finite for 8 of 16 values; the model may have"),
+        (
+            "nan",
+            AnokitError,
+            r"score 'toys/bad' is not finite for 8 of 16 values; the model may have",
+        ),
     ],
 )
 def test_a_score_that_goes_wrong_is_named(assessed, setting, error, message):
@@ -233,7 +247,9 @@ def test_a_score_that_goes_wrong_is_named(assessed, setting, error, message):
 
 def test_a_backbone_that_leaves_a_promised_field_unfilled_is_named(assessed):
     settings = ["encoder-losses=[]", "backbone={use='blank', lazy=true}", 'scores=[{use="seen"}]']
-    with pytest.raises(PluginError, match="'toys/blank' was asked for features.* left features unfil"):
+    with pytest.raises(
+        PluginError, match=r"'toys/blank' was asked for features.* left features unfil"
+    ):
         assessed(*settings)
 
 

@@ -62,7 +62,9 @@ def test_a_finished_run_leaves_what_was_promised(finished):
         assert path.suffix not in {".pkl", ".pt", ".pth", ".npy"}
 
 
-def test_run_shows_recipe_data_phases_results_and_where_the_report_is(toykit, recipe_file, tmp_path):
+def test_run_shows_recipe_data_phases_results_and_where_the_report_is(
+    toykit, recipe_file, tmp_path
+):
     found = toykit("run", recipe_file(), "--out", tmp_path / "run")
     assert found.code == 0, found.err
     for text in (
@@ -94,7 +96,9 @@ def test_a_run_lands_under_runs_by_default_and_settings_reach_it(
     assert read(run, "results.json")["quick"] is True
 
 
-def test_dry_run_shows_recipe_and_cost_and_leaves_nothing(toykit, recipe_file, tmp_path, monkeypatch):
+def test_dry_run_shows_recipe_and_cost_and_leaves_nothing(
+    toykit, recipe_file, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     path = recipe_file()
     found = toykit("run", path, "--dry-run", "--device", "cpu")
@@ -135,7 +139,9 @@ def test_resuming_on_other_data_is_refused(toykit, recipe_file, tmp_path, monkey
     assert "the data changed since this run began" in found.err
 
 
-def test_resuming_a_truncated_checkpoint_or_another_recipe_is_refused(toykit, recipe_file, tmp_path):
+def test_resuming_a_truncated_checkpoint_or_another_recipe_is_refused(
+    toykit, recipe_file, tmp_path
+):
     run = tmp_path / "run"
     path = recipe_file("backbone.stop_at=3")
     assert toykit("run", path, "--out", run).code == 130
@@ -191,7 +197,9 @@ def test_what_cannot_be_run_is_said_without_a_run(
         assert found.err.rstrip().endswith("ZeroDivisionError: the toy was told to fail")
 
 
-@pytest.mark.parametrize("setting", ["dataset.labels=normal", "dataset.labels=none", "dataset.test=0"])
+@pytest.mark.parametrize(
+    "setting", ["dataset.labels=normal", "dataset.labels=none", "dataset.test=0"]
+)
 def test_without_two_classes_a_run_finishes_with_a_notice(toykit, recipe_file, tmp_path, setting):
     found = toykit("run", recipe_file(), "--set", setting, "--out", tmp_path / "run")
     assert found.code == 0, found.err
@@ -245,7 +253,7 @@ def test_score_ranks_lists_the_unreadable_and_writes_csv_and_overlays(
     assert "of 4 images lie above the threshold" in found.out
     with out.open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["image"] for row in rows][0] == str(pictures / "odd.png")
+    assert next(row["image"] for row in rows) == str(pictures / "odd.png")
     values = [float(row["error"]) for row in rows]
     assert values == sorted(values, reverse=True)
     assert set(rows[0]) == {"image", "error", "sum", "far"}

@@ -1,5 +1,6 @@
 """The training set of a run: contamination is exact, seeded, nested and never in the test set."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +40,9 @@ def test_the_count_is_the_largest_whose_share_is_not_above_gamma(normals, percen
 
 
 def chosen(data):
-    return [name for name, odd in zip(data.train.ids, data.train.is_contaminant, strict=True) if odd]
+    return [
+        name for name, odd in zip(data.train.ids, data.train.is_contaminant, strict=True) if odd
+    ]
 
 
 def test_contaminants_join_the_training_set_and_keep_their_pixels(data, toys):
@@ -59,14 +62,16 @@ def test_contaminants_join_the_training_set_and_keep_their_pixels(data, toys):
 def test_contaminants_are_nested_as_gamma_grows_and_follow_the_seed(data):
     sets = [chosen(data(f"dataset.contamination={share}")) for share in (0, 0.05, 0.1, 0.2, 0.3)]
     assert [len(names) for names in sets] == [0, 3, 6, 15, 25]
-    for smaller, larger in zip(sets, sets[1:], strict=False):
+    for smaller, larger in itertools.pairwise(sets):
         assert larger[: len(smaller)] == smaller
     assert chosen(data("dataset.contamination=0.2")) == sets[3]
     assert set(chosen(data("dataset.contamination=0.2", seed=4))) != set(sets[3])
 
 
 def test_more_contaminants_than_there_are_is_an_error_with_both_numbers(data):
-    with pytest.raises(RecipeError, match="asks for 60 contaminants in 60 training images, and") as e:
+    with pytest.raises(
+        RecipeError, match="asks for 60 contaminants in 60 training images, and"
+    ) as e:
         data("dataset.contamination=0.5")
     assert "dataset 'blobs' has 30; lower it" in str(e.value)
     with pytest.raises(RecipeError, match="has 0; set contaminants_from_test, or lower it"):
@@ -100,9 +105,7 @@ def test_contaminants_from_test_needs_a_test_set_and_no_contaminants_of_its_own(
     with pytest.raises(RecipeError, match="has contaminants of its own; remove it"):
         data("dataset.contaminants_from_test=0.5")
     with pytest.raises(RecipeError, match="no test set to take from"):
-        data(
-            "dataset.contaminants_from_test=0.5", "dataset.contaminants=0", "dataset.test=0"
-        )
+        data("dataset.contaminants_from_test=0.5", "dataset.contaminants=0", "dataset.test=0")
 
 
 def test_a_dataset_that_breaks_its_word_is_refused(data):
@@ -194,7 +197,9 @@ def test_selecting_from_a_split_keeps_what_belongs_together():
     assert [None if s.mask is None else bool(s.mask) for s in part] == [False, None]
 
 
-def test_samples_are_read_one_by_one_where_a_split_offers_no_bulk(make, registry, monkeypatch, toys):
+def test_samples_are_read_one_by_one_where_a_split_offers_no_bulk(
+    make, registry, monkeypatch, toys
+):
     class OneByOne:
         def __init__(self, split):
             self.split = split
@@ -235,5 +240,7 @@ def test_missing_data_say_how_to_simulate_only_where_there_is_a_simulation(make,
 
 def test_a_dataset_that_raises_is_blamed(make, monkeypatch, toys):
     monkeypatch.setattr(toys.Blobs, "draw", lambda *_: 1 / 0)
-    with pytest.raises(PluginFault, match=r"dataset 'blobs' of toys sha256:\w+ failed while opening"):
+    with pytest.raises(
+        PluginFault, match=r"dataset 'blobs' of toys sha256:\w+ failed while opening"
+    ):
         prepare(make().dataset, 3)

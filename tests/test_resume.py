@@ -126,7 +126,9 @@ REAL = {
 @pytest.mark.parametrize("name", sorted(REAL))
 def test_a_real_backbone_goes_on_bit_for_bit(everything, training_of, tmp_path, name):
     offered = {entry.component.name for entry in everything.entries}
-    needed = {part["use"] for key in ("encoder-losses", "scores") for part in REAL[name].get(key, [])}
+    needed = {
+        part["use"] for key in ("encoder-losses", "scores") for part in REAL[name].get(key, [])
+    }
     if not {name, *needed} <= offered:
         pytest.skip(f"the plugins that offer {name} and what its recipe needs are not installed")
     tables = {**REAL[name], "training": {"snapshots": 1}}
@@ -179,7 +181,7 @@ def test_a_full_disk_for_the_log_is_nobodys_fault(training):
 def test_a_full_disk_for_samples_is_nobodys_fault(training):
     run = training()
     run.directory.samples.write_text("in the way")
-    with pytest.raises(CheckpointError, match="samples.*could not be written"):
+    with pytest.raises(CheckpointError, match=r"samples.*could not be written"):
         run.go()
 
 
@@ -285,7 +287,7 @@ def test_a_new_run_directory_is_empty_and_its_own(make, tmp_path, monkeypatch):
 def test_an_out_that_cannot_be_written_is_refused(make, tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file" / "below", tmp_path / "file"):
-        with pytest.raises(UsageError, match="cannot be made|is there already"):
+        with pytest.raises(UsageError, match=r"cannot be made|is there already"):
             create(make(), path)
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
@@ -312,7 +314,9 @@ def test_a_phase_with_other_optimisers_is_refused(training):
     tensors, metadata = run.checkpoint()
     metadata["optimisers"] = {"sgd": metadata["optimisers"]["adam"]}
     checkpoints.save_tensors(run.directory.checkpoint, tensors, metadata)
-    with pytest.raises(CheckpointError, match=r"has optimisers \['sgd'\], this phase has \['adam'\]"):
+    with pytest.raises(
+        CheckpointError, match=r"has optimisers \['sgd'\], this phase has \['adam'\]"
+    ):
         run.go()
 
 
@@ -381,7 +385,9 @@ def test_what_is_not_finite_is_named(bad):
 # A process of its own
 
 
-def test_sigterm_ends_with_130_and_a_checkpoint_to_go_on_from(python, recipe_file, toys_file, tmp_path):
+def test_sigterm_ends_with_130_and_a_checkpoint_to_go_on_from(
+    python, recipe_file, toys_file, tmp_path
+):
     path = recipe_file("backbone.stop_at=5")
     arguments = ("-m", "anokit", "run", path, "--plugin", toys_file, "--out", "run")
     result = python(*arguments)

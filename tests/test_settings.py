@@ -124,7 +124,9 @@ def test_a_wrong_set_is_a_recipe_error_like_any_other(registry, recipe_file):
 
 def random_value(draw, depth):
     """Return something that a recipe may hold."""
-    text = "".join(draw.choices(string.printable + "äß→\x00\x1b\x7f\u2028\\\"'", k=draw.randrange(8)))
+    text = "".join(
+        draw.choices(string.printable + "äß→\x00\x1b\x7f\u2028\\\"'", k=draw.randrange(8))
+    )
     kinds = [
         lambda: text,
         lambda: draw.randrange(-(10**12), 10**12),
@@ -148,7 +150,9 @@ def random_table(draw, depth):
 
 @pytest.mark.parametrize("seed", range(150))
 def test_what_is_written_as_toml_reads_back_equal(seed):
-    table = {key: value for key, value in random_table(random.Random(seed), 3).items() if value != {}}
+    table = {
+        key: value for key, value in random_table(random.Random(seed), 3).items() if value != {}
+    }
     assert tomllib.loads(to_toml(table)) == table
 
 

@@ -1,4 +1,4 @@
-"""The training loop: phases in order, a stream that its place alone decides, faults that stop it."""
+"""Phases come in order, the place in the stream decides all, faults stop the training."""
 
 import math
 
@@ -99,7 +99,10 @@ def test_training_learns(training):
 
 
 def test_metrics_are_logged_as_means_over_the_steps_since_the_last_line(training):
-    every, some = training("training.log_every=1", name="a"), training("training.log_every=5", name="b")
+    every, some = (
+        training("training.log_every=1", name="a"),
+        training("training.log_every=5", name="b"),
+    )
     every.go()
     some.go()
     fine, coarse = every.metrics(), some.metrics()
@@ -136,12 +139,15 @@ def test_samples_are_drawn_through_the_phases(training):
 @pytest.mark.parametrize("log_every", [1, 1000])
 def test_nan_stops_and_the_last_good_checkpoint_is_kept(training, log_every):
     run = training(
-        "backbone.nan_at=5", f"training={{log_every={log_every}, checkpoint_minutes=0, snapshots=0}}"
+        "backbone.nan_at=5",
+        f"training={{log_every={log_every}, checkpoint_minutes=0, snapshots=0}}",
     )
     with pytest.raises(TrainingError) as caught:
         run.go()
     assert "NaN" in str(caught.value) or "nan" in str(caught.value)
-    assert "training stopped. The last good checkpoint, after 136 images, is kept" in str(caught.value)
+    assert "training stopped. The last good checkpoint, after 136 images, is kept" in str(
+        caught.value
+    )
     tensors, metadata = run.checkpoint()
     assert metadata["position"]["shown"] == 96 + 5 * 8
     assert all(tensor.isfinite().all() for tensor in tensors.values() if tensor.is_floating_point())
@@ -161,7 +167,7 @@ def test_samples_that_hardly_differ_are_warned_about_once(training, toys, monkey
     monkeypatch.setattr(toys.Linear, "samples", samples, raising=False)
     seen, _ = training("training.snapshots=8").go()
     assert len(seen.warnings) == 1
-    assert "the generator may have collapsed" in seen.warnings[0]
+    assert "vary only 0 % as much as training images" in seen.warnings[0]
 
 
 def test_warnings_of_the_backbone_are_shown_once_and_survive_a_resume(training, toys, monkeypatch):
@@ -172,8 +178,8 @@ def test_warnings_of_the_backbone_are_shown_once_and_survive_a_resume(training, 
     run = training()
     run.stopped(5)
     seen, _ = run.go()
-    assert seen.warnings == []
-    assert run.checkpoint()[1]["warnings"] == ["too much error", "too much loss"]
+    assert not [text for text in seen.warnings if text.startswith("too much")]
+    assert run.checkpoint()[1]["warnings"][:2] == ["too much error", "too much loss"]
 
 
 def test_a_backbone_that_raises_is_blamed_with_its_own_traceback(training):

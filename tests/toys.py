@@ -129,6 +129,16 @@ class Residual:
         return (trip.image - trip.image_hat).abs().mean(dim=1)
 
 
+class Seen:
+    """Mean of the features."""
+
+    def __init__(self, options):
+        pass
+
+    def __call__(self, trip):
+        return trip.features.flatten(1).mean(dim=1)
+
+
 class FarOptions(Options):
     """Options of ``far``."""
 
@@ -241,7 +251,7 @@ class Blobs:
             ids,
             labels=given,
             kinds=["odd" if label else "plain" for label in labels],
-            masks={i: mask for i in np.flatnonzero(labels)} if o.masks else None,
+            masks=dict.fromkeys(np.flatnonzero(labels), mask) if o.masks else None,
         )
 
 
@@ -299,7 +309,7 @@ def anokit_scores():
         needs=frozenset({"image"}),
     )
     yield Component(
-        name="seen", summary="Needs features", factory=Residual, needs=frozenset({"features"})
+        name="seen", summary="Needs features", factory=Seen, needs=frozenset({"features"})
     )
     yield Component(
         name="bad",

@@ -2,7 +2,7 @@
 
 from anokit.nn.ema import ExponentialMovingAverage
 from anokit.nn.equalized import EqualizedConv2d, EqualizedLinear
-from anokit.nn.field_scores import FieldScore, PatchScore, field_score
+from anokit.nn.field_scores import Detector, FieldOptions, FieldScore, PatchScore, field_score
 from anokit.nn.freezing import frozen
 from anokit.nn.gradient_penalty import gradient_penalty
 from anokit.nn.minibatch_stddev import MinibatchStddev, minibatch_stddev
@@ -13,9 +13,11 @@ from anokit.nn.search import FoundLatents, latent_search, residual_objective, se
 from anokit.nn.shapes import assert_shape
 
 __all__ = [
+    "Detector",
     "EqualizedConv2d",
     "EqualizedLinear",
     "ExponentialMovingAverage",
+    "FieldOptions",
     "FieldScore",
     "FoundLatents",
     "MinibatchStddev",

@@ -1,17 +1,14 @@
-"""Fitted scores over one field of the round trip: a detector sees rows, this module the rest.
+"""Fitted scores over one field of the round trip.
 
-A *detector* is an ``nn.Module`` with two methods and buffers as its state::
-
-    fit(rows)      [N, D] float32, learn from the rows of training images
-    forward(rows)  [R, D] -> [R], higher = more anomalous; no row depends on the others
-
-`field_score` makes a score of it. The detector never meets round trips, batches, maps or files.
+A `Detector` learns from rows and scores rows; `field_score` makes a score of it, which reads the
+field, checks it, and makes maps where the field is a feature map. A detector never meets round
+trips, batches, maps or files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -21,7 +18,7 @@ from torch.nn import functional
 from anokit.errors import DataError, PluginError
 from anokit.types import RoundTrip
 
-__all__ = ["FieldScore", "PatchScore", "field_score"]
+__all__ = ["Detector", "FieldOptions", "FieldScore", "PatchScore", "field_score"]
 
 Field = Literal["features", "latent", "patches", "image"]
 LAYOUTS: dict[str, str] = {
@@ -32,28 +29,51 @@ LAYOUTS: dict[str, str] = {
 }
 
 
-def field_score(
-    detector: nn.Module,
-    *,
-    name: str,
-    on: Field,
-    max_fit_images: int,
-    reduction: Literal["max", "mean"] = "max",
-    max_patches: int = 20_000,
-    seed: int = 0,
-) -> FieldScore:
-    """Return a score by ``detector`` on the field ``on``: a `PatchScore` for ``"patches"``."""
-    if on == "patches":
-        return PatchScore(
-            detector,
-            name=name,
-            on=on,
-            max_fit_images=max_fit_images,
-            reduction=reduction,
-            max_patches=max_patches,
-            seed=seed,
-        )
-    return FieldScore(detector, name=name, on=on, max_fit_images=max_fit_images)
+class Detector(nn.Module):
+    """Base of what judges rows. Its state is buffers, registered empty in the constructor."""
+
+    def fit(self, rows: Tensor) -> None:
+        """Learn from the rows of training images, ``[N, D]`` float32, N ≥ 1."""
+        raise NotImplementedError
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return ``[R, D] -> [R]``, higher = more anomalous; no row depends on the others."""
+        raise NotImplementedError
+
+
+class FieldOptions(Protocol):
+    """What `field_score` asks of a score's options; the texts are those of the recipe's keys."""
+
+    @property
+    def on(self) -> Field:
+        """Round-trip field that is read."""
+        ...
+
+    @property
+    def max_fit_images(self) -> int:
+        """Most training images that are fitted on."""
+        ...
+
+    @property
+    def patch_score(self) -> Literal["max", "mean"]:
+        """How the positions of an image become its score."""
+        ...
+
+    @property
+    def max_patches(self) -> int:
+        """Most positions of all training images together that are fitted on."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Seed of the subset of positions."""
+        ...
+
+
+def field_score(detector: Detector, name: str, options: FieldOptions) -> FieldScore:
+    """Return a score by ``detector`` on ``options.on``: a `PatchScore` for ``"patches"``."""
+    score = PatchScore if options.on == "patches" else FieldScore
+    return score(detector, name, options)
 
 
 class FieldScore(nn.Module):
@@ -62,23 +82,21 @@ class FieldScore(nn.Module):
     Parameters
     ----------
     detector
-        See the head of this module. Its buffers are the state, registered empty.
+        What judges the rows.
     name
         Public name of the score, for messages.
-    on
-        The round-trip field that is read.
-    max_fit_images
-        Most training images that the score is fitted on.
+    options
+        Which field is read, and on how many images the score is fitted.
     """
 
     width: Tensor
 
-    def __init__(self, detector: nn.Module, *, name: str, on: Field, max_fit_images: int) -> None:
+    def __init__(self, detector: Detector, name: str, options: FieldOptions) -> None:
         super().__init__()
         self.detector = detector
         self.name = name
-        self.on = on
-        self.max_fit_images = max_fit_images
+        self.on = options.on
+        self.max_fit_images = options.max_fit_images
         self.register_buffer("width", torch.empty(0, dtype=torch.int64))  # D of the fitted rows
 
     def fit(self, trips: Iterable[RoundTrip]) -> None:
@@ -157,32 +175,25 @@ class PatchScore(FieldScore):
 
     Parameters
     ----------
-    reduction
-        How the positions of an image become its score: ``"max"`` or ``"mean"``.
-    max_patches
-        Most positions, of all images together, that the detector is fitted to.
-    seed
-        Of the subset.
+    detector, name
+        As of `FieldScore`.
+    options
+        All of `FieldOptions` counts.
     prepare
         Makes the feature map ``[B, F, h, w]`` of the field where that is not one itself.
     """
 
     def __init__(
         self,
-        detector: nn.Module,
-        *,
+        detector: Detector,
         name: str,
-        on: Field,
-        max_fit_images: int,
-        reduction: Literal["max", "mean"],
-        max_patches: int,
-        seed: int,
+        options: FieldOptions,
         prepare: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        super().__init__(detector, name=name, on=on, max_fit_images=max_fit_images)
-        self.reduction = reduction
-        self.max_patches = max_patches
-        self.seed = seed
+        super().__init__(detector, name, options)
+        self.patch_score = options.patch_score
+        self.max_patches = options.max_patches
+        self.seed = options.seed
         self.prepare = prepare
 
     def fit(self, trips: Iterable[RoundTrip]) -> None:
@@ -207,7 +218,7 @@ class PatchScore(FieldScore):
     def forward(self, trip: RoundTrip) -> Tensor:
         """Return the largest (or the mean) score of an image's positions: ``[B]``."""
         values = self._grid(trip).flatten(1)
-        return values.amax(dim=1) if self.reduction == "max" else values.mean(dim=1)
+        return values.amax(dim=1) if self.patch_score == "max" else values.mean(dim=1)
 
     def map(self, trip: RoundTrip) -> Tensor:
         """Return the scores of the positions, resized bilinearly to the image: ``[B, H, W]``."""

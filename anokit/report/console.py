@@ -58,8 +58,9 @@ def results_table(results: Mapping[str, Any]) -> Table:
 
 
 def _remarks(row: Mapping[str, Any]) -> list[str]:
-    """Return what every line must say: what selected the score, how it depends on the batch."""
-    return [text for key in ("selection", "batch") if (text := row.get(key)) and text != "none"]
+    """Return what every line must say: what selected it, its batch, when it was added."""
+    keys = ("selection", "batch", "added")
+    return [text for key in keys if (text := row.get(key)) and text != "none"]
 
 
 def _cells(

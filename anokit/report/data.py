@@ -30,6 +30,8 @@ class Row(BaseModel):
     """what was chosen by looking at test labels; ``none`` where nothing was"""
     batch: str | None = None
     """how the score depends on the other images of its batch; empty where it does not"""
+    added: str = ""
+    """when and how the score was added to a finished run; empty where it is the run's own"""
     threshold: float | None = None
     metrics: dict[str, Estimate | None] | None = None
     """by name: auroc, ap, fpr95, f1, f1_max; None where the test set has one class or none"""

@@ -120,7 +120,7 @@ def number(value: float | None, style: str) -> Cell:
 
 def _tags(row: Row) -> str:
     tags = [row.selection] if row.selection != "none" else []
-    return " · ".join([*tags, *([row.batch] if row.batch else [])])
+    return " · ".join([*tags, *(text for text in (row.batch, row.added) if text)])
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

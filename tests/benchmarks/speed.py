@@ -1,8 +1,8 @@
 """Speed as ratios within one run: ``uv run python tests/benchmarks/speed.py [--device cuda]``.
 
 Run by hand, on a machine that does nothing else. Absolute figures differ from hour to hour on one
-machine; the ratios are what to compare. What is compared runs in turns, A B A B …, and the median of
-the pairs' ratios is printed.
+machine; the ratios are what to compare. What is compared runs in turns, A B A B …, and the median
+of the ratios of the pairs is printed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from anokit_pgan.backbone import ProgressiveGAN
 from torch import Tensor, nn
 
 from anokit.datasets import ImageTable
@@ -33,6 +32,7 @@ from anokit.scoring import Scorer, all_rows
 from anokit.signals import StopRequest
 from anokit.training import Trainer
 from anokit.types import ImageSpec
+from anokit_pgan.backbone import ProgressiveGAN
 
 PAIRS = 5
 

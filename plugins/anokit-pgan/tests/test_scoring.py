@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from anokit.errors import DataError, RecipeError
+from anokit.plugin import resolve_fields
 from anokit.types import ImageSpec, WeightedLoss
 from anokit_pgan.backbone import ProgressiveGAN
 from anokit_pgan.plugin import PganOptions, anokit_backbones
 
 (COMPONENT,) = anokit_backbones()
-FIELDS = frozenset(COMPONENT.provides)
+FIELDS = resolve_fields(COMPONENT.provides, PganOptions())
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
 

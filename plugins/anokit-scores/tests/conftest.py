@@ -26,13 +26,10 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("feature-residual", {"norm": "l1", "reduction": "sum"}),
     ("latent-residual", {}),
     ("norm-typicality", {}),
-    ("pixel-knn", {"k": 3}),
-    ("pixel-pca", {}),
-    ("pixel-pca", {"components": 4}),
 ]
 
 
-FITTED = {"norm-typicality", "pixel-knn", "pixel-pca", "critic"}
+FITTED = {"norm-typicality", "critic"}
 
 
 def is_fitted(name: str, options: dict[str, Any]) -> bool:

@@ -9,13 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from anokit.plugin import resolve_fields
-from anokit_scores.plugin import AOptions, LnOptions, PixelPCAOptions, anokit_scores
+from anokit_scores.plugin import AOptions, LnOptions, anokit_scores
 
 COMPONENTS = {component.name: component for component in anokit_scores()}
 
 
 def test_public_names():
-    names = "ln lo lr a residual feature-residual latent-residual norm-typicality pixel-knn pixel-pca"
+    names = "ln lo lr a residual feature-residual latent-residual norm-typicality"
     assert set(COMPONENTS) == set(names.split())
 
 
@@ -48,15 +48,7 @@ def test_a_is_fitted_in_critic_mode_alone():
 
 
 def test_options_out_of_range_are_refused():
-    for wrong in (-0.1, 0, 1.5):
-        with pytest.raises(ValidationError):
-            PixelPCAOptions(components=wrong)
     with pytest.raises(ValidationError):
         AOptions(kappa=-1)
     with pytest.raises(ValidationError):
         LnOptions(mode="l2")
-
-
-def test_components_is_a_share_or_a_count():
-    assert isinstance(PixelPCAOptions(components=12).components, int)
-    assert isinstance(PixelPCAOptions(components=0.5).components, float)

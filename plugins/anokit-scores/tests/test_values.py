@@ -94,6 +94,15 @@ def test_the_mean_of_a_residual_map_is_the_score(build, make_trip, norm):
     torch.testing.assert_close(score.map(trip).mean(dim=(1, 2)), score(trip))
 
 
+def test_latent_residual_is_a_mean_square_of_latents(build):
+    latent, latent_hat = (
+        torch.tensor([[1.0, 0, 0, 0], [2, 2, 2, 2]]),
+        torch.tensor([[-2.0, 4, 0, 0], [2, 2, 2, 2]]),
+    )
+    values = build("latent-residual")(RoundTrip(latent=latent, latent_hat=latent_hat))
+    assert values.tolist() == [6.25, 0]
+
+
 def test_a_is_the_sum_of_two_mean_squares(build, make_trip):
     trip = make_trip(5)
     first, second = build("residual")(trip), build("feature-residual")(trip)

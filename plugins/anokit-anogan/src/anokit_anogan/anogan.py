@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -125,14 +126,19 @@ class AnoGAN(nn.Module):
 
     def _search(self, images: Tensor) -> Tensor:
         options = self.options
+        objective = partial(
+            residual_objective,
+            generate=self.generator_ema,
+            features=self.discriminator.features,
+            feature_weight=options.feature_weight,
+        )
         return latent_search(
-            residual_objective(
-                images, self.generator_ema, self.discriminator.features, options.feature_weight
-            ),
+            objective,
+            images,
             self.starts,
-            len(images),
             steps=options.search_steps,
             learning_rate=options.search_learning_rate,
+            batch_size=options.search_batch,
             progress=self.progress,
         ).latent
 

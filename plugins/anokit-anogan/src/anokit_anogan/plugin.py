@@ -131,6 +131,12 @@ class AnoGANOptions(GANOptions):
         description="Searches per query, ≥ 1, each from another start; the best one counts. All "
         "queries share the starts.",
     )
+    search_batch: int = Field(
+        default=32,
+        ge=1,
+        description="Queries searched for at once, ≥ 1; fewer are filled up to as many, so that "
+        "the result is the same for any number. Changes memory and speed, and rounding.",
+    )
     feature_weight: float = Field(
         default=0.1,
         ge=0,
@@ -223,6 +229,7 @@ def anokit_backbones() -> Iterable[Component]:
             "images": 8,
             "search_steps": 3,
             "search_starts": 2,
+            "search_batch": 4,
         },
         provides=TRIP,
         reference="Schlegl et al., AnoGAN (IPMI 2017); networks for 32×32 pixels and search as in "

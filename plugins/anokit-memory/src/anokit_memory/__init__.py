@@ -1,1 +1,1 @@
-"""Scores that remember the training set: nearest neighbours and Mahalanobis distance, for anokit."""
+"""Scores that remember the training set: nearest neighbours, Mahalanobis distance."""

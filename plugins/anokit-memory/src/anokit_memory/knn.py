@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import nn
 from torch.nn.functional import normalize
 
 from anokit.errors import DataError
-from anokit.nn import FieldScore, field_score
-from anokit_memory.nearest import mean_distance, mean_square, nearest_indices
+from anokit.nn import Detector, FieldScore, field_score
+from anokit_memory.nearest import distances_to, nearest_indices
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +17,11 @@ if TYPE_CHECKING:
     from anokit_memory.plugin import KNNOptions, PixelKNNOptions
 
 
-class NearestNeighbours(nn.Module):
+MAX_QUERIES = 1024
+"""Most rows that are looked up at one time."""
+
+
+class NearestNeighbours(Detector):
     """Mean distance to the k nearest training rows; these are the state, ``[N, D]`` float32.
 
     Exact search. A training row that is scored finds itself among its neighbours, at distance 0.
@@ -63,21 +66,19 @@ class NearestNeighbours(nn.Module):
         """Return the mean distance: ``[R, D] -> [R]``, ≥ 0."""
         if self.metric == "cosine":
             rows = normalize(rows)
-            return mean_square(rows, self.memory, nearest_indices(rows, self.memory, self.k)) / 2
-        return mean_distance(rows, self.memory, nearest_indices(rows, self.memory, self.k))
+        return torch.cat([self._mean_distance(block) for block in torch.split(rows, MAX_QUERIES)])
+
+    def _mean_distance(self, rows: Tensor) -> Tensor:
+        nearest = nearest_indices(rows, self.memory, self.k)
+        distances = distances_to(rows, self.memory, nearest)
+        if self.metric == "cosine":
+            distances = distances.square() / 2
+        return distances.mean(dim=0)
 
 
 def knn(options: KNNOptions, name: str = "knn") -> FieldScore:
     """Return the score ``knn``."""
-    return field_score(
-        NearestNeighbours(name, options.k, options.metric),
-        name=name,
-        on=options.on,
-        max_fit_images=options.max_fit_images,
-        reduction=options.patch_score,
-        max_patches=options.max_patches,
-        seed=options.seed,
-    )
+    return field_score(NearestNeighbours(name, options.k, options.metric), name, options)
 
 
 def pixel_knn(options: PixelKNNOptions) -> FieldScore:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 from sklearn.covariance import LedoitWolf, ShrunkCovariance
-from torch import nn
 
 from anokit.errors import DataError
-from anokit.nn import FieldScore, field_score, to_double
+from anokit.nn import Detector, FieldScore, field_score, to_double
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,8 +19,11 @@ if TYPE_CHECKING:
 FLOOR = 1e-12
 """Smallest variance along any direction; reached where all training vectors are alike."""
 
+SINGULAR = 1e-14
+"""Least variance, as a share of the largest, that is not taken for rounding."""
 
-class Mahalanobis(nn.Module):
+
+class Mahalanobis(Detector):
     """√((x − μ)ᵀ Σ⁻¹ (x − μ)), μ and Σ of the training rows, Σ shrunk towards a sphere.
 
     The covariance comes from scikit-learn. The state is μ ``[D]`` and W ``[D, D]``, the inverse of
@@ -54,9 +56,9 @@ class Mahalanobis(nn.Module):
             else ShrunkCovariance(shrinkage=self.shrinkage)
         ).fit(values)
         covariance = torch.from_numpy(np.ascontiguousarray(estimator.covariance_))
-        covariance.diagonal().clamp_(min=FLOOR)
+        diagonal = covariance.diagonal().clamp_(min=FLOOR)
         factor, failed = torch.linalg.cholesky_ex(covariance)
-        if int(failed):
+        if int(failed) or factor.diagonal().min() ** 2 < SINGULAR * diagonal.max():
             raise DataError(
                 f"score '{self.name}': the covariance of {len(values)} training vectors of "
                 f"{values.shape[1]} values has no inverse with shrinkage = {self.shrinkage}: set "
@@ -65,7 +67,7 @@ class Mahalanobis(nn.Module):
         identity = torch.eye(len(factor), dtype=torch.float64)
         inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
         self.mean = torch.from_numpy(estimator.location_).to(rows)
-        self.whitening = inverse.to(rows)
+        self.whitening = inverse.to(rows).contiguous()
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return the distance: ``[R, D] -> [R]``, ≥ 0."""
@@ -76,12 +78,4 @@ class Mahalanobis(nn.Module):
 
 def mahalanobis(options: MahalanobisOptions) -> FieldScore:
     """Return the score ``mahalanobis``."""
-    return field_score(
-        Mahalanobis("mahalanobis", options.shrinkage),
-        name="mahalanobis",
-        on=options.on,
-        max_fit_images=options.max_fit_images,
-        reduction=options.patch_score,
-        max_patches=options.max_patches,
-        seed=options.seed,
-    )
+    return field_score(Mahalanobis("mahalanobis", options.shrinkage), "mahalanobis", options)

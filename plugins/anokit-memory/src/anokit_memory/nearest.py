@@ -7,9 +7,6 @@ from torch import Tensor
 
 from anokit.nn import to_double
 
-MAX_QUERIES = 1024
-"""Most queries that are looked up at one time."""
-
 MAX_DISTANCES = 2**20
 """Most distances that are in memory at one time: 8 MB."""
 
@@ -21,14 +18,9 @@ def nearest_indices(queries: Tensor, train: Tensor, k: int) -> Tensor:
     """Return which k rows of ``train`` are nearest: ``[R, D], [N, D] -> [R, k]`` int64.
 
     Distances are ‖q‖² + ‖t‖² − 2 q·t, in float64: a matrix product is several times as fast as
-    differences, and in float32 its rounding would make the choice depend on the batch. Queries and
-    training rows are visited in blocks, so that memory is bounded for any R and N.
+    differences, and in float32 its rounding would make the choice depend on the batch. Training
+    rows are visited in blocks, so that memory is bounded for any N.
     """
-    found = [_search(block, train, k) for block in queries.split(MAX_QUERIES)]
-    return torch.cat(found) if found else torch.empty(0, k, dtype=torch.int64)
-
-
-def _search(queries: Tensor, train: Tensor, k: int) -> Tensor:
     wide = to_double(queries)
     squares = wide.square().sum(dim=1, keepdim=True)
     best = torch.full((len(wide), 0), torch.inf, dtype=torch.float64, device=wide.device)
@@ -44,19 +36,12 @@ def _search(queries: Tensor, train: Tensor, k: int) -> Tensor:
     return index.to(queries.device)
 
 
-def mean_distance(queries: Tensor, train: Tensor, nearest: Tensor) -> Tensor:
-    """Return the mean Euclidean distance to chosen rows: ``[R, D], [N, D], [R, k] -> [R]``.
+def distances_to(queries: Tensor, train: Tensor, chosen: Tensor) -> Tensor:
+    """Return Euclidean distances to chosen rows: ``[R, D], [N, D], [R, k] -> [k, R]``.
 
     From the differences themselves: exact for copies of a training row too, where the expanded
     square of the search leaves rounding noise.
     """
     return torch.stack(
-        [torch.linalg.vector_norm(queries - train[column], dim=1) for column in nearest.unbind(1)]
-    ).mean(dim=0)
-
-
-def mean_square(queries: Tensor, train: Tensor, nearest: Tensor) -> Tensor:
-    """Return the mean squared distance to chosen rows: ``[R, D], [N, D], [R, k] -> [R]``."""
-    return torch.stack(
-        [(queries - train[column]).square().sum(dim=1) for column in nearest.unbind(1)]
-    ).mean(dim=0)
+        [torch.linalg.vector_norm(queries - train[rows], dim=1) for rows in chosen.unbind(dim=1)]
+    )

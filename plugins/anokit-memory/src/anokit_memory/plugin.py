@@ -96,7 +96,7 @@ def anokit_scores() -> Iterable[Component]:
         example={"on": "image", "k": 2},
         needs=needs,
         map_needs=map_needs,
-        reference="Ramaswamy et al., Efficient Algorithms for Mining Outliers (2000); with patches: "
+        reference="Ramaswamy et al., Efficient Algorithms for Mining Outliers (2000); on patches: "
         "Roth et al., PatchCore (2022), without its re-weighting",
     )
     yield Component(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from anokit.errors import DataError, RecipeError
-from anokit.nn import ExponentialMovingAverage, assert_shape, tf32, upscale_nearest
+from anokit.nn import (
+    ExponentialMovingAverage,
+    assert_shape,
+    latent_search,
+    residual_objective,
+    tf32,
+    upscale_nearest,
+)
 from anokit.types import Batch, ImageSpec, Phase, RoundTrip, WeightedLoss
 from anokit_pgan.networks import Discriminator, Encoder, Generator, MemoryFormat
 from anokit_pgan.plugin import PganOptions
@@ -40,26 +47,28 @@ class ProgressiveGAN(nn.Module):
     spec
         Shape of the images: square, a power of two, at least 8 pixels; any number of channels.
     encoder_losses
-        What trains the encoder; at least one.
+        What trains the encoder; at least one, and none with ``inference = "search"``.
 
     Raises
     ------
     DataError
         Where the networks cannot take images of this shape.
     RecipeError
-        Where no encoder loss is given.
+        Where encoder losses and ``inference`` do not go together.
     """
+
+    starts: Tensor
+    """``[R, Z]``: where a search begins for every query; only with ``inference = "search"``"""
+
+    progress: Callable[[float], None] | None = None
+    """set by the core: takes the share of a round trip that was just done"""
 
     def __init__(
         self, options: PganOptions, spec: ImageSpec, encoder_losses: Sequence[WeightedLoss]
     ) -> None:
         super().__init__()
         _check_shape(spec)
-        if not encoder_losses:
-            raise RecipeError(
-                "backbone 'pgan' trains its encoder with encoder losses: expected at least one, "
-                'got none. Add [[encoder-losses]] with use = "di"'
-            )
+        _check_losses(options, encoder_losses)
         self.options = options
         self.spec = spec
         layout: MemoryFormat = "nchw" if options.memory_format == "nchw" else "channels_last"
@@ -70,10 +79,17 @@ class ProgressiveGAN(nn.Module):
         self.discriminator = Discriminator(
             channels, size, *shape, layout, stddev_over_batch=over_batch
         )
-        self.encoder = Encoder(
-            channels, size, *shape, options.latent_size, layout, stddev_over_batch=over_batch
+        self.encoder = (
+            Encoder(
+                channels, size, *shape, options.latent_size, layout, stddev_over_batch=over_batch
+            )
+            if options.inference == "encoder"
+            else None
         )
         self.generator_ema = ExponentialMovingAverage(self.generator, options.ema)
+        if options.inference == "search":
+            starts = 2 * torch.rand(options.search_starts, options.latent_size) - 1
+            self.register_buffer("starts", starts)
         self._steps = Steps(self.generator_ema, options, encoder_losses)
         self._resolution, self._fade = size, 1.0  # of the last step; what samples are made at
 
@@ -127,7 +143,8 @@ class ProgressiveGAN(nn.Module):
         assert_shape(images, (None, spec.channels, spec.height, spec.width), "images of pgan")
         networks = self._networks(averaged=True)
         with tf32(False), torch.autocast(images.device.type, enabled=False):
-            return trip_from_image(networks, images.float(), needs)
+            infer = None if networks.encoder is not None else partial(self._search, networks)
+            return trip_from_image(networks, images.float(), needs, infer)
 
     def samples(self, count: int, generator: RandomSource) -> Tensor:
         """Return ``[count, C, H, W]`` images of G_ema in [-1, 1], comparable over time.
@@ -184,12 +201,33 @@ class ProgressiveGAN(nn.Module):
         """Take one batch of real training images into the frozen minibatch standard deviations."""
         metrics = {}
         for name, network in (("discriminator", self.discriminator), ("encoder", self.encoder)):
+            if network is None:
+                continue
             if batch.step == 0:
                 network.stddev.reset()
             with tf32(False):
                 network.stddev.accumulate(network.features(batch.images))
             metrics[f"stddev_{name}"] = network.stddev.mean.clone()
         return metrics
+
+    def _search(self, networks: Networks, images: Tensor) -> Tensor:
+        """Return the latents ``[B, Z]`` whose images are nearest to ``[B, C, H, W]``."""
+        options = self.options
+        objective = partial(
+            residual_objective,
+            generate=networks.generate,
+            features=lambda x: networks.activations(x).flatten(1),
+            feature_weight=options.feature_weight,
+        )
+        return latent_search(
+            objective,
+            images,
+            self.starts,
+            steps=options.search_steps,
+            learning_rate=options.search_learning_rate,
+            batch_size=options.search_batch,
+            progress=self.progress,
+        ).latent
 
     def _networks(self, *, averaged: bool = False) -> Networks:
         """Return the networks as last trained, or finished and with the averaged generator."""
@@ -198,6 +236,20 @@ class ProgressiveGAN(nn.Module):
             return Networks(generator, self.discriminator, self.encoder, self.spec.height)
         return Networks(
             self.generator, self.discriminator, self.encoder, self._resolution, self._fade
+        )
+
+
+def _check_losses(options: PganOptions, losses: Sequence[WeightedLoss]) -> None:
+    """Raise `RecipeError` where an encoder has nothing to be trained by, or losses no encoder."""
+    if options.inference == "encoder" and not losses:
+        raise RecipeError(
+            "backbone 'pgan' trains its encoder with encoder losses: expected at least one, "
+            'got none. Add [[encoder-losses]] with use = "di", or set inference = "search"'
+        )
+    if options.inference == "search" and losses:
+        raise RecipeError(
+            "backbone 'pgan' with inference = \"search\" has no encoder: expected no encoder "
+            f"losses, got {', '.join(loss.name for loss in losses)}. Remove [[encoder-losses]]"
         )
 
 

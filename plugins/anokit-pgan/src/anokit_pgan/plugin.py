@@ -101,6 +101,39 @@ class PganOptions(Options):
         description="Whom the encoder losses train: generator and encoder together (the paper's "
         "equation 1) or the encoder alone (the authors' code).",
     )
+    inference: Literal["encoder", "search"] = Field(
+        default="encoder",
+        description="Where the latent of a query comes from: the encoder, or a search through the "
+        "generator at scoring (AnoGAN's), with no encoder at all and no encoder losses; Figure 2, "
+        "a and d, of the paper.",
+    )
+    search_steps: int = Field(
+        default=500, ge=1, description="Steps of Adam of that search; not published, 500 as AnoGAN."
+    )
+    search_learning_rate: float = Field(
+        default=0.01,
+        gt=0,
+        description="Step size of these: 0.1 of it from 40 % of the steps on, 0.05 from 60 %.",
+    )
+    search_starts: int = Field(
+        default=1,
+        ge=1,
+        description="Searches per query, each from another start, drawn from U(-1, 1) and shared "
+        "by all queries; the best one counts.",
+    )
+    search_batch: int = Field(
+        default=32,
+        ge=1,
+        description="Queries searched for at once; fewer of them are filled up to as many, so that "
+        "the result is the same for any number. Changes memory and speed, and rounding.",
+    )
+    feature_weight: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Weight λ of Σ|f(x) − f(G(z))| in the search, f the discriminator's "
+        "activations at 4×4 pixels; Σ|x − G(z)| weighs 1 − λ.",
+    )
     minibatch_stddev: Literal["frozen", "batch"] = Field(
         default="frozen",
         description="Minibatch standard deviation at scoring: its mean over real training images, "
@@ -123,6 +156,16 @@ class PganOptions(Options):
     )
 
 
+FIELDS = frozenset(
+    {"image", "latent", "image_hat", "features", "features_hat", "critic", "critic_hat"}
+)
+
+
+def _provides(options: PganOptions) -> frozenset[str]:
+    """Return the fields of a round trip; without an encoder, nothing is encoded again."""
+    return FIELDS if options.inference == "search" else FIELDS | {"latent_hat"}
+
+
 @hookimpl
 def anokit_backbones() -> Iterable[Component]:
     """Offer the backbone."""
@@ -138,18 +181,7 @@ def anokit_backbones() -> Iterable[Component]:
             "images": 96,
             "batch_size": 8,
         },
-        provides=frozenset(
-            {
-                "image",
-                "latent",
-                "image_hat",
-                "latent_hat",
-                "features",
-                "features_hat",
-                "critic",
-                "critic_hat",
-            }
-        ),
+        provides=_provides,
         trips=frozenset({"image", "latent"}),
         reference="Berg, Ahlberg, Felsberg: Unsupervised Adversarial Learning of Anomaly Detection "
         "in the Wild, equation 1 and appendix A; Karras et al.: Progressive Growing of GANs",

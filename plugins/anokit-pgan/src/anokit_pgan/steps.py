@@ -58,13 +58,16 @@ class Steps:
 
     def renew_optimisers(self, networks: Networks) -> Mapping[str, Optimizer]:
         """Make a fresh Adam for each loss and drop the old ones, which resets their moments."""
-        generator, encoder = networks.generator.parameters(), networks.encoder.parameters()
+        generator = networks.generator.parameters()
         self.optimisers = {"discriminator": self._adam(networks.discriminator.parameters())}
-        if self.options.encoder_update == "joint":
+        if networks.encoder is None:
+            self.optimisers["generator"] = self._adam(generator)
+        elif self.options.encoder_update == "joint":
+            encoder = networks.encoder.parameters()
             self.optimisers["generator_encoder"] = self._adam([*generator, *encoder])
         else:
             self.optimisers["generator"] = self._adam(generator)
-            self.optimisers["encoder"] = self._adam(encoder)
+            self.optimisers["encoder"] = self._adam(networks.encoder.parameters())
         return self.optimisers
 
     def step(self, networks: Networks, batch: Batch, done: int) -> dict[str, Tensor]:
@@ -76,10 +79,11 @@ class Steps:
         with tf32(self.options.tf32):
             metrics = self._critic_step(networks, real, batch.generator)
             self.average.update(networks.generator, self._decay(done))
-            if self.options.encoder_update == "joint":
+            if "generator_encoder" in self.optimisers:
                 metrics |= self._joint_step(networks, real, batch.generator)
             else:
                 metrics |= self._generator_step(networks, real, batch.generator)
+            if "encoder" in self.optimisers:
                 metrics |= self._encoder_step(networks, real, batch.generator)
         return metrics | {"fade": real.new_full((), networks.fade)}
 

@@ -19,7 +19,8 @@ class Networks:
 
     generator: Generator
     discriminator: Discriminator
-    encoder: Encoder
+    encoder: Encoder | None
+    """None where latents are searched for"""
     resolution: int
     fade: float = 1.0
     """share of the block at ``resolution``, in [0, 1]"""
@@ -30,6 +31,8 @@ class Networks:
 
     def encode(self, image: Tensor) -> Tensor:
         """Return E(x), ``[B, C, r, r] -> [B, Z]``."""
+        if self.encoder is None:
+            raise ValueError("these networks have no encoder: pass trip_from_image a search")
         return self.encoder(image, self.resolution, self.fade)
 
     def activations(self, image: Tensor) -> Tensor:
@@ -48,10 +51,18 @@ class Networks:
 Source = tuple[Callable[[Tensor], Tensor], str]
 
 
-def trip_from_image(networks: Networks, image: Tensor, needs: frozenset[str]) -> RoundTrip:
-    """Fill ``needs`` for images ``[B, C, r, r]``: x, ẑ = E(x), x̂ = G(ẑ), E(x̂)."""
+def trip_from_image(
+    networks: Networks,
+    image: Tensor,
+    needs: frozenset[str],
+    infer: Callable[[Tensor], Tensor] | None = None,
+) -> RoundTrip:
+    """Fill ``needs`` for images ``[B, C, r, r]``: x, ẑ = E(x), x̂ = G(ẑ), E(x̂).
+
+    ``infer`` finds ẑ instead of E where it is given.
+    """
     sources: dict[str, Source] = {
-        "latent": (networks.encode, "image"),
+        "latent": (infer or networks.encode, "image"),
         "image_hat": (networks.generate, "latent"),
         "latent_hat": (networks.encode, "image_hat"),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -59,26 +59,6 @@ class ResidualOptions(Options):
     )
 
 
-class PixelKNNOptions(Options):
-    """Options of ``pixel-knn``."""
-
-    k: int = Field(
-        default=5, ge=1, description="Nearest training images whose distances are averaged, ≥ 1."
-    )
-
-
-class PixelPCAOptions(Options):
-    """Options of ``pixel-pca``."""
-
-    components: Annotated[float, Field(gt=0, lt=1)] | Annotated[int, Field(ge=1)] = Field(
-        default=0.95,
-        description=(
-            "Below 1: share of the training variance that the kept components must explain (on "
-            "large sets at most 512 are looked for); a whole number ≥ 1: how many are kept."
-        ),
-    )
-
-
 def _needs_of_a(options: AOptions) -> frozenset[str]:
     """Return the fields that ``a`` reads in the chosen mode."""
     if options.mode == "critic":
@@ -88,7 +68,7 @@ def _needs_of_a(options: AOptions) -> frozenset[str]:
 
 @hookimpl
 def anokit_scores() -> Iterable[Component]:
-    """Offer the scores of the two papers, plain residuals and two pixel baselines."""
+    """Offer the scores of the two papers and plain residuals."""
     yield Component(
         name="ln",
         summary="Ln: residual of query and reconstruction, each scaled to its own range",
@@ -157,21 +137,4 @@ def anokit_scores() -> Iterable[Component]:
         factory="anokit_scores.typicality:NormTypicality",
         needs=frozenset({"latent"}),
         reference="median and MAD: Rousseeuw and Croux (1993)",
-    )
-    yield Component(
-        name="pixel-knn",
-        summary="Baseline: mean distance to the k nearest training images in pixel space",
-        factory="anokit_scores.pixel_knn:PixelKNN",
-        options=PixelKNNOptions,
-        example={"k": 2},
-        needs=frozenset({"image"}),
-    )
-    yield Component(
-        name="pixel-pca",
-        summary="Baseline: mean squared error of a reconstruction from principal components",
-        factory="anokit_scores.pixel_pca:PixelPCA",
-        options=PixelPCAOptions,
-        example={"components": 2},
-        needs=frozenset({"image"}),
-        map_needs=frozenset({"image"}),
     )

@@ -80,21 +80,6 @@ def fitted(state: Tensor, score: str) -> Tensor:
     return state
 
 
-def check_width(values: Tensor, width: int, score: str) -> None:
-    """Check that ``values`` ``[B, D]`` have the D that the score was fitted to.
-
-    Raises
-    ------
-    PluginError
-        Where they have another.
-    """
-    if values.shape[1] != width:
-        raise PluginError(
-            f"score '{score}' was fitted to images of {width} values, got {values.shape[1]}: "
-            "score images of the size of the training images"
-        )
-
-
 def min_max(images: Tensor) -> Tensor:
     """Scale each image ``[B, C, H, W]`` to [0, 1] by its own minimum and maximum over all values.
 

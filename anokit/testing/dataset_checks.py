@@ -1,0 +1,194 @@
+"""Checks of datasets: what a sample holds, and what is said where the data are missing."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from unittest import SkipTest
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anokit.errors import DataError, MissingDataError
+from anokit.plugin import Options
+from anokit.testing.check import expect, fail, promise
+from anokit.testing.offline import offline
+from anokit.testing.subject import Subject
+from anokit.types import ImageSplit, Sample
+
+LOOKED_AT = 20
+"""Samples of each split that are looked at."""
+
+
+@dataclass(frozen=True)
+class DatasetSubject(Subject):
+    """A dataset, over data that the plugin supplies, its example's, or its simulation's."""
+
+    @cached_property
+    def folder(self) -> Path:
+        """Return an empty folder that goes away with the checks."""
+        path = tempfile.mkdtemp(prefix="anokit-check-")
+        weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
+        return Path(path)
+
+    @cached_property
+    def used(self) -> Options:
+        """Return the options that the dataset is opened with."""
+        if not self.sample:
+            return self.options
+        given: Mapping[str, Any] = self.sample(self.folder)
+        return self.entry.component.options.model_validate({**self._example(), **given})
+
+    @cached_property
+    def source(self) -> Any:
+        """Return the dataset, or its simulated stand-in; skip where there are no data at all."""
+        component = self.entry.component
+        try:
+            return component.load()(self.used)
+        except MissingDataError as error:
+            simulation = component.load_simulation()
+            if simulation is None:
+                name = component.name
+                raise SkipTest(
+                    f"no data: {str(error).splitlines()[0]} (supply some: samples={{{name!r}: "
+                    "function}}, which writes tiny data into a folder and returns options)"
+                ) from None
+            return simulation(self.used)
+
+    def splits(self) -> Iterator[tuple[str, ImageSplit]]:
+        """Yield the splits that there are, by name."""
+        for name in ("train", "contaminants", "test"):
+            split = getattr(self.source, name)
+            if split is not None:
+                yield name, split
+
+    def items(self, split: ImageSplit) -> Iterator[tuple[int, Sample]]:
+        """Yield a few samples of a split, spread over it."""
+        count = len(split)
+        for index in sorted({int(i) for i in np.linspace(0, count - 1, min(count, LOOKED_AT))}):
+            yield index, split[index]
+
+    def missing(self) -> Any:
+        """Open the dataset where nothing is: at a root that does not exist."""
+        fields = self.entry.component.options.model_fields
+        if "root" not in fields:
+            raise SkipTest("this dataset has no option root")
+        root = str(self.folder / "nowhere")
+        options = self.entry.component.options.model_validate({**self._example(), "root": root})
+        try:
+            self.entry.component.load()(options)
+        except MissingDataError as error:
+            expect(root in str(error), f"the message does not name {root}: {error}")
+            return str(error)
+        except DataError as error:
+            fail(f"expected MissingDataError, got {type(error).__name__}: {error}")
+        return fail(f"root = {root!r} does not exist, and nothing was raised")
+
+    def _example(self) -> dict[str, Any]:
+        return dict(self.entry.component.example)
+
+
+@promise("dataset", since="0.1")
+def check_dataset_samples(subject: DatasetSubject) -> None:
+    """Check that images are uint8 of the dataset's shape and use 0 to 255 rather than 0 to 1."""
+    spec = subject.source.spec
+    expect(len(subject.source.train), "the training set is empty")
+    for name, split in subject.splits():
+        brightest = 0
+        for index, sample in subject.items(split):
+            image = sample.image
+            what = f"{name}[{index}].image"
+            expect(isinstance(image, Tensor), f"{what} is a {type(image).__name__}, not a tensor")
+            expect(image.dtype == torch.uint8, f"{what} is {image.dtype}, expected uint8")
+            shape = (spec.channels, spec.height, spec.width)
+            expect(
+                tuple(image.shape) == shape, f"{what} is {list(image.shape)}, the spec says {spec}"
+            )
+            brightest = max(brightest, int(image.max()))
+        expect(brightest > 1 or not len(split), f"{name}: no pixel is above 1; scaled to [0, 1]?")
+
+
+@promise("dataset", since="0.1")
+def check_dataset_labels(subject: DatasetSubject) -> None:
+    """Check that labels (0 or 1) and masks are in the test set alone; training is unlabelled."""
+    for name, split in subject.splits():
+        for index, sample in subject.items(split):
+            if name != "test":
+                clean = sample.label is None and sample.mask is None
+                expect(clean, f"{name}[{index}] has a label or a mask; training is unlabelled")
+                continue
+            expect(sample.label in (0, 1, None), f"test[{index}].label is {sample.label!r}")
+            if sample.mask is not None:
+                size = tuple(sample.image.shape[1:])
+                good = sample.mask.dtype == torch.bool and tuple(sample.mask.shape) == size
+                expect(good, f"test[{index}].mask: expected bool {list(size)}")
+
+
+@promise("dataset", since="0.1")
+def check_dataset_repeats(subject: DatasetSubject) -> None:
+    """Check that the same index gives the same sample every time, and in bulk as one by one."""
+    for name, split in subject.splits():
+        bulk = getattr(split, "images", None)
+        for index, sample in subject.items(split):
+            again = split[index]
+            same = torch.equal(sample.image, again.image) and sample.id == again.id
+            expect(same, f"{name}[{index}] is another sample when it is asked for again")
+            if bulk is not None:
+                row = torch.as_tensor(np.array(bulk[index]))
+                expect(torch.equal(row, sample.image), f"{name}.images[{index}] is another image")
+
+
+@promise("dataset", since="0.1")
+def check_dataset_disjoint(subject: DatasetSubject) -> None:
+    """Check that no id occurs twice: not within a split, and not in two of them."""
+    seen: dict[str, str] = {}
+    for name, split in subject.splits():
+        ids = getattr(split, "ids", None)
+        for key in ids if ids is not None else [split[i].id for i in range(len(split))]:
+            expect(key not in seen, f"id {key!r} is in {seen.get(key)} and in {name}")
+            seen[key] = name
+
+
+@promise("dataset", since="0.1")
+def check_dataset_words(subject: DatasetSubject) -> None:
+    """Check that the dataset says in words how normal and anomalous were defined."""
+    protocol, notices = subject.source.protocol, subject.source.notices
+    expect(isinstance(protocol, str) and protocol.strip(), f"protocol is {protocol!r}")
+    good = not isinstance(notices, str) and all(isinstance(text, str) for text in notices)
+    expect(good, f"notices: expected a list of sentences, got {notices!r}")
+
+
+@promise("dataset", since="0.1")
+def check_dataset_planned_shape(subject: DatasetSubject) -> None:
+    """Check that ``image_spec`` says what the images' shape turns out to be."""
+    tell = subject.entry.component.image_spec
+    planned = tell(subject.used) if tell else None
+    if planned is None:
+        raise SkipTest("the options do not tell the shape")
+    spec = subject.source.spec
+    expect(planned == spec, f"image_spec says {planned}, the images are {spec}")
+
+
+@promise("dataset", since="0.1")
+def check_dataset_missing(subject: DatasetSubject) -> None:
+    """Check that a missing root is a `MissingDataError` with its path and the expected tree."""
+    message = subject.missing()
+    expect("expected" in message, f"the message does not say what was expected: {message}")
+
+
+@promise("dataset", since="0.1")
+def check_dataset_downloads_nothing(subject: DatasetSubject) -> None:
+    """Check that constructing a dataset asks nothing of the network, data or no data."""
+    with offline() as tried:
+        if "root" in subject.entry.component.options.model_fields:
+            subject.missing()
+        else:
+            subject.entry.component.load()(subject.options)
+    expect(not tried, f"asked for {', '.join(tried)}; tell the user how to get the data instead")

@@ -1,0 +1,84 @@
+"""What checks are about: a plugin's module and the components that its hooks offer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from anokit import discovery
+from anokit.discovery import Entry, FoundPlugin, Loaded
+from anokit.plugin import Options, resolve_fields
+
+Sample = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin's module, as anokit itself would load it."""
+
+    module: ModuleType
+    name: str
+    loaded: Loaded
+    samples: Mapping[str, Sample] = field(default_factory=dict)
+    """by component name: what the plugin supplies to test with"""
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Return the components that anokit accepts."""
+        return self.loaded.entries
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One component with its example options."""
+
+    plugin: Plugin
+    entry: Entry
+
+    @cached_property
+    def options(self) -> Options:
+        """Return the example options; a pydantic error where they do not validate."""
+        component = self.entry.component
+        return component.options.model_validate(dict(component.example))
+
+    @property
+    def sample(self) -> Sample | None:
+        """Return what the plugin supplies to test this component with."""
+        return self.plugin.samples.get(self.entry.component.name)
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """Return the fields of a round trip that the component says it reads."""
+        return resolve_fields(self.entry.component.needs, self.options)
+
+    @cached_property
+    def map_needs(self) -> frozenset[str]:
+        """Return the fields that the component's map says it reads."""
+        return resolve_fields(self.entry.component.map_needs, self.options)
+
+    @cached_property
+    def provides(self) -> frozenset[str]:
+        """Return the fields that the component says it can fill."""
+        return resolve_fields(self.entry.component.provides, self.options)
+
+    def make(self, *arguments: Any, seed: int = 0) -> Any:
+        """Call the factory with the example options and ``arguments``, from seeded randomness."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.entry.component.load()(self.options, *arguments)
+
+
+def open_plugin(module: ModuleType, samples: Mapping[str, Sample] | None = None) -> Plugin:
+    """Ask a plugin's module for its components, one by one and in isolation, as anokit does."""
+    installed, _ = discovery.find()
+    known = next((plugin for plugin in installed if module.__name__ in plugin.modules), None)
+    name = known.name if known else re.sub(r"[._]+", "-", module.__name__.partition(".")[0])
+    version = known.version if known else "not installed"
+    loaded = discovery.load(FoundPlugin(name, version, (module.__name__,)))
+    return Plugin(module, name, loaded, dict(samples or {}))

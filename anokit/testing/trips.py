@@ -1,0 +1,70 @@
+"""Round trips made of random numbers: what scores and encoder losses are tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from anokit.types import ROUND_TRIP_FIELDS, ImageSpec, RoundTrip
+
+__all__ = ["random_trip"]
+
+SPEC = ImageSpec(3, 16, 16)
+LATENT, FEATURES, PATCH_GRID = 8, 12, (4, 4)
+
+
+def random_trip(count: int, seed: int = 0, spec: ImageSpec = SPEC) -> RoundTrip:
+    """Return a trip of ``count`` random images with every field filled, float32 on the CPU.
+
+    Images are uniform in [-1, 1], everything else is normal; what ends in ``_hat`` is its
+    counterpart with noise added. ``latent`` is ``[B, 8]``, ``features`` ``[B, 12]``, ``patches``
+    ``[B, 12, 4, 4]``, ``critic`` ``[B]``. One seed, one trip.
+    """
+    source = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(count, *shape, generator=source)
+
+    image = 2 * torch.rand(count, spec.channels, spec.height, spec.width, generator=source) - 1
+    latent, features, critic = normal(LATENT), normal(FEATURES), normal()
+    return RoundTrip(
+        image=image,
+        latent=latent,
+        image_hat=(image + 0.3 * normal(*image.shape[1:])).clamp(-1, 1),
+        latent_hat=latent + 0.3 * normal(LATENT),
+        features=features,
+        features_hat=features + 0.3 * normal(FEATURES),
+        patches=normal(FEATURES, *PATCH_GRID),
+        critic=critic,
+        critic_hat=critic + 0.3 * normal(),
+    )
+
+
+def select(trip: RoundTrip, rows: Iterable[int]) -> RoundTrip:
+    """Return the trip of the images at ``rows``, in that order."""
+    chosen = torch.tensor(list(rows))
+    return trip.map(lambda tensor: tensor[chosen])
+
+
+def keep(trip: RoundTrip, names: frozenset[str]) -> RoundTrip:
+    """Return the trip with the fields in ``names`` alone."""
+    own = {name: trip.get(name) for name in ROUND_TRIP_FIELDS if name in names}
+    extra = {name: value for name, value in trip.extra.items() if name in names}
+    return RoundTrip(**{k: v for k, v in own.items() if v is not None}, extra=extra)
+
+
+def cloned(trip: RoundTrip) -> RoundTrip:
+    """Return a copy of the trip that shares no memory with it."""
+    return trip.map(torch.clone)
+
+
+def changed_fields(before: RoundTrip, after: RoundTrip) -> list[str]:
+    """Return the names of the fields that differ."""
+    found = []
+    for name in sorted(before.filled() | after.filled()):
+        first, second = before.get(name), after.get(name)
+        if first is None or second is None or not torch.equal(first, second):
+            found.append(name)
+    return found

@@ -1,0 +1,1 @@
+"""Classical density estimators on any field of the round trip, for anokit."""

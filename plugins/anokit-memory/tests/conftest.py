@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from anokit.types import RoundTrip
+from anokit_memory.plugin import anokit_scores
+
+COMPONENTS = {component.name: component for component in anokit_scores()}
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("knn", {"k": 3}),
+    ("knn", {"on": "latent", "metric": "euclidean"}),
+    ("knn", {"on": "image", "k": 1}),
+    ("knn", {"on": "patches", "k": 2}),
+    ("knn", {"on": "patches", "metric": "euclidean", "patch_score": "mean", "max_patches": 100}),
+    ("mahalanobis", {}),
+    ("mahalanobis", {"on": "image", "shrinkage": 0.1}),
+    ("mahalanobis", {"on": "patches", "shrinkage": 0.0}),
+    ("pixel-knn", {"k": 3}),
+]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test for all variants, or for those with a map."""
+    chosen = {
+        "variant": VARIANTS,
+        "map_variant": [(name, o) for name, o in VARIANTS if o.get("on") == "patches"],
+    }
+    for fixture, variants in chosen.items():
+        if fixture in metafunc.fixturenames:
+            ids = ["-".join([name, *map(str, options.values())]) for name, options in variants]
+            metafunc.parametrize(fixture, variants, ids=ids)
+
+
+@pytest.fixture
+def build() -> Callable[..., Any]:
+    """Build a score by its public name."""
+
+    def make(name: str, **options: Any) -> Any:
+        component = COMPONENTS[name]
+        return component.load()(component.options(**options))
+
+    return make
+
+
+@pytest.fixture
+def make_trip() -> Callable[..., RoundTrip]:
+    """Draw a round trip with every field that a score may read."""
+
+    def make(count: int, seed: int = 0, size: int = 6) -> RoundTrip:
+        generator = torch.Generator().manual_seed(seed)
+
+        def draw(*shape: int) -> torch.Tensor:
+            return torch.rand(count, *shape, generator=generator) * 2 - 1
+
+        return RoundTrip(
+            image=draw(3, size, size), latent=draw(7), features=draw(5), patches=draw(4, 3, 3)
+        )
+
+    return make
+
+
+@pytest.fixture
+def fit(make_trip: Callable[..., RoundTrip]) -> Callable[[Any], Any]:
+    """Fit a score to 40 random training images; return it."""
+
+    def fit_score(score: Any) -> Any:
+        score.fit([make_trip(16, seed=100), make_trip(24, seed=101)])
+        return score
+
+    return fit_score

@@ -1,0 +1,134 @@
+"""Values against scikit-learn, and on feature maps small enough to see through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.covariance import LedoitWolf, ShrunkCovariance
+from sklearn.neighbors import NearestNeighbors
+
+from anokit.errors import DataError
+from anokit.types import RoundTrip
+from anokit_memory import knn as knn_module
+from anokit_memory import nearest
+
+
+def flat(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.flatten(1).numpy()
+
+
+@pytest.mark.parametrize("on", ["image", "features", "latent"])
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("k", [1, 5])
+def test_knn_equals_scikit_learn(build, make_trip, on, metric, k):
+    score, train, test = build("knn", on=on, metric=metric, k=k), make_trip(30), make_trip(9, 1)
+    score.fit([train])
+    reference = NearestNeighbors(n_neighbors=k, metric=metric, algorithm="brute")
+    expected, _ = reference.fit(flat(train.get(on))).kneighbors(flat(test.get(on)))
+    np.testing.assert_allclose(score(test), expected.mean(axis=1), rtol=1e-4, atol=1e-6)
+
+
+def test_pixel_knn_is_euclidean_knn_on_images(build, fit, make_trip):
+    same = fit(build("knn", on="image", metric="euclidean", k=3))
+    assert torch.equal(fit(build("pixel-knn", k=3))(make_trip(6)), same(make_trip(6)))
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_knn_gives_zero_for_copies_of_training_images(build, make_trip, metric):
+    score, train = build("knn", on="image", metric=metric, k=2), make_trip(10)
+    score.fit([train, train])
+    assert (score(train) == 0).all()
+
+
+def test_the_cosine_ignores_length_and_the_euclidean_does_not(build, fit, make_trip):
+    trip = make_trip(5)
+    scaled = trip.map(lambda t: 7 * t)
+    cosine, euclidean = fit(build("knn")), fit(build("knn", metric="euclidean"))
+    torch.testing.assert_close(cosine(scaled), cosine(trip), rtol=1e-4, atol=1e-6)
+    assert (euclidean(scaled) > euclidean(trip)).all()
+
+
+@pytest.mark.parametrize("most", [1, 7, 50])
+def test_knn_blocks_do_not_change_the_neighbours(monkeypatch, make_trip, most):
+    train, queries = make_trip(23).image.flatten(1), make_trip(5, seed=1).image.flatten(1)
+    whole = nearest.nearest_indices(queries, train, 4)
+    monkeypatch.setattr(nearest, "MAX_DISTANCES", most)
+    assert torch.equal(nearest.nearest_indices(queries, train, 4), whole)
+
+
+def test_knn_in_blocks_of_queries_is_the_same(monkeypatch, build, fit, make_trip):
+    score, trip = fit(build("knn", on="patches")), make_trip(6)
+    whole = score(trip)
+    monkeypatch.setattr(knn_module, "MAX_QUERIES", 5)
+    torch.testing.assert_close(score(trip), whole)
+
+
+def test_knn_tells_neighbours_apart_far_from_the_origin(make_trip):
+    train = make_trip(20, size=2).image.flatten(1) * 1e-3 + 1000.0
+    queries = train + 1e-5
+    found = nearest.nearest_indices(queries, train, 1)
+    assert torch.equal(found[:, 0], torch.cdist(queries.double(), train.double()).argmin(dim=1))
+
+
+def test_knn_needs_k_training_images(build, make_trip):
+    with pytest.raises(DataError, match=r"'pixel-knn'.* at least k = 5 training vectors, got 4"):
+        build("pixel-knn").fit([make_trip(4)])
+
+
+@pytest.mark.parametrize("shrinkage", ["ledoit-wolf", 0.25])
+def test_mahalanobis_equals_scikit_learn(build, make_trip, shrinkage):
+    score, train, test = build("mahalanobis", shrinkage=shrinkage), make_trip(40), make_trip(9, 1)
+    score.fit([train])
+    estimator = LedoitWolf() if shrinkage == "ledoit-wolf" else ShrunkCovariance(shrinkage=0.25)
+    squared = estimator.fit(flat(train.features).astype(float)).mahalanobis(flat(test.features))
+    np.testing.assert_allclose(score(test).square(), squared, rtol=1e-5)
+
+
+def test_mahalanobis_without_shrinkage_ignores_any_linear_change(build, make_trip):
+    train, test = make_trip(40), make_trip(9, 1)
+    change = torch.rand(5, 5, generator=torch.Generator().manual_seed(0)) + torch.eye(5)
+    plain, changed = (build("mahalanobis", shrinkage=0.0) for _ in range(2))
+    plain.fit([train])
+    changed.fit([RoundTrip(features=train.features @ change + 3)])
+    moved = RoundTrip(features=test.features @ change + 3)
+    torch.testing.assert_close(changed(moved), plain(test), rtol=1e-3, atol=1e-4)
+
+
+def test_mahalanobis_refuses_a_covariance_without_inverse(build, make_trip):
+    with pytest.raises(DataError, match=r"no inverse with shrinkage = 0.0: set it higher"):
+        build("mahalanobis", on="image", shrinkage=0.0).fit([make_trip(20)])
+
+
+def test_a_strange_patch_shows_in_map_and_score(build, fit, make_trip):
+    trip = make_trip(4)
+    trip.patches[2, :, 0, 2] = 40.0
+    for name, options in (("knn", {"metric": "euclidean"}), ("mahalanobis", {})):
+        score = fit(build(name, on="patches", **options))
+        assert score(trip).argmax() == 2
+        heat = score.map(trip)[2]
+        assert divmod(int(heat.argmax()), 6) in {(0, 4), (0, 5), (1, 4), (1, 5)}
+        assert heat.max() <= score(trip)[2] + 1e-4
+
+
+def test_the_score_of_patches_is_the_maximum_or_the_mean_of_their_grid(build, fit, make_trip):
+    trip = make_trip(5, size=3)  # images as large as the grid: the map is the grid
+    largest, mean = (fit(build("knn", on="patches", patch_score=how)) for how in ("max", "mean"))
+    torch.testing.assert_close(largest(trip), largest.map(trip).amax(dim=(1, 2)))
+    torch.testing.assert_close(mean(trip), mean.map(trip).mean(dim=(1, 2)))
+
+
+def test_max_patches_keeps_a_seeded_subset(build, make_trip):
+    train = make_trip(40)
+    every = train.patches.movedim(1, -1).flatten(0, 2)
+
+    def kept(seed: int, most: int = 50) -> torch.Tensor:
+        score = build("knn", on="patches", metric="euclidean", max_patches=most, seed=seed)
+        score.fit([train])
+        return score.detector.memory
+
+    assert kept(0).shape == (50, 4)
+    assert torch.equal(kept(0), kept(0))
+    assert not torch.equal(kept(0), kept(1))
+    assert ((kept(0)[:, None] == every).all(dim=2).sum(dim=1) == 1).all()
+    assert torch.equal(kept(0, most=360), every)

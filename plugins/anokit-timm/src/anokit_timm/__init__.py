@@ -1,0 +1,1 @@
+"""Image models of timm as frozen feature extractors, for anokit."""
