@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
@@ -19,6 +20,11 @@ ABOUT_COMMANDS = (
     "`anokit COMMAND --help` shows the same. Exit codes: 0 done, 1 a run or a check failed, "
     "2 the recipe or the command line is wrong, 130 interrupted."
 )
+ABOUT_API = (
+    "What plugins and other programs may rely on; everything else in anokit is private and may "
+    "change at any time. How these change is in [plugins.md](plugins.md#versions)."
+)
+ABOUT_HOOKS = "Functions of these names, marked with `@hookimpl`, in a plugin's module."
 HEADINGS = {
     "backbone": "Backbones",
     "encoder-loss": "Encoder losses",
@@ -29,7 +35,11 @@ HEADINGS = {
 
 def pages(registry: Registry) -> dict[str, str]:
     """Return the text of every generated page, by file name."""
-    return {"components.md": components_page(registry), "cli.md": cli_page()}
+    return {
+        "components.md": components_page(registry),
+        "cli.md": cli_page(),
+        "api.md": api_page(),
+    }
 
 
 def write(made: Mapping[str, str], folder: Path) -> list[Path]:
@@ -123,6 +133,21 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
+
+
+def api_page() -> str:
+    """Return the page on the public API: every name and what it is. Imports torch."""
+    from anokit import hookspecs, public
+
+    parts = ["# Public API", MADE, ABOUT_API]
+    for module in public.MODULES:
+        rows = [(f"`{n}`", public.about(n, public.get(module, n))) for n in public.names(module)]
+        about = (inspect.getdoc(importlib.import_module(module)) or "").partition("\n\n")[0]
+        table = "\n".join(_table(("name", "what"), rows))
+        parts += [f"## {module}", " ".join(about.split()), table]
+    hooks = [(f"`{n}()`", public.about(n, getattr(hookspecs, n))) for n in hookspecs.HOOK_KINDS]
+    parts += ["## Hooks", ABOUT_HOOKS, "\n".join(_table(("hook", "what"), hooks))]
+    return "\n\n".join(parts) + "\n"
 
 
 def cli_page() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -185,12 +186,24 @@ class Recipe:
     published: Mapping[str, float]
     published_source: str
     quick: bool = False
+    settings: tuple[str, ...] = ()
+    """the ``--set`` arguments that it was read with"""
+    plugin_files: tuple[Path, ...] = ()
+    """the ``--plugin`` files that it was read with"""
     notices: tuple[str, ...] = field(default=())
 
     @property
     def name(self) -> str:
         """Return the stem of the file; run directories are named for it."""
         return self.path.stem
+
+    @property
+    def arguments(self) -> str:
+        """Return the arguments of ``anokit run`` that give this recipe, quoted for a shell."""
+        words = [str(self.path), *(["--quick"] if self.quick else [])]
+        words += [word for setting in self.settings for word in ("--set", setting)]
+        words += [word for file in self.plugin_files for word in ("--plugin", str(file))]
+        return shlex.join(words)
 
     @property
     def primary(self) -> NamedScore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib.metadata
 import math
@@ -103,7 +104,10 @@ def load_recipe(
         raise RecipeError(
             f"{path}: --quick: the recipe has no [quick] table; add one or run it whole"
         )
-    return resolve(change_tables(data, quick=quick, settings=settings), registry, path, text, quick)
+    tables = change_tables(data, quick=quick, settings=settings)
+    recipe = resolve(tables, registry, path, text, quick)
+    files = tuple(plugin.file for plugin in registry.plugins if plugin.file)
+    return dataclasses.replace(recipe, settings=tuple(settings), plugin_files=files)
 
 
 def resolve(

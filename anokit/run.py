@@ -25,7 +25,7 @@ from anokit.registry import Registry
 from anokit.rundir import RunDirectory, create, find_resumable
 from anokit.scoring import Scorer
 from anokit.signals import StopRequest, stop_on_signal
-from anokit.training import Trainer
+from anokit.training import Interrupted, Trainer
 from anokit.version import __version__
 
 SIMULATED = (
@@ -85,7 +85,13 @@ def _run(
         world.wait()
         warnings = train(recipe, data, model, directory, console, target, stop, world)
         checkpoints.save_tensors(directory.model, model.backbone.state_dict())
-        finish(recipe, data, model, directory, console, target, warnings)
+        try:
+            finish(recipe, data, model, directory, console, target, warnings)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "interrupted: training is finished and kept; score and report with: "
+                f"{directory.resume_command}"
+            ) from None
     return directory
 
 
@@ -142,7 +148,7 @@ def train(
     )
     console.training(trainer.total_images)
     try:
-        with blame(entry, "being trained"):
+        with blame(entry, "being trained"), stop.heed():
             trainer.train()
     finally:
         directory.flush_metrics()

@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import secrets
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,9 @@ class RunDirectory:
 
     def __init__(self, path: Path, recipe: Recipe | None = None) -> None:
         self.path = path
-        self.recipe_argument = str(recipe.path) if recipe else ""
+        self.resume_command = (
+            f"anokit run {recipe.arguments if recipe else '…'} --resume {shlex.quote(str(path))}"
+        )
         self.training_digest = training_digest(recipe.as_dict()) if recipe else ""
         self.checkpoint = path / "checkpoint" / "last.safetensors"
         self.best = path / "checkpoint" / "best-on-test.safetensors"

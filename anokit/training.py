@@ -317,7 +317,7 @@ class Trainer:
         if wanted == STOP:
             raise Interrupted(
                 f"interrupted: checkpoint saved after {self.position.shown:,} images; go on with: "
-                f"anokit run {self.directory.recipe_argument} --resume {self.directory.path}"
+                f"{self.directory.resume_command}"
             )
 
     def save(self) -> None:
@@ -355,8 +355,7 @@ class Trainer:
             )
         except CheckpointError as error:
             raise CheckpointError(
-                f"{error}\nFree some space, then go on with: "
-                f"anokit run {self.directory.recipe_argument} --resume {self.directory.path}"
+                f"{error}\nFree some space, then go on with: {self.directory.resume_command}"
             ) from None
 
     def _resume(self) -> bool:

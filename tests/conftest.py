@@ -77,12 +77,6 @@ def registry():
 
 
 @pytest.fixture(scope="session")
-def installed():
-    """The registry of the plugins that are installed."""
-    return Registry.load()
-
-
-@pytest.fixture(scope="session")
 def toys(registry):
     """What the module of the toys that ``registry`` holds defines."""
     fit = registry.get("score", "far").component.load().fit

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 
 import numpy as np
@@ -126,6 +127,19 @@ def test_an_interrupted_run_is_resumed_bare(toykit, recipe_file, tmp_path, monke
     assert again.code == 2
     assert "this run is finished" in again.err
     assert list((tmp_path / "runs" / "toys").iterdir()) == [run]
+
+
+def test_the_command_that_an_interrupted_run_prints_goes_on(toykit, recipe_file, tmp_path):
+    path = recipe_file("backbone.stop_at=3", extra="\n[quick]\nbackbone = { images = 64 }\n")
+    run = tmp_path / "a run"
+    changes = ("--quick", "--seed", "9", "--set", "title='Two words'")
+    stopped = toykit("run", path, "--out", run, *changes)
+    assert stopped.code == 130
+    command = shlex.split(stopped.err.strip().rpartition("go on with: ")[2])
+    assert command[:3] == ["anokit", "run", str(path)]
+    resumed = toykit(*command[1:])
+    assert resumed.code == 0, resumed.err
+    assert read(run, "results.json")["title"] == "Two words"
 
 
 def test_resuming_on_other_data_is_refused(toykit, recipe_file, tmp_path, monkeypatch, registry):
@@ -260,7 +274,8 @@ def test_score_ranks_lists_the_unreadable_and_writes_csv_and_overlays(
     assert len(rows) == 4
     overlays = sorted(maps.iterdir())
     assert len(overlays) == 4
-    assert min(Image.open(overlays[0]).size) >= 128
+    with Image.open(overlays[0]) as overlay:
+        assert min(overlay.size) >= 128
 
 
 def test_score_shows_no_more_rows_than_asked_for(toykit, finished, pictures):

@@ -4,6 +4,7 @@ What breaks scores, encoder losses, backbones and datasets is in test_conformanc
 """
 
 import json
+import re
 import sys
 from types import ModuleType
 from unittest import SkipTest
@@ -293,6 +294,18 @@ def test_what_a_plugin_raises_is_its_failure(plugin):
     results = run_checks(collect_checks(plugin(**scores(component(factory=broken)))))
     (shape,) = [r for r in results if r.check == "check_score_shape"]
     assert (shape.outcome, shape.message) == ("failed", "OSError: no weights here")
+
+
+def test_the_command_exits_1_where_a_check_fails(anokit, on_path, monkeypatch):
+    write(on_path, "kit_command", CODE)
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    done = anokit("check-plugin", "kit_command")
+    assert done.code == 1
+    assert re.search(r"^check_component_factory +FAILED: score bright$", done.out, re.MULTILINE)
+    assert "No module named 'a'" in done.err
+    found = json.loads(anokit("check-plugin", "kit_command", "--json").out)
+    assert {"check", "subject", "since", "promise", "outcome", "message"} == set(found[0])
+    assert anokit("check-plugin", "no-such-plugin").code == 2
 
 
 def test_an_unknown_module_is_said_to_be_one():

@@ -56,7 +56,18 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cifar(tmp_path_factory):
     """CIFAR-10 in its own format with 600 images in all."""
-    names = "airplane automobile bird cat deer dog frog horse ship truck".split(" ")
+    names = [
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+    ]
+    names += ["truck"]
     root, generator = tmp_path_factory.mktemp("cifar"), np.random.default_rng(0)
     batches = root / "cifar-10-batches-py"
     batches.mkdir()

@@ -81,7 +81,7 @@ def latent_search(
     steps: int = 500,
     learning_rate: float = 0.01,
     schedule: Callable[[float], float] = settle,
-    batch_size: int = 32,
+    batch_size: int = 64,
     progress: Callable[[float], None] | None = None,
 ) -> FoundLatents:
     """Minimise an objective over latents by Adam, for many queries at once.

@@ -1,7 +1,25 @@
+from dataclasses import replace
+
 import anokit_scores.plugin
-from anokit.testing import parametrize_checks
+from anokit.testing import parametrize_checks, random_trip
 
 
-@parametrize_checks(anokit_scores.plugin)
+def planted():
+    """Return ordinary trips, and trips that do not come back, with short latents."""
+    odd = random_trip(6, seed=3)
+    lost = replace(
+        odd,
+        image_hat=-odd.image,
+        latent=0.1 * odd.latent,
+        latent_hat=odd.latent_hat + 3,
+        features_hat=odd.features_hat + 3,
+    )
+    return random_trip(40), lost
+
+
+names = [component.name for component in anokit_scores.plugin.anokit_scores()]
+
+
+@parametrize_checks(anokit_scores.plugin, samples=dict.fromkeys(names, planted))
 def test_conformance(check):
     check()

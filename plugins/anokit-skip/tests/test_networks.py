@@ -11,6 +11,9 @@ from anokit.errors import DataError
 from anokit.types import ImageSpec
 from anokit_skip.blocks import check_size, initialise, trunk
 from anokit_skip.discriminator import BasicDiscriminator
+from anokit_skip.ganomaly import Ganomaly
+from anokit_skip.ganomaly_networks import LatentDecoder, LatentEncoder, TrunkDiscriminator
+from anokit_skip.plugin import GanomalyOptions
 from anokit_skip.unet import UNet
 
 
@@ -36,6 +39,21 @@ def test_parameters_of_the_published_discriminator():
     assert count(network) == 658_432 + 768 + 409_600 + 900 == 1_069_700
 
 
+def test_parameters_of_the_published_ganomaly():
+    # trunk 3→64→128→256 as above: 658,432 + 768 = 659,200; to 1×1: 4×4, 256→100: 409,600
+    encoder = LatentEncoder(channels=3, size=32, width=64, nz=100)
+    assert count(encoder) == 659_200 + 409_600 == 1_068_800
+    # 100→256→128→64→3: 16 · (25,600 + 32,768 + 8,192 + 192) = 1,068,032
+    # batch norm over 256 + 128 + 64 = 896
+    decoder = LatentDecoder(channels=3, size=32, width=64, nz=100)
+    assert count(decoder) == 1_068_032 + 896 == 1_068_928
+    # trunk, and 4×4 256→1: 4,096
+    assert count(TrunkDiscriminator(channels=3, size=32, width=64)) == 659_200 + 4_096 == 663_296
+    with torch.random.fork_rng():
+        whole = Ganomaly(GanomalyOptions(), ImageSpec(3, 32, 32))
+    assert count(whole) == 2 * 1_068_800 + 1_068_928 + 663_296 == 3_869_824
+
+
 def test_each_doubling_of_the_size_adds_one_level_of_the_widest_channels():
     # One 512→512 convolution down, one 1024→512 up, batch norm of 512 on both sides.
     levels = 16 * (512 * 512 + 1024 * 512) + 2 * 2 * 512
@@ -49,6 +67,14 @@ def test_shapes(draw, channels, size):
     image_hat = UNet(channels, size, 2)(images)
     assert image_hat.shape == images.shape
     assert image_hat.abs().max() <= 1
+    latent = LatentEncoder(channels, size, 2, 5)(images)
+    assert latent.shape == (2, 5)
+    decoded = LatentDecoder(channels, size, 2, 5)(latent)
+    assert decoded.shape == images.shape
+    assert decoded.abs().max() <= 1
+    judgement = TrunkDiscriminator(channels, size, 2)(images)
+    assert judgement.logits.shape == (2,)
+    assert judgement.features.shape == (2, 16 * 2 * size // 8)
     logits, features = BasicDiscriminator(channels, size, 2, 5)(images)
     assert logits.shape == (2,)
     assert features.shape == (2, 5)

@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from anokit.types import ImageSpec
-from anokit_skip.plugin import SkipGanomalyOptions, anokit_backbones
+from anokit_skip.plugin import GanomalyOptions, SkipGanomalyOptions, anokit_backbones
 
-(COMPONENT,) = anokit_backbones()
+COMPONENT, GANOMALY = anokit_backbones()
 
 
 def test_describing_the_backbone_does_not_import_torch():
@@ -29,11 +29,18 @@ def test_it_trains_no_encoder_and_has_no_sampled_latent():
     assert not hasattr(COMPONENT.load(), "samples")
 
 
-def test_example_builds_and_every_option_is_described():
-    options = COMPONENT.options(**COMPONENT.example)
-    backbone = COMPONENT.load()(options, ImageSpec(1, 32, 32), [])
+def test_ganomaly_encodes_twice_but_by_its_own_losses():
+    assert GANOMALY.name == "ganomaly"
+    assert GANOMALY.trips == frozenset()
+    assert {"latent", "latent_hat"} <= set(GANOMALY.provides)
+
+
+@pytest.mark.parametrize("component", [COMPONENT, GANOMALY], ids=lambda component: component.name)
+def test_example_builds_and_every_option_is_described(component):
+    options = component.options(**component.example)
+    backbone = component.load()(options, ImageSpec(1, 32, 32), [])
     assert backbone.phases()[0].images == 8
-    assert all(field.description for field in COMPONENT.options.model_fields.values())
+    assert all(field.description for field in component.options.model_fields.values())
 
 
 def test_defaults_are_those_of_the_released_code():
@@ -41,6 +48,10 @@ def test_defaults_are_those_of_the_released_code():
     assert (options.w_adv, options.w_con, options.w_lat) == (1, 50, 1)
     assert (options.batch_size, options.epochs, options.learning_rate) == (64, 25, 2e-4)
     assert (options.nz, options.ngf, options.ndf, options.noise) == (100, 64, 64, 0)
+    options = GanomalyOptions()
+    assert (options.w_adv, options.w_con, options.w_enc) == (1, 50, 1)
+    assert (options.batch_size, options.epochs, options.learning_rate) == (64, 15, 2e-4)
+    assert (options.nz, options.ngf, options.ndf, options.reinit_below) == (100, 64, 64, 1e-5)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from anokit.errors import DataError
 from anokit.types import Backbone
 from anokit_skip.plugin import anokit_backbones
 
-(COMPONENT,) = anokit_backbones()
+COMPONENT, _ = anokit_backbones()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy, mse_loss
 
 from anokit.types import Batch, Phase
-from anokit_skip import skip_ganomaly
+from anokit_skip import saturation
 from anokit_skip.training import uses_bf16
 
 
@@ -45,7 +45,7 @@ def test_equal_seeds_give_equal_weights(build, train):
 
 
 def test_training_leaves_the_global_generator_alone(build, train, monkeypatch):
-    monkeypatch.setattr(skip_ganomaly, "LOOK_EVERY", 1)
+    monkeypatch.setattr(saturation, "LOOK_EVERY", 1)
     backbone = build(noise=0.1, reinit_below=1e9)
     state = torch.get_rng_state()
     train(backbone, 2)
@@ -125,15 +125,15 @@ def test_entering_the_phase_resets_the_optimisers(build, train):
 
 
 def test_discriminator_is_drawn_anew_once_its_loss_vanished(build, train, monkeypatch):
-    monkeypatch.setattr(skip_ganomaly, "LOOK_EVERY", 3)
+    monkeypatch.setattr(saturation, "LOOK_EVERY", 3)
     backbone = build(reinit_below=1e9, learning_rate=1e-12)
     before = [w for w in weights(backbone.discriminator) if w.ndim == 4]
     generator = weights(backbone.generator)
     assert [step["reinit"] for step in train(backbone, 2)] == [0, 0]
-    assert bool(backbone.collapsed), "seen, and kept for the checkpoint until the next look"
-    assert "collapsed" in backbone.state_dict()
+    assert bool(backbone.guard.seen), "seen, and kept for the checkpoint until the next look"
+    assert "guard.seen" in backbone.state_dict()
     assert [step["reinit"] for step in train(backbone, 3)] == [0, 0, 1]
-    assert not bool(backbone.collapsed)
+    assert not bool(backbone.guard.seen)
     after = [w for w in weights(backbone.discriminator) if w.ndim == 4]
     assert all((old - new).abs().max() > 0.01 for old, new in zip(before, after, strict=True))
     torch.testing.assert_close(weights(backbone.generator), generator, rtol=0, atol=1e-6)
@@ -141,7 +141,7 @@ def test_discriminator_is_drawn_anew_once_its_loss_vanished(build, train, monkey
 
 @pytest.mark.parametrize("below", [0.0, 1e-5])
 def test_discriminator_is_left_alone_while_its_loss_is_sound(build, train, monkeypatch, below):
-    monkeypatch.setattr(skip_ganomaly, "LOOK_EVERY", 1)
+    monkeypatch.setattr(saturation, "LOOK_EVERY", 1)
     assert not any(step["reinit"] for step in train(build(reinit_below=below), 2))
 
 

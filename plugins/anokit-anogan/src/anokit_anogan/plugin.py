@@ -132,7 +132,7 @@ class AnoGANOptions(GANOptions):
         "queries share the starts.",
     )
     search_batch: int = Field(
-        default=32,
+        default=64,
         ge=1,
         description="Queries searched for at once, ≥ 1; fewer are filled up to as many, so that "
         "the result is the same for any number. Changes memory and speed, and rounding.",

@@ -122,7 +122,7 @@ class PganOptions(Options):
         "by all queries; the best one counts.",
     )
     search_batch: int = Field(
-        default=32,
+        default=64,
         ge=1,
         description="Queries searched for at once; fewer of them are filled up to as many, so that "
         "the result is the same for any number. Changes memory and speed, and rounding.",

@@ -1,1 +1,1 @@
-"""Skip-connected encoder-decoder GANs (Skip-GANomaly), for anokit."""
+"""Encoder-decoder GANs (Skip-GANomaly, GANomaly), for anokit."""

@@ -27,7 +27,7 @@ class TimmFeatures(nn.Module):
 
     Images ``[B, C, H, W]`` in [-1, 1] are resized to a square of ``input_size`` pixels, grey ones
     repeated to three channels, and normalised as the model expects. The network runs in float32 and
-    channels-last. Only ``weights = "pretrained"`` ever uses the network, and only where the local
+    channels-last. Only ``weights = "pretrained"`` ever goes online, and only where the local
     cache has no such file.
 
     Raises
@@ -93,8 +93,10 @@ class TimmFeatures(nn.Module):
         """Return what the network sees: ``[B, C, H, W]`` in [-1, 1] -> ``[B, 3, size, size]``."""
         images = images.float()
         if images.shape[-2:] != (self.size, self.size):
+            # Enlarging is the same with and without antialias, and faster without.
+            smaller = self.size < max(images.shape[-2:])
             images = functional.interpolate(
-                images, (self.size, self.size), mode="bilinear", antialias=True
+                images, (self.size, self.size), mode="bilinear", antialias=smaller
             )
         # Broadcasting repeats a grey channel.
         images = torch.addcmul(self.shift, images, self.scale)

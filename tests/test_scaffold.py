@@ -1,0 +1,167 @@
+"""`anokit new-plugin`: what it writes works at once; bad requests get one sentence."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from anokit import discovery
+from anokit.errors import UsageError
+from anokit.plugin import KINDS
+from anokit.registry import Registry
+from anokit.resolve import check_recipe
+from anokit.scaffold import names_for, write_plugin
+from anokit.scaffold.writer import version_range
+from anokit.version import __version__
+
+FILES = {
+    ".github/workflows/ci.yml",
+    ".gitignore",
+    "README.md",
+    "pyproject.toml",
+    "src/acme_thing/__init__.py",
+    "src/acme_thing/plugin.py",
+    "src/acme_thing/py.typed",
+    "src/acme_thing/thing.py",
+    "tests/test_conformance.py",
+}
+
+
+def write(tmp_path, kind="score", name="acme-thing", **more):
+    """Write a plugin below ``tmp_path`` and return its folder."""
+    return write_plugin(name, kind, tmp_path / name, **more)[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_a_whole_package(tmp_path, kind):
+    folder = write(tmp_path, kind)
+    assert {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} == FILES
+
+
+def test_every_kind_passes_its_own_tests(tmp_path):
+    # In one process, which imports torch once; the tutorial's test runs pytest inside a package.
+    folders = [write(tmp_path, kind, name=f"acme-own-{kind}") for kind in KINDS]
+    code = "import sys, pytest; sys.path[:0] = sys.argv[1].split('|'); pytest.main(sys.argv[2:])"
+    places = "|".join(str(folder / "src") for folder in folders)
+    options = ["-q", "-W", "error", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, places, *options, *map(str, folders)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    last = done.stdout.splitlines()[-1]
+    assert "passed" in last, done.stdout + done.stderr
+    assert "failed" not in last, done.stdout
+    assert "error" not in last, done.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_entry_point_names_a_module_that_offers_the_kind(tmp_path, kind, monkeypatch):
+    folder = write(tmp_path, kind, name=f"acme-own-{kind}")
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    (module,) = project["entry-points"]["anokit"].values()
+    monkeypatch.syspath_prepend(folder / "src")
+    loaded = discovery.load(discovery.FoundPlugin(project["name"], "0.1.0", (module,)))
+    assert not loaded.problems
+    ((found_kind, name),) = [(e.kind, e.component.name) for e in loaded.entries]
+    assert (found_kind, name) == (kind, f"own-{kind}")
+    readme = (folder / "README.md").read_text()
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(readme.partition("```toml\n")[2].partition("```")[0])
+    loaded.entries += discovery.discover().entries
+    assert check_recipe(recipe, Registry(loaded))
+
+
+def test_it_depends_on_the_versions_of_anokit_that_it_fits(tmp_path):
+    project = tomllib.loads((write(tmp_path) / "pyproject.toml").read_text())["project"]
+    assert f"anokit{version_range(__version__)}" in project["dependencies"]
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("0.1.0", ">=0.1,<0.2"), ("0.12.3", ">=0.12,<0.13"), ("1.4.2", ">=1.4,<2")],
+)
+def test_the_range_ends_before_the_next_breaking_version(version, expected):
+    assert version_range(version) == expected
+
+
+def test_a_checkout_of_anokit_becomes_a_source_for_uv(tmp_path, repository):
+    text = (write(tmp_path, anokit=repository) / "pyproject.toml").read_text()
+    source = tomllib.loads(text)["tool"]["uv"]["sources"]["anokit"]
+    assert source == {"path": str(repository), "editable": True}
+    with pytest.raises(UsageError, match="expected a checkout of anokit"):
+        write(tmp_path, name="acme-other", anokit=tmp_path)
+
+
+def test_the_workflow_is_no_longer_a_template(tmp_path):
+    text = (write(tmp_path) / ".github" / "workflows" / "ci.yml").read_text()
+    assert "--python ${{ matrix.python }} pytest" in text
+    assert "uv build" in text
+
+
+def test_nothing_is_overwritten(tmp_path):
+    folder = write(tmp_path)
+    with pytest.raises(UsageError, match="already and not empty"):
+        write(tmp_path)
+    (tmp_path / "empty").mkdir()
+    write_plugin("acme-thing", "score", tmp_path / "empty")
+    with pytest.raises(UsageError, match="already"):
+        write_plugin("acme-thing", "score", folder / "README.md")
+
+
+@pytest.mark.parametrize(
+    ("name", "component", "cls"),
+    [
+        ("acme-angle", "angle", "Angle"),
+        ("acme-two-words", "two-words", "TwoWords"),
+        ("angle", "angle", "Angle"),
+        ("acme-score", "acme-score", "AcmeScore"),
+        ("acme-plugin", "acme-plugin", "AcmePlugin"),
+        ("acme-2d", "acme-2d", "Acme2D"),
+        ("acme-lambda", "acme-lambda", "AcmeLambda"),
+    ],
+)
+def test_the_component_is_called_by_what_follows_the_dash(name, component, cls):
+    names = names_for(name)
+    assert (names.component, names.cls) == (component, cls)
+    assert names.package == name.replace("-", "_")
+    assert names.module.isidentifier()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Acme", "lower-case words"),
+        ("acme_angle", "lower-case words"),
+        ("-acme", "lower-case words"),
+        ("acme--angle", "lower-case words"),
+        ("../acme", "lower-case words"),
+        ("", "lower-case words"),
+        ("json", "json is taken in Python"),
+        ("class", "class is taken in Python"),
+        ("anokit", "anokit is taken in Python"),
+        ("acme-" + "x" * 31, "is too long"),
+    ],
+)
+def test_a_bad_name_gets_one_clear_sentence(name, reason):
+    with pytest.raises(UsageError, match=reason) as caught:
+        names_for(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command_ends_with_what_to_do_next(anokit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = anokit("new-plugin", "acme-thing", "--kind", "dataset")
+    assert done.code == 0
+    listed, _, following = done.out.partition("\nNext:\n")
+    assert {str(Path(line).relative_to("acme-thing")) for line in listed.split()} == FILES
+    assert len(following.splitlines()) == 3
+    assert "anokit check-plugin acme_thing.plugin" in following
+    again = anokit("new-plugin", "acme-thing")
+    assert again.code == 2
+    assert again.err.startswith("error: acme-thing: is there already")
