@@ -86,7 +86,9 @@ def discover(files: Sequence[Path] = ()) -> Loaded:
     """Load the installed plugins that ``ANOKIT_PLUGINS`` admits, and the one-file plugins."""
     found, problems = find()
     result = Loaded(problems=problems)
-    for plugin in [*found, *(file_plugin(path) for path in files)]:
+    # The same file given twice, or found in a run directory as well, is one plugin.
+    given = {(plugin.name, plugin.version): plugin for plugin in map(file_plugin, files)}
+    for plugin in [*found, *given.values()]:
         one = load(plugin)
         result.entries += one.entries
         result.problems += one.problems
