@@ -251,6 +251,9 @@ def _show_error(error: AnokitError) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage or recipe, 130 interrupted."""
+    # Threads that wait should sleep, not spin: where another process wants a core too, spinning
+    # slowed training of small networks tenfold. Read when torch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code: Any = app(
             _with_resume_value(sys.argv[1:] if arguments is None else arguments),
