@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from anokit.device import generator
 from anokit.errors import writing
 from anokit.feed import Feed, to_float, to_uint8
+from anokit.types import Backbone
 
 COUNT = 16
 
@@ -33,7 +35,8 @@ def sample_images(backbone: nn.Module, feed: Feed, count: int = COUNT) -> Tensor
                 return images.float()
             rows = np.arange(min(count, len(feed)))
             inputs = to_float(feed.images.read(rows).to(feed.device))
-            return backbone.round_trip(inputs, frozenset({"image_hat"})).image_hat  # type: ignore[operator]
+            model = cast("Backbone", backbone)
+            return model.round_trip(inputs, frozenset({"image_hat"})).image_hat
     finally:
         backbone.train(training)
 

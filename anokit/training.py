@@ -100,9 +100,12 @@ def steps_of(phase: Phase, train_images: int, max_steps: int | None) -> int:
     TrainingError
         Where the phase states neither or both of images and epochs.
     """
-    if (phase.images is None) == (phase.epochs is None):
+    if phase.images is not None and phase.epochs is None:
+        images: float = phase.images
+    elif phase.epochs is not None and phase.images is None:
+        images = phase.epochs * train_images
+    else:
         raise TrainingError(f"phase {phase.name!r} must state either images or epochs")
-    images = phase.images if phase.images is not None else phase.epochs * train_images  # type: ignore[operator]
     steps = math.ceil(images / phase.batch_size)
     return steps if max_steps is None else min(steps, max_steps)
 
