@@ -10,7 +10,7 @@ from anokit.nn.pixel_norm import PixelNorm, pixel_norm
 from anokit.nn.precision import autocast, tf32, to_double
 from anokit.nn.resampling import box_downscale, lerp, upscale_nearest
 from anokit.nn.search import FoundLatents, latent_search, residual_objective, settle
-from anokit.nn.shapes import assert_shape
+from anokit.nn.shapes import assert_shape, check_images, check_square
 
 __all__ = [
     "Detector",
@@ -26,6 +26,8 @@ __all__ = [
     "assert_shape",
     "autocast",
     "box_downscale",
+    "check_images",
+    "check_square",
     "field_score",
     "frozen",
     "gradient_penalty",

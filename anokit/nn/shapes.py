@@ -1,12 +1,16 @@
-"""One shape check with one wording, for the boundaries between components."""
+"""Shape checks with one wording each, for the boundaries between components."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor
 
-__all__ = ["assert_shape"]
+from anokit.errors import DataError
+from anokit.types import ImageSpec
+
+__all__ = ["assert_shape", "check_images", "check_square"]
 
 
 def assert_shape(tensor: Tensor, expected: Sequence[int | None], name: str = "tensor") -> None:
@@ -33,3 +37,46 @@ def assert_shape(tensor: Tensor, expected: Sequence[int | None], name: str = "te
     if not fits:
         wanted = ", ".join("any" if want is None else str(want) for want in expected)
         raise ValueError(f"{name}: expected shape [{wanted}], got {list(got)}")
+
+
+def check_square(spec: ImageSpec, backbone: str, least: int) -> int:
+    """Return the side of a dataset's images, which a network halves down to a few pixels.
+
+    Parameters
+    ----------
+    spec
+        Shape of the images.
+    backbone
+        What the message calls the backbone.
+    least
+        Smallest side in pixels, a power of two.
+
+    Raises
+    ------
+    DataError
+        Where images are not square with a side that is a power of two of at least ``least``; the
+        text says which size to set.
+    """
+    side = spec.height
+    if spec.width == side and side >= least and side & (side - 1) == 0:
+        return side
+    size = max(least, 2 ** round(math.log2(max(spec.height, spec.width))))
+    raise DataError(
+        f"backbone '{backbone}' takes square images whose side is a power of two of at least "
+        f"{least}: got {spec} (channels×height×width); set [dataset] size = {size}"
+    )
+
+
+def check_images(images: Tensor, spec: ImageSpec, backbone: str) -> None:
+    """Check that a batch ``[B, C, H, W]`` is of the images that a backbone was built for.
+
+    Raises
+    ------
+    DataError
+        Where it is not.
+    """
+    if tuple(images.shape[1:]) != (spec.channels, spec.height, spec.width):
+        raise DataError(
+            f"backbone '{backbone}' was built for images {spec}, got a batch "
+            f"{list(images.shape)}: score images of the size of the training images"
+        )

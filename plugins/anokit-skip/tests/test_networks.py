@@ -8,8 +8,9 @@ from torch import nn
 from torch.nn.functional import leaky_relu, relu
 
 from anokit.errors import DataError
+from anokit.nn import check_square
 from anokit.types import ImageSpec
-from anokit_skip.blocks import check_size, initialise, trunk
+from anokit_skip.blocks import initialise, trunk
 from anokit_skip.discriminator import BasicDiscriminator
 from anokit_skip.ganomaly import Ganomaly
 from anokit_skip.ganomaly_networks import LatentDecoder, LatentEncoder, TrunkDiscriminator
@@ -127,8 +128,8 @@ def test_initialising_draws_from_the_generator_alone():
 
 @pytest.mark.parametrize(
     ("height", "width", "advice"),
-    [(28, 28, 32), (16, 16, 32), (32, 64, 64), (48, 48, 32), (720, 576, 512)],
+    [(28, 28, 32), (16, 16, 32), (32, 64, 64), (48, 48, 64), (720, 576, 512)],
 )
 def test_shapes_that_cannot_be_halved_down_to_one_pixel_are_refused(height, width, advice):
     with pytest.raises(DataError, match=rf"got 3×{height}×{width} .*size = {advice}$"):
-        check_size(ImageSpec(3, height, width), "skip-ganomaly")
+        check_square(ImageSpec(3, height, width), "skip-ganomaly", 32)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from anokit.nn import autocast, tf32
+from anokit.nn import autocast, check_images, check_square, tf32
 from anokit.types import Phase, RoundTrip
 from anokit_anogan.adaptive_search import Adapted, adaptive_search
 from anokit_anogan.adgan_networks import ADGANCritic, ADGANGenerator
-from anokit_anogan.trips import check_images, check_size
 from anokit_anogan.wasserstein import WassersteinGAN, runaway_warnings
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class ADGAN(nn.Module):
         encoder_losses: Sequence[WeightedLoss] = (),
     ) -> None:
         super().__init__()
-        size = check_size(spec, "adgan")
+        size = check_square(spec, "adgan", 32)
         self.options = options
         self.spec = spec
         self.generator = ADGANGenerator(spec.channels, size, options.latent_size, options.width)

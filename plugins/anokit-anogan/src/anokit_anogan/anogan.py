@@ -12,6 +12,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from anokit.nn import (
     ExponentialMovingAverage,
     autocast,
+    check_images,
+    check_square,
     frozen,
     latent_search,
     residual_objective,
@@ -19,7 +21,7 @@ from anokit.nn import (
 )
 from anokit.types import Phase, RoundTrip
 from anokit_anogan.dcgan import DCDiscriminator, DCGenerator
-from anokit_anogan.trips import check_images, check_size, fill, opinions
+from anokit_anogan.trips import fill, opinions
 from anokit_anogan.wasserstein import adam, detached, normal, uses_bf16
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class AnoGAN(nn.Module):
         encoder_losses: Sequence[WeightedLoss] = (),
     ) -> None:
         super().__init__()
-        size = check_size(spec, "anogan")
+        size = check_square(spec, "anogan", 32)
         self.options = options
         self.spec = spec
         self.generator = DCGenerator(spec.channels, size, options.latent_size, options.width)

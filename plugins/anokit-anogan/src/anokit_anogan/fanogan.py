@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from anokit.errors import RecipeError
-from anokit.nn import autocast, frozen, tf32
+from anokit.nn import autocast, check_images, check_square, frozen, tf32
 from anokit.types import Phase, RoundTrip
 from anokit_anogan.residual_networks import Critic, ResidualEncoder, ResidualGenerator
 from anokit_anogan.rmsprop import tensorflow_rmsprop
-from anokit_anogan.trips import check_images, check_size, fill, opinions
+from anokit_anogan.trips import fill, opinions
 from anokit_anogan.wasserstein import (
     WassersteinGAN,
     detached,
@@ -53,7 +53,7 @@ class FAnoGAN(nn.Module):
         self, options: FAnoGANOptions, spec: ImageSpec, encoder_losses: Sequence[WeightedLoss]
     ) -> None:
         super().__init__()
-        size = check_size(spec, "f-anogan")
+        size = check_square(spec, "f-anogan", 32)
         if not encoder_losses:
             raise RecipeError(
                 "backbone 'f-anogan' trains its encoder with encoder losses: expected at least "

@@ -12,10 +12,11 @@ from torch import Generator as RandomSource
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from anokit.errors import DataError, RecipeError
+from anokit.errors import RecipeError
 from anokit.nn import (
     ExponentialMovingAverage,
-    assert_shape,
+    check_images,
+    check_square,
     latent_search,
     residual_objective,
     tf32,
@@ -67,13 +68,13 @@ class ProgressiveGAN(nn.Module):
         self, options: PganOptions, spec: ImageSpec, encoder_losses: Sequence[WeightedLoss]
     ) -> None:
         super().__init__()
-        _check_shape(spec)
+        size = check_square(spec, "pgan", SMALLEST)
         _check_losses(options, encoder_losses)
         self.options = options
         self.spec = spec
         layout: MemoryFormat = "nchw" if options.memory_format == "nchw" else "channels_last"
         shape = (options.base_channels, options.max_channels)
-        size, channels = spec.height, spec.channels
+        channels = spec.channels
         over_batch = options.minibatch_stddev == "batch"
         self.generator = Generator(channels, size, options.latent_size, *shape, layout)
         self.discriminator = Discriminator(
@@ -139,8 +140,7 @@ class ProgressiveGAN(nn.Module):
 
     def round_trip(self, images: Tensor, needs: frozenset[str]) -> RoundTrip:
         """Fill ``needs`` for images ``[B, C, H, W]`` in float32; nothing else is computed."""
-        spec = self.spec
-        assert_shape(images, (None, spec.channels, spec.height, spec.width), "images of pgan")
+        check_images(images, self.spec, "pgan")
         networks = self._networks(averaged=True)
         with tf32(False), torch.autocast(images.device.type, enabled=False):
             infer = None if networks.encoder is not None else partial(self._search, networks)
@@ -251,16 +251,3 @@ def _check_losses(options: PganOptions, losses: Sequence[WeightedLoss]) -> None:
             "backbone 'pgan' with inference = \"search\" has no encoder: expected no encoder "
             f"losses, got {', '.join(loss.name for loss in losses)}. Remove [[encoder-losses]]"
         )
-
-
-def _check_shape(spec: ImageSpec) -> None:
-    """Raise `DataError` unless images are square and a power of two of at least 8 pixels."""
-    size = spec.height
-    if spec.height == spec.width and size >= SMALLEST and size & (size - 1) == 0:
-        return
-    longer = max(spec.height, spec.width, SMALLEST)
-    nearest = 2 ** round(math.log2(longer))
-    raise DataError(
-        f"backbone 'pgan' cannot take images of {spec} (channels×height×width): expected height = "
-        f"width = a power of two, at least {SMALLEST}. Set [dataset] size = {nearest}"
-    )

@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from anokit.errors import DataError
-
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from anokit.types import ImageSpec
+    from torch import Generator
 
 SLOPE = 0.2
 """Of every leaky ReLU."""
@@ -61,37 +57,3 @@ def initialise(network: nn.Module, generator: Generator | None = None) -> None:
             elif isinstance(layer, nn.BatchNorm2d):
                 layer.weight.normal_(1.0, 0.02, generator=generator)
                 layer.bias.zero_()
-
-
-def check_size(spec: ImageSpec, backbone: str) -> int:
-    """Return the side of the images, a power of two of at least 32.
-
-    Raises
-    ------
-    DataError
-        Where images are of another shape; the text says which size to set.
-    """
-    side = spec.height
-    if spec.width == side and side >= 32 and side & (side - 1) == 0:
-        return side
-    longer = max(spec.height, spec.width)
-    size = max(32, 2 ** (longer.bit_length() - 1))
-    raise DataError(
-        f"backbone '{backbone}' takes square images whose side is a power of two of at least 32: "
-        f"got {spec} (channels×height×width); set [dataset] size = {size}"
-    )
-
-
-def check_images(images: Tensor, spec: ImageSpec, backbone: str) -> None:
-    """Check that images are those that a backbone was built for.
-
-    Raises
-    ------
-    DataError
-        Where they are not.
-    """
-    if tuple(images.shape[1:]) != (spec.channels, spec.height, spec.width):
-        raise DataError(
-            f"backbone '{backbone}' was built for images {spec}, got a batch "
-            f"{list(images.shape)}: score images of the size of the training images"
-        )

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor, device, nn
 
 
-def adam(network: nn.Module, learning_rate: float) -> Adam:
+def adam(parameters: list[nn.Parameter], learning_rate: float) -> Adam:
     """Return a fresh Adam with β = (0.5, 0.999), fused where the device can. DCGAN (2016)."""
-    parameters = list(network.parameters())
     fused = all(parameter.device.type in {"cpu", "cuda"} for parameter in parameters)
     return Adam(parameters, lr=learning_rate, betas=(0.5, 0.999), fused=fused)
 
