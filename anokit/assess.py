@@ -20,8 +20,9 @@ from anokit.feed import to_uint8
 from anokit.models import Model
 from anokit.plugin import resolve_fields
 from anokit.recipe import NamedScore, Recipe
-from anokit.scoring import Advance, Rows, Scored, Scorer, Values, all_rows, in_order
+from anokit.scoring import Scored, Scorer, Values, all_rows, in_order
 from anokit.selection import ON_TEST, batch_remark
+from anokit.trips import Advance, Rows, TripMemory
 
 HELD_OUT = 0.1
 """Share of the training images that fitted scores are kept from, for their threshold."""
@@ -58,7 +59,8 @@ def assess(
     batch = recipe.evaluation.batch_size
     scorer = Scorer(scores, model, device, batch, recipe.seed)
     subset, held = _threshold_rows(len(data.train), recipe)
-    training = _score_training(scorer, data, subset, held, track)
+    memory = scorer.memory(len(data.train))
+    training = _score_training(scorer, data, subset, held, track, memory)
     thresholds = {
         score.name: evaluation.quantile_threshold(
             scorer.combine(score, training[scorer.is_fitted(score)].values),
@@ -66,7 +68,7 @@ def assess(
         )
         for score in scores
     }
-    fitted_on = scorer.fit(data.train.images, all_rows(len(data.train)), track)
+    fitted_on = scorer.fit(data.train.images, all_rows(len(data.train)), track, memory)
     scorer.save(folder)
     tensors = _training_tensors(recipe, data, scorer, training, subset, held)
     result = Assessment(
@@ -106,7 +108,12 @@ def _threshold_rows(count: int, recipe: Recipe) -> tuple[Rows, Rows]:
 
 
 def _score_training(
-    scorer: Scorer, data: RunData, subset: Rows, held: Rows, track: Track
+    scorer: Scorer,
+    data: RunData,
+    subset: Rows,
+    held: Rows,
+    track: Track,
+    memory: TripMemory | None,
 ) -> dict[bool, Scored]:
     """Score training images by components that are fitted (True, on ``held``) and not (False)."""
     latent = scorer.model is not None and _fills(scorer.model, "latent")
@@ -118,7 +125,7 @@ def _score_training(
     if not any(component.fitted for component in scorer.components.values()):
         return {False: plain, True: plain}
     rest = np.setdiff1d(all_rows(len(data.train)), held)
-    scorer.fit(images, rest if len(rest) else held, track)
+    scorer.fit(images, rest if len(rest) else held, track, memory)
     return {False: plain, True: scorer.compute(images, held)}
 
 

@@ -69,14 +69,21 @@ class Model(nn.Module):
             teller.progress = None
 
 
-def build_model(recipe: Recipe, spec: ImageSpec, device: torch.device) -> Model:
-    """Build the recipe's backbone with weights drawn from its seed, the same on every device."""
+def build_model(
+    recipe: Recipe, spec: ImageSpec, device: torch.device, *, restored: bool = False
+) -> Model:
+    """Build the recipe's backbone with weights drawn from its seed, the same on every device.
+
+    ``restored``: weights of a finished run will be read into it, so it need not find its own.
+    """
     part = recipe.backbone
+    changes = part.entry.component.restored if restored else {}
+    options = part.options.model_copy(update=dict(changes))
     losses = build_losses(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(recipe.seed, "weights"))
         with blame(part.entry, "being built"):
-            backbone = part.entry.component.load()(part.options, spec, losses)
+            backbone = part.entry.component.load()(options, spec, losses)
     if not isinstance(backbone, nn.Module) or not isinstance(backbone, Backbone):
         raise PluginError(
             f"backbone {part.entry.qualified!r} built a {type(backbone).__name__}; expected a "

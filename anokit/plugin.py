@@ -73,6 +73,9 @@ class Component:
     """encoder loss: where its trip starts"""
     trips: frozenset[str] = frozenset()
     """backbone: the starts (``"image"``, ``"latent"``) that it can train an encoder on"""
+    restored: Mapping[str, Any] = field(default_factory=dict)
+    """backbone: options to change where a finished run's weights will be read into it, so that it
+    does not look for weights elsewhere"""
     image_spec: Callable[[Any], ImageSpec | None] | None = None
     """dataset: the shape of its images where the options alone tell, so that a run can be planned
     without the data"""
@@ -101,6 +104,11 @@ class Component:
         if taken := RESERVED_OPTIONS & set(self.options.model_fields):
             raise PluginError(
                 f"component {self.name!r}: option {min(taken)!r} is a key of the core; rename it"
+            )
+
+        if unknown := set(self.restored) - set(self.options.model_fields):
+            raise PluginError(
+                f"component {self.name!r}: restored names {min(unknown)!r}, which is no option"
             )
 
     def load(self) -> Callable[..., Any]:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -23,90 +22,16 @@ from anokit.data import seeded_order
 from anokit.datasets import ImageTable, TestSet
 from anokit.errors import AnokitError, PluginError
 from anokit.faults import blame
-from anokit.feed import to_float
 from anokit.models import Model, build_score
 from anokit.plugin import resolve_fields
 from anokit.recipe import NamedScore, Weighted
+from anokit.trips import Advance, Rows, TripMemory, Trips, exact_arithmetic
 from anokit.types import FittedScore, MappedScore, RoundTrip, Score
 
 TIMED_SECONDS = 3.0
 """About how long a score is timed."""
 
-Rows = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
-Advance = Callable[[float], None]
-"""Takes images that were just done; parts of one where a single trip is long."""
-
-
-@contextmanager
-def exact_arithmetic() -> Iterator[None]:
-    """Compute without gradients and without TF32, whatever training had set."""
-    before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
-
-
-class TripMeter:
-    """Turns shares of one batch's trip into images for a progress display."""
-
-    def __init__(self, count: int, advance: Advance) -> None:
-        self.left: float = count
-        self.count = count
-        self.advance = advance
-
-    def __call__(self, share: float) -> None:
-        """Note that a share in [0, 1] of the trip was just made."""
-        part = min(share * self.count, self.left)
-        self.left -= part
-        self.advance(part)
-
-    def finish(self) -> None:
-        """Note that the trip is over, whatever was noted before."""
-        self.advance(self.left)
-
-
-class Trips:
-    """Round trips of images in a given order: what a score is fitted on. May be iterated again."""
-
-    def __init__(
-        self,
-        model: Model | None,
-        images: ImageTable,
-        rows: Rows,
-        needs: frozenset[str],
-        batch_size: int,
-        device: torch.device,
-        advance: Advance | None = None,
-    ) -> None:
-        self.model = model
-        self.images = images
-        self.rows = rows
-        self.needs = needs
-        self.batch_size = batch_size
-        self.device = device
-        self.advance = advance
-
-    def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
-
-    def __iter__(self) -> Iterator[RoundTrip]:
-        for start in range(0, len(self.rows), self.batch_size):
-            rows = self.rows[start : start + self.batch_size]
-            images = to_float(self.images.read(rows).to(self.device))
-            meter = TripMeter(len(rows), self.advance) if self.advance else None
-            with exact_arithmetic():
-                trip = (
-                    self.model.round_trip(images, self.needs, meter)
-                    if self.model
-                    else RoundTrip(image=images)
-                )
-            yield trip
-            if meter:
-                meter.finish()
 
 
 @dataclass
@@ -220,7 +145,11 @@ class Scorer:
         return any(component.fitted for component in self.of(score))
 
     def fit(
-        self, images: ImageTable, rows: Rows, track: Callable[[str, int], Advance]
+        self,
+        images: ImageTable,
+        rows: Rows,
+        track: Callable[[str, int], Advance],
+        memory: TripMemory | None = None,
     ) -> dict[str, int]:
         """Fit every component that learns, on the training images at ``rows``.
 
@@ -235,17 +164,33 @@ class Scorer:
             if most is not None and len(rows) > most:
                 chosen = np.sort(rows[seeded_order(len(rows), self.seed, "fit")[: int(most)]])
             advance = track(f"fitting {component.part.entry.component.name}", len(chosen))
-            trips = self.trips(images, chosen, component.needs, advance)
+            trips = self.trips(images, chosen, component.needs, advance, memory)
             with blame(component.part.entry, "being fitted"), torch.no_grad():
                 cast("FittedScore", component.score).fit(trips)
             used[key] = len(chosen)
         return used
 
+    def memory(self, count: int) -> TripMemory | None:
+        """Return a memory of trips for fitting on some of ``count`` images, unless it is no use.
+
+        It holds as long as the weights do. A score that depends on its batch gets none.
+        """
+        fitted = [component for component in self.components.values() if component.fitted]
+        needs = frozenset[str]().union(*(component.needs for component in fitted))
+        if self.model is None or self.model.batch_dependence or needs <= {"image"}:
+            return None
+        return TripMemory(needs, count)
+
     def trips(
-        self, images: ImageTable, rows: Rows, needs: frozenset[str], advance: Advance | None = None
+        self,
+        images: ImageTable,
+        rows: Rows,
+        needs: frozenset[str],
+        advance: Advance | None = None,
+        memory: TripMemory | None = None,
     ) -> Trips:
         """Return round trips of the images at ``rows``."""
-        return Trips(self.model, images, rows, needs, self.batch_size, self.device, advance)
+        return Trips(self.model, images, rows, needs, self.batch_size, self.device, advance, memory)
 
     def compute(
         self,

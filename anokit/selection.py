@@ -16,7 +16,8 @@ from anokit.errors import RecipeError
 from anokit.models import Model
 from anokit.recipe import Recipe
 from anokit.rundir import RunDirectory
-from anokit.scoring import Advance, Scorer, all_rows, in_order
+from anokit.scoring import Scorer, all_rows, in_order
+from anokit.trips import Advance
 
 ON_TEST = "as published: selected on test labels"
 """What every line says whose weights were chosen so."""

@@ -21,7 +21,8 @@ from anokit.recipe import Recipe
 from anokit.registry import Registry
 from anokit.resolve import resolve
 from anokit.rundir import RunDirectory
-from anokit.scoring import Advance, Scorer, all_rows
+from anokit.scoring import Scorer, all_rows
+from anokit.trips import Advance
 from anokit.types import ImageSpec
 
 __all__ = ["TrainedRun", "load"]
@@ -38,7 +39,7 @@ class TrainedRun:
         self.spec = spec
         self.device = device
         self.results = directory.read_json("results.json")
-        self.model = build_model(recipe, spec, device)
+        self.model = build_model(recipe, spec, device, restored=True)
         checkpoints.load_module(self.model.backbone, directory.model)
         self.scorer = Scorer(
             recipe.scores, self.model, device, recipe.evaluation.batch_size, recipe.seed

@@ -117,6 +117,11 @@ HOOK = "from anokit import Component, hookimpl\n\n@hookimpl\ndef {hook}:\n    {b
             "return [Component(name='x', summary='s', factory='no colon')]",
             "factory 'no colon' is not 'package.module:Name'",
         ),
+        (
+            "anokit_backbones()",
+            "return [Component(name='x', summary='s', factory='a:b', restored={'w': 1})]",
+            "restored names 'w', which is no option",
+        ),
         ("anokit_score()", "return []", "unknown hook anokit_score"),
     ],
 )

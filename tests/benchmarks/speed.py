@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--size", type=int, default=16)
     parser.add_argument("--channels", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=40)
     given = parser.parse_args()
     device = resolve_device(given.device)
     spec = ImageSpec(3, given.size, given.size)

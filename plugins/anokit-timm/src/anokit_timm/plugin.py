@@ -103,6 +103,7 @@ def anokit_backbones() -> Iterable[Component]:
             "patch_stages": [1, 2],
         },
         provides=_provides,
+        restored={"weights": "random"},  # those of a finished run are in its model.safetensors
         reference="Wightman, PyTorch Image Models, doi:10.5281/zenodo.4414861; features of "
         "pretrained networks: Bergman, Cohen, Hoshen, Deep Nearest Neighbor Anomaly Detection "
         "(2020)",
