@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from anokit.errors import UsageError
@@ -35,11 +38,23 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def describe_device(device: torch.device) -> str:
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Compute with so many CPU threads; None leaves them as they are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def describe_device(device: torch.device, training_threads: int | None = None) -> str:
     """Return the device in words, for environment.json and the report."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads"
+    count = training_threads or torch.get_num_threads()
+    return f"{device.type}, {count} thread{'s' * (count > 1)}"
 
 
 def seed_of(*parts: int | str) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from anokit.console import duration
-from anokit.device import generator, peak_memory, seed_of
+from anokit.device import generator, peak_memory, seed_of, threads
 from anokit.errors import DataError
 from anokit.feed import to_float
 from anokit.models import build_model
@@ -18,6 +18,9 @@ from anokit.types import Batch, ImageSpec, Phase
 
 TIMED_SECONDS = 6.0
 """About how long each phase is timed at most; a single step of a large network may take longer."""
+
+LONG_STEP = 2.0
+"""Seconds; a step that would take longer is timed on a smaller batch."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,14 @@ def _count(images: int) -> str:
 def estimate(recipe: Recipe, spec: ImageSpec, train_images: int, device: torch.device) -> Estimate:
     """Time a few steps of every phase on random images and add up.
 
-    Batches are cut to 8 images on a CPU, where one full step of a published network takes minutes;
-    time per image hardly depends on that there.
+    Batches are cut to 8 images on a CPU where a full step would take long, as one of a published
+    network takes minutes; time per image hardly depends on that there.
     """
+    with threads(recipe.training.threads):
+        return _estimate(recipe, spec, train_images, device)
+
+
+def _estimate(recipe: Recipe, spec: ImageSpec, train_images: int, device: torch.device) -> Estimate:
     model = build_model(recipe, spec, device)
     model.backbone.train()
     seconds, images, small = 0.0, 0, False
@@ -58,9 +66,12 @@ def estimate(recipe: Recipe, spec: ImageSpec, train_images: int, device: torch.d
     for phase in model.typed.phases():
         steps = steps_of(phase, train_images, recipe.training.max_steps)
         batch = phase.batch_size if device.type == "cuda" else min(phase.batch_size, 8)
-        small |= batch < phase.batch_size
         phase.optimisers()
         per_step = _time_steps(phase, spec, batch, device, draws)
+        if batch < phase.batch_size and per_step / batch * phase.batch_size < LONG_STEP:
+            batch = phase.batch_size
+            per_step = _time_steps(phase, spec, batch, device, draws)
+        small |= batch < phase.batch_size
         images += steps * phase.batch_size
         seconds += per_step / batch * phase.batch_size * steps
     return Estimate(images, seconds, peak_memory(device), small)

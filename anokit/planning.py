@@ -26,7 +26,7 @@ def plan(recipe: Recipe, device: str) -> str:
     target = resolve_device(device)
     spec, count, remark = _shape_and_count(recipe.dataset)
     cost = estimate(recipe, spec, count, target)
-    text = f"Training on {describe_device(target)}: {cost}."
+    text = f"Training on {describe_device(target, recipe.training.threads)}: {cost}."
     if not recipe.quick and recipe.path.exists() and "[quick]" in recipe.text:
         text += f" A small version: anokit run {recipe.path} --quick"
     return f"{text}{remark}"

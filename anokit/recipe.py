@@ -32,6 +32,12 @@ class TrainingSettings(Settings):
     max_steps: int | None = Field(
         None, ge=1, description="stop every phase after so many steps: to try out a recipe"
     )
+    threads: int | None = Field(
+        None,
+        ge=1,
+        description="CPU threads while training; unset: one for each core. Networks of a few dozen "
+        "channels train faster with 1, since sharing such small steps costs more than it saves",
+    )
     selection: Literal["last", "best-on-test"] = Field(
         "last",
         description="weights that are kept: those after the last step, or, as some papers do, the "

@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from anokit import assess, checkpoints, selection
 from anokit.console import Console
 from anokit.datasets import RunData, prepare
-from anokit.device import describe_device, generator, resolve_device, seed_of
+from anokit.device import describe_device, generator, resolve_device, seed_of, threads
 from anokit.distributed import World, joined
 from anokit.errors import CheckpointError
 from anokit.faults import blame
@@ -145,10 +146,11 @@ def train(
         stop,
         world,
         select_on_test(recipe, data, model, device, directory) if best_on_test else None,
+        partial(blame, entry, "being trained"),
     )
     console.training(trainer.total_images)
     try:
-        with blame(entry, "being trained"), stop.heed():
+        with stop.heed(), threads(recipe.training.threads):
             trainer.train()
     finally:
         directory.flush_metrics()
@@ -281,6 +283,7 @@ def _environment(
         "platform": platform.platform(),
         "device": describe_device(device),
         "threads": torch.get_num_threads(),
+        "threads_training": recipe.training.threads or torch.get_num_threads(),
         "seed": recipe.seed,
         "data_fingerprint": data.fingerprint,
     }

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -134,7 +135,11 @@ class Meter:
 
 
 class Trainer:
-    """Runs the phases of one backbone over one feed into one run directory."""
+    """Runs the phases of one backbone over one feed into one run directory.
+
+    ``blaming`` makes the context in which the backbone's own code runs, so that a fault of it is
+    told from one of the loop.
+    """
 
     def __init__(
         self,
@@ -148,6 +153,7 @@ class Trainer:
         stop: StopRequest,
         world: World | None = None,
         selection: Selection | None = None,
+        blaming: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.backbone = backbone
         self.phases = phases
@@ -159,6 +165,7 @@ class Trainer:
         self.stop = stop
         self.world = world or World()
         self.selection = selection
+        self.blaming = blaming
         self.position = Position()
         self.optimisers: dict[str, Optimizer] = {}
         self.warnings: list[str] = []
@@ -186,7 +193,7 @@ class Trainer:
             phase = self.phases[number]
             if not resumed:
                 self.position.phase, self.position.step = number, 0
-                self.optimisers = dict(phase.optimisers())
+                self.optimisers = self._enter(phase)
             resumed = False
             self._run_phase(phase, number)
         self.position.phase, self.position.step = len(self.phases), 0
@@ -197,6 +204,10 @@ class Trainer:
         if self.selection:
             self.selection.restore()
         self.backbone.eval()
+
+    def _enter(self, phase: Phase) -> dict[str, Optimizer]:
+        with self.blaming():
+            return dict(phase.optimisers())
 
     def _run_phase(self, phase: Phase, number: int) -> None:
         position, steps = self.position, self.steps[number]
@@ -211,7 +222,9 @@ class Trainer:
             start = position.shown + self.world.rank * share
             images, indices = self.feed.batch(start, share, phase.resolution)
             batch = Batch(images, indices, position.step, position.step / steps, self.generator)
-            meter.add(phase.step(batch))
+            with self.blaming():
+                metrics = phase.step(batch)
+            meter.add(metrics)
             position.step += 1
             position.shown += phase.batch_size
             since += phase.batch_size
@@ -251,7 +264,9 @@ class Trainer:
         self.directory.append_metrics(line)
         self.progress.metrics(line)
         notice = getattr(self.backbone, "warnings", None)
-        for text in notice(means) if notice else ():
+        with self.blaming():
+            texts = list(notice(means)) if notice else []
+        for text in texts:
             self.warn(text)
 
     def _line(self, phase: Phase, metrics: Mapping[str, float]) -> dict[str, Any]:
@@ -289,7 +304,8 @@ class Trainer:
 
         if self.settings.snapshots == 0:
             return
-        images = sample_images(self.backbone, self.feed)
+        with self.blaming():
+            images = sample_images(self.backbone, self.feed)
         if images is None:
             return
         name = f"{self.position.shown:09d}_{phase.name.replace(' ', '-')}.png"
@@ -299,7 +315,8 @@ class Trainer:
         """Warn where finished samples vary much less than training images do."""
         from anokit.snapshots import sample_variety
 
-        variety = sample_variety(self.backbone, self.feed)
+        with self.blaming():
+            variety = sample_variety(self.backbone, self.feed)
         if variety is not None and variety < LITTLE_VARIETY:
             self.warn(
                 f"generated images vary only {100 * variety:.2g} % as much as training images: the "
@@ -387,6 +404,6 @@ class Trainer:
         self.directory.cut_metrics(self.position.shown)
         if self.position.phase >= len(self.phases):
             return False
-        self.optimisers = dict(self.phases[self.position.phase].optimisers())
+        self.optimisers = self._enter(self.phases[self.position.phase])
         checkpoints.unpack_optimisers(self.optimisers, tensors, metadata["optimisers"])
         return True

@@ -195,6 +195,15 @@ def test_a_backbone_that_raises_is_blamed_with_its_own_traceback(training):
     assert frames[-1].endswith("toys.py")
 
 
+def test_a_fault_of_the_loop_is_not_laid_at_the_backbones_door(training, monkeypatch):
+    def broken(self, *_):
+        raise ZeroDivisionError("the feed's own fault")
+
+    monkeypatch.setattr(Feed, "batch", broken)
+    with pytest.raises(ZeroDivisionError, match="the feed's own fault"):
+        training().go()
+
+
 # The stream of training images
 
 
@@ -245,3 +254,25 @@ def test_downscaling_takes_the_mean_of_boxes():
 def test_downscaling_to_what_does_not_divide_is_an_error(resolution):
     with pytest.raises(DataError, match=f"8×8 cannot be box-downscaled to {resolution} pixels"):
         downscale(torch.zeros(1, 1, 8, 8), resolution)
+
+
+@pytest.mark.parametrize(("setting", "expected"), [("training.threads=1", 1), (None, 3)])
+def test_training_computes_with_as_many_threads_as_asked_for(
+    training, toys, monkeypatch, setting, expected
+):
+    seen = []
+    step = toys.Linear.step
+
+    def watched(self, batch, images):
+        seen.append(torch.get_num_threads())
+        return step(self, batch, images)
+
+    monkeypatch.setattr(toys.Linear, "step", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        training(*[setting] if setting else []).go()
+        assert set(seen) == {expected}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
