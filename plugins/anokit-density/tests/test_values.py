@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KernelDensity
 from sklearn.svm import OneClassSVM
 
-from anokit.errors import DataError
+from anokit.errors import DataError, PluginError
 from anokit.types import RoundTrip
 from anokit_density import components, kde
 from anokit_density.forest import average_path_length, round_down
@@ -215,3 +215,13 @@ def test_what_lies_outside_the_training_cloud_scores_higher(build, name):
     inside, outside = normal(50, 4, seed=1) * 0.5, normal(50, 4, seed=2) * 0.5 + 6
     values = score(RoundTrip(features=torch.cat([inside, outside])))
     assert values[:50].max() < values[50:].min()
+
+
+def test_max_fit_images_is_what_the_option_says(build):
+    assert build("kde", max_fit_images=7).max_fit_images == 7
+    assert build("pixel-pca").max_fit_images == 5_000
+
+
+def test_images_of_another_size_are_refused(build, fit, make_trip):
+    with pytest.raises(PluginError, match=r"fitted to images of 108 values, got 48"):
+        fit(build("pixel-pca"))(make_trip(2, size=4))

@@ -11,30 +11,6 @@ from anokit_memory.plugin import anokit_scores
 
 COMPONENTS = {component.name: component for component in anokit_scores()}
 
-VARIANTS: list[tuple[str, dict[str, Any]]] = [
-    ("knn", {"k": 3}),
-    ("knn", {"on": "latent", "metric": "euclidean"}),
-    ("knn", {"on": "image", "k": 1}),
-    ("knn", {"on": "patches", "k": 2}),
-    ("knn", {"on": "patches", "metric": "euclidean", "patch_score": "mean", "max_patches": 100}),
-    ("mahalanobis", {}),
-    ("mahalanobis", {"on": "image", "shrinkage": 0.1}),
-    ("mahalanobis", {"on": "patches", "shrinkage": 0.0}),
-    ("pixel-knn", {"k": 3}),
-]
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test for all variants, or for those with a map."""
-    chosen = {
-        "variant": VARIANTS,
-        "map_variant": [(name, o) for name, o in VARIANTS if o.get("on") == "patches"],
-    }
-    for fixture, variants in chosen.items():
-        if fixture in metafunc.fixturenames:
-            ids = ["-".join([name, *map(str, options.values())]) for name, options in variants]
-            metafunc.parametrize(fixture, variants, ids=ids)
-
 
 @pytest.fixture
 def build() -> Callable[..., Any]:

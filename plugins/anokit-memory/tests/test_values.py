@@ -8,7 +8,7 @@ import torch
 from sklearn.covariance import LedoitWolf, ShrunkCovariance
 from sklearn.neighbors import NearestNeighbors
 
-from anokit.errors import DataError
+from anokit.errors import DataError, PluginError
 from anokit.types import RoundTrip
 from anokit_memory import knn as knn_module
 from anokit_memory import nearest
@@ -132,3 +132,13 @@ def test_max_patches_keeps_a_seeded_subset(build, make_trip):
     assert not torch.equal(kept(0), kept(1))
     assert ((kept(0)[:, None] == every).all(dim=2).sum(dim=1) == 1).all()
     assert torch.equal(kept(0, most=360), every)
+
+
+def test_max_fit_images_is_what_the_option_says(build):
+    assert build("knn", max_fit_images=7).max_fit_images == 7
+    assert build("pixel-knn").max_fit_images == 10_000
+
+
+def test_images_of_another_size_are_refused(build, fit, make_trip):
+    with pytest.raises(PluginError, match=r"fitted to images of 108 values, got 48"):
+        fit(build("pixel-knn"))(make_trip(2, size=4))
