@@ -36,7 +36,7 @@ class Options(BaseModel):
     meaning, unit and range in ``Field(description=...)``: documentation is made from it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 Fields = frozenset[str] | Callable[[Any], frozenset[str]]
