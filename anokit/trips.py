@@ -97,7 +97,7 @@ class Trips:
 
     def _remembered(self, rows: Rows, images: Tensor, meter: TripMeter | None) -> RoundTrip | None:
         memory = self.memory
-        if memory is None or self.needs <= {"image"}:
+        if memory is None or memory.full or self.needs <= {"image"}:
             return None
         missing = memory.missing(rows)
         if missing.any():
