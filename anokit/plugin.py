@@ -125,8 +125,23 @@ class Component:
 
 
 def resolve_fields(fields: Fields, options: Options) -> frozenset[str]:
-    """Return ``fields`` as names, asking the options where they decide."""
-    return frozenset(fields(options)) if callable(fields) else frozenset(fields)
+    """Return ``fields`` as names, asking the options where they decide.
+
+    Raises
+    ------
+    PluginError
+        Where the function that asks them fails.
+    """
+    if not callable(fields):
+        return frozenset(fields)
+    try:
+        return frozenset(fields(options))
+    except Exception as error:
+        where = f"{fields.__module__}.{getattr(fields, '__qualname__', fields)}"
+        raise PluginError(
+            f"{where} failed to tell round-trip fields from the options {options!r}: "
+            f"{type(error).__name__}: {error}; this is a fault of the plugin"
+        ) from error
 
 
 def _resolve(target: str | Callable[..., Any]) -> Callable[..., Any]:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from anokit.errors import RecipeError, UsageError
+from anokit.errors import PluginError, RecipeError, UsageError
+from anokit.plugin import Options, resolve_fields
 from anokit.registry import Registry
 from anokit.resolve import check_recipe, load_recipe, resolve
 from anokit.rundir import training_digest
@@ -255,3 +256,13 @@ def test_the_digest_follows_what_decides_the_weights(make, setting, changes):
     assert (
         training_digest(make(setting).as_dict()) != training_digest(make().as_dict())
     ) == changes
+
+
+def test_a_function_of_needs_that_fails_is_named():
+    def fields_by_stage(options):
+        raise KeyError("stage")
+
+    with pytest.raises(
+        PluginError, match=r"test_recipe.*fields_by_stage failed .* KeyError: 'stage'; this is a f"
+    ):
+        resolve_fields(fields_by_stage, Options())
