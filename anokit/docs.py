@@ -101,8 +101,8 @@ def _component(entry: Entry) -> str:
             facts.append(f"{word} {text}.")
     if component.trip_from:
         facts.append(f"Trips start at: {component.trip_from}.")
-    if component.trips:
-        facts.append(f"Trains an encoder on trips from: {', '.join(sorted(component.trips))}.")
+    if starts := ", ".join(sorted(resolve_fields(component.trips, example))):
+        facts.append(f"Trains an encoder on trips from: {starts}.")
     if component.simulate:
         facts.append('Offers `when_missing = "simulate"`.')
     if component.reference:

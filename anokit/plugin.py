@@ -71,7 +71,7 @@ class Component:
     """fields of a round trip that a backbone can fill"""
     trip_from: Literal["image", "latent"] | None = None
     """encoder loss: where its trip starts"""
-    trips: frozenset[str] = frozenset()
+    trips: Fields = frozenset()
     """backbone: the starts (``"image"``, ``"latent"``) that it can train an encoder on"""
     restored: Mapping[str, Any] = field(default_factory=dict)
     """backbone: options to change where a finished run's weights will be read into it, so that it

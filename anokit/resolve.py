@@ -341,21 +341,24 @@ def _check_fit(
     """Check what scores and losses need against what the backbone can fill and train."""
     component = backbone.entry.component
     provides = resolve_fields(component.provides, backbone.options) | {"image"}
+    starts = resolve_fields(component.trips, backbone.options)
     offer = f"backbone {component.name!r} provides {', '.join(sorted(provides))}"
     for loss in losses:
         name = loss.entry.component.name
         where = f"encoder-losses.{name}"
-        if not component.trips:
+        if not starts:
+            with_options = " with these options" if component.trips else ""
             faults.add(
                 where,
-                f"backbone {component.name!r} trains no encoder: remove [[encoder-losses]]",
+                f"backbone {component.name!r}{with_options} trains no encoder: "
+                "remove [[encoder-losses]]",
             )
             continue
-        if loss.entry.component.trip_from not in component.trips:
+        if loss.entry.component.trip_from not in starts:
             faults.add(
                 where,
                 f"needs trips from {loss.entry.component.trip_from}; backbone {component.name!r} "
-                f"trains an encoder on trips from {', '.join(sorted(component.trips))}",
+                f"trains an encoder on trips from {', '.join(sorted(starts))}",
             )
         missing = resolve_fields(loss.entry.component.needs, loss.options) - provides
         if missing:

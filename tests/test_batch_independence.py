@@ -80,10 +80,11 @@ def pictures(spec: ImageSpec, count: int, seed: int) -> ImageTable:
 def build(entry) -> Built:
     """Build a backbone for the first shape of images that it takes and train it for a few steps."""
     component = entry.component
+    starts = resolve_fields(component.trips, component.options(**component.example))
     losses = [
         {"use": loss.qualified}
         for loss in EVERYTHING.of_kind("encoder-loss")
-        if loss.component.trip_from in component.trips and feeds(entry, loss)
+        if loss.component.trip_from in starts and feeds(entry, loss)
     ]
     tables = {
         "dataset": {"use": "toys/blobs"},

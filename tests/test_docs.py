@@ -10,7 +10,7 @@ import pytest
 from anokit import discovery, docs, hookspecs, public, recipe
 from anokit.errors import AnokitError
 from anokit.hookspecs import HOOK_KINDS
-from anokit.plugin import RESERVED_OPTIONS, Component
+from anokit.plugin import RESERVED_OPTIONS, Component, resolve_fields
 from anokit.recipe import RecipeTables
 from anokit.registry import Registry
 from anokit.resolve import resolve
@@ -76,9 +76,9 @@ def completions(tables, registry):
     rest = {"dataset": {"use": "digits"}, "scores": [{"use": "pixel-knn"}]}
     for entry in registry.of_kind("backbone"):
         own = {"backbone": {"use": entry.component.name, **entry.component.example}}
-        trained = next(
-            (e for e in registry.entries if e.component.trip_from in entry.component.trips), None
-        )
+        options = entry.component.options(**entry.component.example)
+        starts = resolve_fields(entry.component.trips, options)
+        trained = next((e for e in registry.entries if e.component.trip_from in starts), None)
         if trained and "backbone" not in tables:
             own["encoder-losses"] = [{"use": trained.component.name}]
         yield {**rest, **own, **tables}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from anokit.nn import box_downscale
+from anokit.plugin import resolve_fields
 from anokit.testing.check import expect, fail
 from anokit.testing.subject import Subject
 from anokit.types import Backbone, Batch, ImageSpec, Phase, RoundTrip, WeightedLoss
@@ -60,7 +61,7 @@ class BackboneSubject(Subject):
         needs = frozenset({"image", "image_hat"})
         losses = tuple(
             WeightedLoss("check", 1.0, reconstruction, needs, start)
-            for start in sorted(self.entry.component.trips)
+            for start in sorted(resolve_fields(self.entry.component.trips, self.options))
         )
         backbone = self.make(spec, losses, seed=seed)
         if not isinstance(backbone, nn.Module) or not isinstance(backbone, Backbone):

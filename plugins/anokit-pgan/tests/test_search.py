@@ -1,11 +1,15 @@
 """``inference = "search"``: no encoder, latents found by descent through the generator."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from anokit.errors import RecipeError
 from anokit.nn import residual_objective
 from anokit.plugin import resolve_fields
+from anokit.registry import Registry
+from anokit.resolve import resolve
 from anokit.types import ImageSpec, WeightedLoss
 from anokit_pgan.backbone import ProgressiveGAN
 from anokit_pgan.plugin import PganOptions, anokit_backbones
@@ -105,3 +109,14 @@ def test_encoder_losses_and_a_search_exclude_each_other():
         ProgressiveGAN(OPTIONS, SPEC, [loss])
     with pytest.raises(RecipeError, match=r'at least one, got none.*inference = "search"'):
         ProgressiveGAN(OPTIONS.model_copy(update={"inference": "encoder"}), SPEC, [])
+
+
+def test_a_recipe_with_both_is_refused_before_anything_is_built():
+    tables = {
+        "dataset": {"use": "digits"},
+        "backbone": {"use": "pgan", "inference": "search"},
+        "encoder-losses": [{"use": "di"}],
+        "scores": [{"use": "lo"}],
+    }
+    with pytest.raises(RecipeError, match="'pgan' with these options trains no encoder: remove"):
+        resolve(tables, Registry.load(), Path("recipe.toml"))

@@ -166,6 +166,11 @@ def _provides(options: PganOptions) -> frozenset[str]:
     return FIELDS if options.inference == "search" else FIELDS | {"latent_hat"}
 
 
+def _trips(options: PganOptions) -> frozenset[str]:
+    """Return where trips to train an encoder on may start; without an encoder, nowhere."""
+    return frozenset() if options.inference == "search" else frozenset({"image", "latent"})
+
+
 @hookimpl
 def anokit_backbones() -> Iterable[Component]:
     """Offer the backbone."""
@@ -182,7 +187,7 @@ def anokit_backbones() -> Iterable[Component]:
             "batch_size": 8,
         },
         provides=_provides,
-        trips=frozenset({"image", "latent"}),
+        trips=_trips,
         reference="Berg, Ahlberg, Felsberg: Unsupervised Adversarial Learning of Anomaly Detection "
         "in the Wild, equation 1 and appendix A; Karras et al.: Progressive Growing of GANs",
     )
