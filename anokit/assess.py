@@ -69,6 +69,7 @@ def assess(
         for score in scores
     }
     fitted_on = scorer.fit(data.train.images, all_rows(len(data.train)), track, memory)
+    del memory
     scorer.save(folder)
     tensors = _training_tensors(recipe, data, scorer, training, subset, held)
     result = Assessment(

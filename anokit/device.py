@@ -41,8 +41,11 @@ def resolve_device(name: str) -> torch.device:
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
     """Compute with so many CPU threads; None leaves them as they are."""
+    if count is None:
+        yield
+        return
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

@@ -96,13 +96,12 @@ def _component(entry: Entry) -> str:
         ("Needs", component.needs),
         ("Map needs", component.map_needs),
         ("Provides", component.provides),
+        ("Trains an encoder on trips from", component.trips),
     ):
         if text := _fields(fields, example):
             facts.append(f"{word} {text}.")
     if component.trip_from:
         facts.append(f"Trips start at: {component.trip_from}.")
-    if starts := ", ".join(sorted(resolve_fields(component.trips, example))):
-        facts.append(f"Trains an encoder on trips from: {starts}.")
     if component.simulate:
         facts.append('Offers `when_missing = "simulate"`.')
     if component.reference:

@@ -19,7 +19,7 @@ from anokit.console import Console
 from anokit.datasets import RunData, prepare
 from anokit.device import resolve_device
 from anokit.errors import CheckpointError, RecipeError
-from anokit.models import build_model
+from anokit.models import load_model
 from anokit.recipe import Recipe, read_toml
 from anokit.registry import Registry
 from anokit.resolve import resolve
@@ -62,8 +62,7 @@ def evaluate(
         data = prepare(recipe.dataset, recipe.seed, console.notice)
         _check_data(directory, data)
         target = resolve_device(device)
-        model = build_model(recipe, data.spec, target)
-        checkpoints.load_module(model.backbone, directory.model)
+        model = load_model(recipe, data.spec, target, directory.model)
         found = assess(recipe, data, model, target, run / FITTED, console.track)
         console.track_done()
         results = _add(directory, results, recipe, data, found)

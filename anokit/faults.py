@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from anokit.discovery import Entry
 from anokit.errors import AnokitError, PluginError
+
+Blaming = Callable[[], AbstractContextManager[None]]
+"""Makes the context in which the code of one component runs: `blame` with its arguments given."""
 
 
 class PluginFault(PluginError):

@@ -84,6 +84,7 @@ def describe(entry: Entry) -> None:
         ("needs", component.needs),
         ("map needs", component.map_needs),
         ("provides", component.provides),
+        ("trips from", component.trips),
     ):
         if fields and options is None:
             print(f"{label:<10} depends on the options")
@@ -91,9 +92,6 @@ def describe(entry: Entry) -> None:
             print(f"{label:<10} {', '.join(sorted(resolve_fields(fields, options))) or 'nothing'}")
     if component.trip_from:
         print(f"{'trips':<10} from {component.trip_from}")
-    if component.trips and options is not None:
-        starts = ", ".join(sorted(resolve_fields(component.trips, options)))
-        print(f"{'trains on':<10} {f'trips from {starts}' if starts else 'nothing'}")
     rows = option_rows(component.options)
     print()
     if rows:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import nn
 
+from anokit import checkpoints
 from anokit.device import seed_of
 from anokit.errors import PluginError
 from anokit.faults import blame
@@ -90,6 +92,19 @@ def build_model(
             "torch.nn.Module with phases() and round_trip()"
         )
     return Model(part, backbone.to(device)).eval()
+
+
+def load_model(recipe: Recipe, spec: ImageSpec, device: torch.device, weights: Path) -> Model:
+    """Build the backbone of a finished run and read its weights.
+
+    Raises
+    ------
+    CheckpointError
+        Where the file is damaged or does not fit.
+    """
+    model = build_model(recipe, spec, device, restored=True)
+    checkpoints.load_module(model.backbone, weights)
+    return model
 
 
 def build_losses(recipe: Recipe) -> tuple[WeightedLoss, ...]:

@@ -35,7 +35,7 @@ class TrainingSettings(Settings):
     threads: int | None = Field(
         None,
         ge=1,
-        description="CPU threads while training; unset: one for each core. Networks of a few dozen "
+        description="CPU threads while training; unset: as torch chooses. Networks of a few dozen "
         "channels train faster with 1, since sharing such small steps costs more than it saves",
     )
     selection: Literal["last", "best-on-test"] = Field(

@@ -281,7 +281,7 @@ def _environment(
         "packages": {name: importlib.metadata.version(name) for name in packages},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": describe_device(device),
+        "device": describe_device(device, recipe.training.threads),
         "threads": torch.get_num_threads(),
         "threads_training": recipe.training.threads or torch.get_num_threads(),
         "seed": recipe.seed,

@@ -125,7 +125,7 @@ class RunDirectory:
 def training_digest(resolved: Mapping[str, Any]) -> str:
     """Return a hash over all of a resolved recipe that decides the weights."""
     content = {key: resolved[key] for key in TRAINING_KEYS}
-    content["max_steps"] = resolved["training"]["max_steps"]
+    content |= {key: resolved["training"].get(key) for key in ("max_steps", "threads")}
     if resolved["training"].get("selection", "last") != "last":
         # The weights are then chosen by how the primary score does on the test set.
         content["selection"] = [resolved["scores"][0], resolved["evaluation"]]

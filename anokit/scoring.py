@@ -171,15 +171,13 @@ class Scorer:
         return used
 
     def memory(self, count: int) -> TripMemory | None:
-        """Return a memory of trips for fitting on some of ``count`` images, unless it is no use.
+        """Return a memory of trips for fitting on some of ``count`` images.
 
-        It holds as long as the weights do. A score that depends on its batch gets none.
+        It holds as long as the weights do. Where scores depend on the batch there is none.
         """
-        fitted = [component for component in self.components.values() if component.fitted]
-        needs = frozenset[str]().union(*(component.needs for component in fitted))
-        if self.model is None or self.model.batch_dependence or needs <= {"image"}:
+        if self.model is None or self.model.batch_dependence:
             return None
-        return TripMemory(needs, count)
+        return TripMemory(count)
 
     def trips(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -13,13 +14,16 @@ from torch import Tensor, nn
 
 from anokit.device import generator
 from anokit.errors import writing
+from anokit.faults import Blaming
 from anokit.feed import Feed, to_float, to_uint8
 from anokit.types import Backbone
 
 COUNT = 16
 
 
-def sample_images(backbone: nn.Module, feed: Feed, count: int = COUNT) -> Tensor | None:
+def sample_images(
+    backbone: nn.Module, feed: Feed, blaming: Blaming = nullcontext, count: int = COUNT
+) -> Tensor | None:
     """Return images that show how far the backbone has come: ``[count, C, H, W]`` in [-1, 1].
 
     Generated ones where it generates, always from the same latents; else reconstructions of the
@@ -31,23 +35,27 @@ def sample_images(backbone: nn.Module, feed: Feed, count: int = COUNT) -> Tensor
         with torch.no_grad():
             draw = getattr(backbone, "samples", None)
             if draw is not None:
-                images: Tensor = draw(count, generator(feed.device, "samples"))
-                return images.float()
+                with blaming():
+                    images: Tensor = draw(count, generator(feed.device, "samples"))
+                    return images.float()
             rows = np.arange(min(count, len(feed)))
             inputs = to_float(feed.images.read(rows).to(feed.device))
             model = cast("Backbone", backbone)
-            return model.round_trip(inputs, frozenset({"image_hat"})).image_hat
+            with blaming():
+                return model.round_trip(inputs, frozenset({"image_hat"})).image_hat
     finally:
         backbone.train(training)
 
 
-def sample_variety(backbone: nn.Module, feed: Feed, count: int = 64) -> float | None:
+def sample_variety(
+    backbone: nn.Module, feed: Feed, blaming: Blaming = nullcontext, count: int = 64
+) -> float | None:
     """Return how much sample images vary, as a share of how much training images do.
 
     The measure is the standard deviation over images, averaged over pixels. None where there are no
     samples, or the training images do not vary.
     """
-    images = sample_images(backbone, feed, count)
+    images = sample_images(backbone, feed, blaming, count)
     if images is None or len(images) < 2:
         return None
     rows = feed.indices(0, min(count, len(feed)))

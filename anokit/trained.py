@@ -11,12 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from anokit import checkpoints
 from anokit.datasets import ImageTable
 from anokit.device import resolve_device
 from anokit.errors import CheckpointError, DataError
 from anokit.faults import blame
-from anokit.models import build_model
+from anokit.models import load_model
 from anokit.recipe import Recipe
 from anokit.registry import Registry
 from anokit.resolve import resolve
@@ -39,8 +38,7 @@ class TrainedRun:
         self.spec = spec
         self.device = device
         self.results = directory.read_json("results.json")
-        self.model = build_model(recipe, spec, device, restored=True)
-        checkpoints.load_module(self.model.backbone, directory.model)
+        self.model = load_model(recipe, spec, device, directory.model)
         self.scorer = Scorer(
             recipe.scores, self.model, device, recipe.evaluation.batch_size, recipe.seed
         )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from anokit import checkpoints
 from anokit.distributed import SYNC_EVERY, World
 from anokit.errors import AnokitError, CheckpointError, TrainingError
+from anokit.faults import Blaming
 from anokit.feed import Feed
 from anokit.recipe import TrainingSettings
 from anokit.rundir import RunDirectory
@@ -153,7 +154,7 @@ class Trainer:
         stop: StopRequest,
         world: World | None = None,
         selection: Selection | None = None,
-        blaming: Callable[[], AbstractContextManager[None]] = nullcontext,
+        blaming: Blaming = nullcontext,
     ) -> None:
         self.backbone = backbone
         self.phases = phases
@@ -222,9 +223,8 @@ class Trainer:
             start = position.shown + self.world.rank * share
             images, indices = self.feed.batch(start, share, phase.resolution)
             batch = Batch(images, indices, position.step, position.step / steps, self.generator)
-            with self.blaming():
-                metrics = phase.step(batch)
-            meter.add(metrics)
+            with self.blaming():  # which metrics are not tensors shows on adding them
+                meter.add(phase.step(batch))
             position.step += 1
             position.shown += phase.batch_size
             since += phase.batch_size
@@ -304,8 +304,7 @@ class Trainer:
 
         if self.settings.snapshots == 0:
             return
-        with self.blaming():
-            images = sample_images(self.backbone, self.feed)
+        images = sample_images(self.backbone, self.feed, self.blaming)
         if images is None:
             return
         name = f"{self.position.shown:09d}_{phase.name.replace(' ', '-')}.png"
@@ -315,8 +314,7 @@ class Trainer:
         """Warn where finished samples vary much less than training images do."""
         from anokit.snapshots import sample_variety
 
-        with self.blaming():
-            variety = sample_variety(self.backbone, self.feed)
+        variety = sample_variety(self.backbone, self.feed, self.blaming)
         if variety is not None and variety < LITTLE_VARIETY:
             self.warn(
                 f"generated images vary only {100 * variety:.2g} % as much as training images: the "

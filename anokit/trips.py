@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +76,7 @@ class Trips:
         self.batch_size = batch_size
         self.device = device
         self.advance = advance
-        self.memory = memory if memory and needs - {"image"} <= memory.needs else None
+        self.memory = memory
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -97,56 +98,65 @@ class Trips:
 
     def _remembered(self, rows: Rows, images: Tensor, meter: TripMeter | None) -> RoundTrip | None:
         memory = self.memory
-        if memory is None or memory.full or self.needs <= {"image"}:
+        if memory is None or not memory.has_room(self.needs):
             return None
-        missing = memory.missing(rows)
+        missing = memory.missing(rows, self.needs)
         if missing.any():
-            new = self._made(images[torch.from_numpy(missing)], memory.needs, meter)
-            if not memory.keep(rows[missing], new):
-                return None
+            new = self._made(images[torch.from_numpy(missing)], self.needs, meter)
+            if not memory.keep(rows[missing], new, self.needs):
+                return new if missing.all() else None
         return memory.recall(rows, images, self.needs)
 
 
 class TripMemory:
-    """Fields of the round trips of one set of images, so that each image makes its trip once.
+    """Fields of the round trips of one set of images, so that no image makes a trip twice.
 
     Several scores are fitted on the same images, and twice: without those held out for thresholds,
-    and on all. What they read is kept in main memory where it takes at most `MEMORY_BYTES`.
+    and on all. What they read is kept in main memory, field by field, while all of it takes at most
+    `MEMORY_BYTES`. ``image`` is not kept: it is read anew each time.
 
     Parameters
     ----------
-    needs
-        Every field that will be asked for; ``image`` is read anew each time.
     count
         Number of images.
     """
 
-    def __init__(self, needs: frozenset[str], count: int) -> None:
-        self.needs = needs - {"image"}
-        self.known = np.zeros(count, dtype=bool)
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.room = MEMORY_BYTES
         self.fields: dict[str, Tensor] = {}
-        self.full = False
+        self.known: dict[str, npt.NDArray[np.bool_]] = {}
+        self.refused: set[str] = set()
 
-    def missing(self, rows: Rows) -> npt.NDArray[np.bool_]:
-        """Return which of ``rows`` have not been kept."""
-        return ~self.known[rows]
+    def has_room(self, needs: frozenset[str]) -> bool:
+        """Return whether trips with these fields may be kept, and are worth it."""
+        return bool(needs - {"image"}) and not needs & self.refused
 
-    def keep(self, rows: Rows, trip: RoundTrip) -> bool:
-        """Keep the trips of the images at ``rows``; return False where there is no room."""
-        found = {name: value for name in self.needs if (value := trip.get(name)) is not None}
-        if not self.fields and not self.full:
-            size = sum(value[0].numel() * value.element_size() for value in found.values())
-            self.full = size * len(self.known) > MEMORY_BYTES
-            if not self.full:
-                self.fields = {
-                    name: value.new_empty((len(self.known), *value.shape[1:]), device="cpu")
-                    for name, value in found.items()
-                }
-        if self.full:
+    def missing(self, rows: Rows, needs: frozenset[str]) -> npt.NDArray[np.bool_]:
+        """Return which of ``rows`` lack one of the fields."""
+        nothing = np.zeros(self.count, dtype=bool)
+        known = [self.known.get(name, nothing)[rows] for name in needs - {"image"}]
+        return ~np.logical_and.reduce(known)
+
+    def keep(self, rows: Rows, trip: RoundTrip, needs: frozenset[str]) -> bool:
+        """Keep these fields of the images at ``rows``; return False where there is no room."""
+        places = torch.from_numpy(rows)
+        for name in sorted(needs - {"image"}):
+            value = cast("Tensor", trip.get(name)).cpu()
+            if name not in self.fields and not self._make_room(name, value):
+                return False
+            self.fields[name][places] = value
+            self.known[name][rows] = True
+        return True
+
+    def _make_room(self, name: str, value: Tensor) -> bool:
+        needed = value[0].numel() * value.element_size() * self.count
+        if needed > self.room:
+            self.refused.add(name)
             return False
-        for name, value in found.items():
-            self.fields[name][torch.from_numpy(rows)] = value.cpu()
-        self.known[rows] = True
+        self.room -= needed
+        self.fields[name] = value.new_empty((self.count, *value.shape[1:]))
+        self.known[name] = np.zeros(self.count, dtype=bool)
         return True
 
     def recall(self, rows: Rows, images: Tensor, needs: frozenset[str]) -> RoundTrip:

@@ -396,6 +396,7 @@ def test_list_plugins_as_table_as_json_and_by_kind(toykit):
         "toys/error",
         "toys/far",
         "toys/seen",
+        "toys/typical",
     ]
     assert found["problems"] == []
     assert "description" in json.dumps(found["components"][2]["options"])
@@ -429,7 +430,7 @@ def test_describe_tells_all_without_importing(toykit):
         "backbone linear: Linear autoencoder",
         "plugin     toys sha256:",
         "provides   image, image_hat, latent, latent_hat",
-        "trains on  trips from image",
+        "trips from image",
         "integer ≥ 1",
         "step size of Adam",
         '[backbone]\nuse = "linear"\nimages = 16',

@@ -246,6 +246,7 @@ def assert_reads_back(recipe, registry):
         ("dataset.gray=1", True),
         ("encoder-losses.0.weight=0.5", True),
         ("training.max_steps=3", True),
+        ("training.threads=1", True),
         ("title='Other'", False),
         ("scores.far.most=3", False),
         ("training.checkpoint_minutes=1", False),

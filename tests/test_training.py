@@ -195,6 +195,12 @@ def test_a_backbone_that_raises_is_blamed_with_its_own_traceback(training):
     assert frames[-1].endswith("toys.py")
 
 
+def test_a_step_that_returns_something_else_than_tensors_is_blamed(training, toys, monkeypatch):
+    monkeypatch.setattr(toys.Linear, "step", lambda self, batch, images: {"loss": 1.0})
+    with pytest.raises(PluginFault, match=r"linear.* of toys .* AttributeError: .float"):
+        training().go()
+
+
 def test_a_fault_of_the_loop_is_not_laid_at_the_backbones_door(training, monkeypatch):
     def broken(self, *_):
         raise ZeroDivisionError("the feed's own fault")

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from anokit import trips
+from anokit.assess import assess
 from anokit.datasets import prepare
 from anokit.models import build_model
 from anokit.scoring import Scorer, all_rows
@@ -44,7 +45,7 @@ def test_an_image_makes_its_trip_once_and_the_same_one(walk):
     over, seen = walk
     expected = [over(FIRST), over(SECOND)]
     seen.clear()
-    memory = TripMemory(NEEDS, 12)
+    memory = TripMemory(12)
     found = [over(FIRST, memory), over(SECOND, memory), over(SECOND, memory)]
     assert sum(seen) == 12
     for got, want in zip([*found, found[1]], [*expected, expected[1], expected[1]], strict=True):
@@ -53,35 +54,70 @@ def test_an_image_makes_its_trip_once_and_the_same_one(walk):
         torch.testing.assert_close(whole(got, "latent"), whole(want, "latent"))
 
 
-@pytest.mark.parametrize("reason", ["no room", "another field"])
-def test_without_room_or_with_another_field_trips_are_made_anew(walk, monkeypatch, reason):
+def test_another_field_is_made_and_kept_on_its_own(walk):
     over, seen = walk
-    if reason == "no room":
-        monkeypatch.setattr(trips, "MEMORY_BYTES", 12)
-    memory = TripMemory(NEEDS, 12)
-    needs = NEEDS if reason == "no room" else NEEDS | {"image_hat"}
-    found = [over(SECOND, memory, needs), over(SECOND, memory, needs)]
+    memory = TripMemory(12)
+    over(FIRST, memory)
+    assert set(memory.fields) == {"latent"}
+    more = NEEDS | {"image_hat"}
+    found = [over(SECOND, memory, more), over(SECOND, memory, more), over(SECOND, memory)]
+    assert sum(seen) == len(FIRST) + 12
+    for got in found:
+        torch.testing.assert_close(whole(got, "latent"), whole(over(SECOND), "latent"))
+    assert torch.equal(whole(found[0], "image_hat"), whole(found[1], "image_hat"))
+
+
+def test_without_room_trips_are_made_anew(walk, monkeypatch):
+    over, seen = walk
+    monkeypatch.setattr(trips, "MEMORY_BYTES", 12)
+    memory = TripMemory(12)
+    found = [over(SECOND, memory), over(SECOND, memory)]
     assert not memory.fields
-    # That there is no room shows in the first batch of three.
-    assert sum(seen) == (27 if reason == "no room" else 24)
+    assert sum(seen) == 24
     for got in found:
         assert torch.equal(whole(got, "latent"), whole(over(SECOND), "latent"))
 
 
 def test_progress_counts_every_image_whether_remembered_or_not(walk):
     over, _ = walk
-    memory, told = TripMemory(NEEDS, 12), []
+    memory, told = TripMemory(12), []
     over(FIRST, memory)
     over(SECOND, memory, advance=told.append)
     assert sum(told) == 12
 
 
-def test_a_memory_is_for_fitted_scores_that_read_what_a_network_makes(make):
-    def memory(*settings):
-        recipe = make(*settings)
-        data = prepare(recipe.dataset, recipe.seed)
-        model = build_model(recipe, data.spec, CPU)
-        return Scorer(recipe.scores, model, CPU, 4, 0).memory(10)
+@pytest.mark.parametrize("dependence", ["", "batch norm over the batch"])
+def test_no_memory_where_scores_depend_on_the_batch(make, toys, monkeypatch, dependence):
+    monkeypatch.setattr(toys.Linear, "batch_dependence", dependence, raising=False)
+    recipe = make()
+    data = prepare(recipe.dataset, recipe.seed)
+    model = build_model(recipe, data.spec, CPU)
+    memory = Scorer(recipe.scores, model, CPU, 4, 0).memory(10)
+    assert (memory is None) == bool(dependence)
 
-    assert memory('scores=[{use="error"}]') is None, "nothing is fitted"
-    assert memory('scores=[{use="far"}]') is None, "far reads raw images"
+
+def test_two_scores_fitted_twice_walk_the_training_set_once(make, toys, monkeypatch, tmp_path):
+    recipe = make('scores=[{use="typical"}, {name="other", terms=[{use="typical", scale=2.0}]}]')
+    data = prepare(recipe.dataset, recipe.seed)
+    model = build_model(recipe, data.spec, CPU)
+    walked = []
+    make_trip = toys.Linear.round_trip
+
+    def counted(self, images, needs):
+        walked.extend(images)
+        return make_trip(self, images, needs)
+
+    monkeypatch.setattr(toys.Linear, "round_trip", counted)
+    fit = Scorer.fit
+    fits = []
+
+    def watched(self, *given):
+        before = len(walked)
+        found = fit(self, *given)
+        fits.append(len(walked) - before)
+        return found
+
+    monkeypatch.setattr(Scorer, "fit", watched)
+    assess(recipe, data, model, CPU, tmp_path, lambda what, total: lambda count: None)
+    assert len(fits) == 2
+    assert sum(fits) == len(data.train)

@@ -169,6 +169,27 @@ class Far(nn.Module):
         return (trip.image - self.mean).square().flatten(1).mean(dim=1)
 
 
+class TypicalOptions(Options):
+    """Options of ``typical``."""
+
+    scale: float = Field(1.0, description="factor of the score")
+
+
+class Typical(nn.Module):
+    """Fitted score: squared distance from the mean latent of the training set."""
+
+    def __init__(self, options):
+        super().__init__()
+        self.scale = options.scale
+        self.register_buffer("mean", torch.empty(0))
+
+    def fit(self, trips):
+        self.mean = torch.cat([trip.latent for trip in trips]).mean(dim=0)
+
+    def forward(self, trip):
+        return self.scale * (trip.latent - self.mean).square().mean(dim=1)
+
+
 class BadOptions(Options):
     """Options of ``bad``."""
 
@@ -307,6 +328,13 @@ def anokit_scores():
         factory=Far,
         options=FarOptions,
         needs=frozenset({"image"}),
+    )
+    yield Component(
+        name="typical",
+        summary="Distance from the mean latent",
+        factory=Typical,
+        options=TypicalOptions,
+        needs=frozenset({"latent"}),
     )
     yield Component(
         name="seen", summary="Needs features", factory=Seen, needs=frozenset({"features"})

@@ -150,13 +150,16 @@ def scoring_speed(
     return len(images) / (time.perf_counter() - began)
 
 
-def encoder_speed(model: nn.Module, images: Tensor, device: torch.device) -> float:
-    """Return images/s of the bare encoder."""
+def bare_scoring_speed(
+    model: nn.Module, images: Tensor, device: torch.device, *, reconstruct: bool
+) -> float:
+    """Return images/s of the bare encoder, and of the generator after it: what Lo and Ln need."""
     networks = cast("ProgressiveGAN", model)._networks(averaged=True)
     began = time.perf_counter()
     with torch.no_grad():
         for part in images.split(64):
-            networks.encode(to_float(part.to(device))).cpu()
+            latent = networks.encode(to_float(part.to(device)))
+            (networks.generate(latent) if reconstruct else latent).cpu()
     _wait(device)
     return len(images) / (time.perf_counter() - began)
 
@@ -213,11 +216,20 @@ def main() -> None:
         lambda: scoring_speed(recipe, model, ["lo", "ln"], images, device),
     )
     print(f"scoring    Lo {lo:8.1f}  Ln + Lo {both:8.1f} images/s   ratio {ratio:.3f}")
-    lo, bare, ratio = in_turns(
-        lambda: scoring_speed(recipe, model, ["lo"], images, device),
-        lambda: encoder_speed(model.backbone, images, device),
-    )
-    print(f"scoring    Lo {lo:8.1f}  bare encoder {bare:8.1f} images/s   ratio {ratio:.3f}")
+    for name, shown, reconstruct in (
+        ("lo", "Lo", False),
+        ("ln", "Ln", True),
+    ):
+        ours, bare, ratio = in_turns(
+            lambda name=name: scoring_speed(recipe, model, [name], images, device),
+            lambda reconstruct=reconstruct: bare_scoring_speed(
+                model.backbone, images, device, reconstruct=reconstruct
+            ),
+        )
+        print(
+            f"scoring    {shown} {ours:8.1f}  bare networks {bare:8.1f} images/s   "
+            f"ratio {ratio:.3f}"
+        )
     print(f"peak memory so far {peak_memory(device) / 2**30:.2f} GiB\n")
 
     python = start_up(["-c", "pass"])
