@@ -29,7 +29,7 @@ class Console:
     def __init__(self, rich: RichConsole | None = None) -> None:
         self.rich = rich or RichConsole(highlight=False)
         if not self.rich.is_terminal:
-            self.rich.width = max(self.rich.width, 100)  # a log file has no edge
+            self.rich.width = max(self.rich.width, 120)  # a log file has no edge
         self.live = self.rich.is_terminal
         self._progress: Progress | None = None
         self._task: TaskID | None = None
