@@ -8,6 +8,7 @@ for bit.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -110,6 +111,10 @@ def steps_of(phase: Phase, train_images: int, max_steps: int | None) -> int:
         raise TrainingError(f"phase {phase.name!r} must state either images or epochs")
     steps = math.ceil(images / phase.batch_size)
     return steps if max_steps is None else min(steps, max_steps)
+
+
+def _without_figures(text: str) -> str:
+    return re.sub(r"[\d.]+", "#", text)
 
 
 class Meter:
@@ -281,8 +286,8 @@ class Trainer:
         }
 
     def warn(self, text: str) -> None:
-        """Show a warning once and keep it for the results."""
-        if text not in self.warnings:
+        """Show a warning once, whatever its figures are by then, and keep it for the results."""
+        if _without_figures(text) not in map(_without_figures, self.warnings):
             self.warnings.append(text)
             self.progress.warning(text)
 

@@ -182,6 +182,15 @@ def test_warnings_of_the_backbone_are_shown_once_and_survive_a_resume(training, 
     assert run.checkpoint()[1]["warnings"][:2] == ["too much error", "too much loss"]
 
 
+def test_a_warning_whose_figures_change_is_given_once(training, toys, monkeypatch):
+    def warnings(self, metrics):
+        return [f"the error is {metrics['error']:.6f}, too much"]
+
+    monkeypatch.setattr(toys.Linear, "warnings", warnings, raising=False)
+    seen, _ = training().go()
+    assert len([text for text in seen.warnings if text.startswith("the error is")]) == 1
+
+
 def test_a_backbone_that_raises_is_blamed_with_its_own_traceback(training):
     with pytest.raises(PluginFault) as caught:
         training("backbone.fail_at=2").go()
