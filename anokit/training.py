@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from anokit import checkpoints
@@ -24,6 +24,7 @@ from anokit.distributed import SYNC_EVERY, World
 from anokit.errors import AnokitError, CheckpointError, TrainingError
 from anokit.faults import Blaming
 from anokit.feed import Feed
+from anokit.meter import Meter
 from anokit.recipe import TrainingSettings
 from anokit.rundir import RunDirectory
 from anokit.signals import StopRequest
@@ -115,29 +116,6 @@ def steps_of(phase: Phase, train_images: int, max_steps: int | None) -> int:
 
 def _without_figures(text: str) -> str:
     return re.sub(r"[\d.]+", "#", text)
-
-
-class Meter:
-    """Means of step metrics, kept on the device and read rarely: reading waits for the device."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
-
-    def add(self, metrics: Mapping[str, Tensor]) -> None:
-        """Add one step."""
-        for name, value in metrics.items():
-            value = value.detach().float()
-            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-    def read(self) -> dict[str, float]:
-        """Return the means since the last reading and forget them."""
-        names = list(self.sums)
-        values = torch.stack([self.sums[n] for n in names]).tolist() if names else []
-        means = {n: v / self.counts[n] for n, v in zip(names, values, strict=True)}
-        self.sums, self.counts = {}, {}
-        return means
 
 
 class Trainer:

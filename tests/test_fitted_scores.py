@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,45 +75,6 @@ def named(variants: list[Variant]) -> list[Any]:
 def variant(request: pytest.FixtureRequest) -> Variant:
     """Name a score and its options."""
     return request.param
-
-
-@pytest.fixture
-def build() -> Callable[..., Any]:
-    """Build a score by its public name."""
-
-    def make(name: str, **options: Any) -> Any:
-        component = COMPONENTS[name]
-        return component.load()(component.options(**options))
-
-    return make
-
-
-@pytest.fixture
-def make_trip() -> Callable[..., RoundTrip]:
-    """Draw a round trip with every field that a score may read."""
-
-    def make(count: int, seed: int = 0, size: int = 6) -> RoundTrip:
-        generator = torch.Generator().manual_seed(seed)
-
-        def draw(*shape: int) -> torch.Tensor:
-            return torch.rand(count, *shape, generator=generator) * 2 - 1
-
-        return RoundTrip(
-            image=draw(3, size, size), latent=draw(7), features=draw(5), patches=draw(4, 3, 3)
-        )
-
-    return make
-
-
-@pytest.fixture
-def fit(make_trip: Callable[..., RoundTrip]) -> Callable[[Any], Any]:
-    """Fit a score to 40 random training images; return it."""
-
-    def fit_score(score: Any) -> Any:
-        score.fit([make_trip(16, seed=100), make_trip(24, seed=101)])
-        return score
-
-    return fit_score
 
 
 @pytest.fixture

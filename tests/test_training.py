@@ -10,7 +10,8 @@ from anokit.datasets import ImageTable
 from anokit.errors import DataError, TrainingError
 from anokit.faults import PluginFault
 from anokit.feed import Feed, downscale, to_float, to_uint8
-from anokit.training import Meter, steps_of
+from anokit.meter import Meter
+from anokit.training import steps_of
 from anokit.types import Phase
 
 

@@ -7,6 +7,7 @@ trips, batches, maps or files.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
@@ -29,16 +30,16 @@ LAYOUTS: dict[str, str] = {
 }
 
 
-class Detector(nn.Module):
+class Detector(nn.Module, ABC):
     """Base of what judges rows. Its state is buffers, registered empty in the constructor."""
 
+    @abstractmethod
     def fit(self, rows: Tensor) -> None:
         """Learn from the rows of training images, ``[N, D]`` float32, N ≥ 1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, rows: Tensor) -> Tensor:
         """Return ``[R, D] -> [R]``, higher = more anomalous; no row depends on the others."""
-        raise NotImplementedError
 
 
 class FieldOptions(Protocol):
