@@ -282,8 +282,7 @@ def _environment(
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": describe_device(device, recipe.training.threads),
-        "threads": torch.get_num_threads(),
-        "threads_training": recipe.training.threads or torch.get_num_threads(),
+        "threads": recipe.training.threads or torch.get_num_threads(),
         "seed": recipe.seed,
         "data_fingerprint": data.fingerprint,
     }
