@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from anokit.registry import Registry
+    from anokit.registry.lookup import Registry
     from anokit.types import RoundTrip
 
 # Tests are small and run in as many processes as there are cores: more threads would only wait for
@@ -21,7 +21,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 @pytest.fixture(scope="session")
 def installed() -> Registry:
     """Find the installed plugins."""
-    from anokit.registry import Registry
+    from anokit.registry.lookup import Registry
 
     return Registry.load()
 

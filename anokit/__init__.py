@@ -23,7 +23,7 @@ from anokit.types import Batch, ImageSpec, Phase, RoundTrip, Sample, WeightedLos
 from anokit.version import __version__
 
 if TYPE_CHECKING:
-    from anokit.trained import TrainedRun, load
+    from anokit.runs.finished import FinishedRun, load
 
 __all__ = [
     "AnokitError",
@@ -31,6 +31,7 @@ __all__ = [
     "CheckpointError",
     "Component",
     "DataError",
+    "FinishedRun",
     "ImageSpec",
     "MissingDataError",
     "Options",
@@ -39,7 +40,6 @@ __all__ = [
     "RecipeError",
     "RoundTrip",
     "Sample",
-    "TrainedRun",
     "TrainingError",
     "UsageError",
     "WeightedLoss",
@@ -51,8 +51,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # These two need torch, which whoever only describes components must not pay for.
-    if name in ("TrainedRun", "load"):
-        from anokit import trained
+    if name in ("FinishedRun", "load"):
+        from anokit.runs import finished
 
-        return getattr(trained, name)
+        return getattr(finished, name)
     raise AttributeError(f"module 'anokit' has no attribute {name!r}")

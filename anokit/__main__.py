@@ -1,5 +1,5 @@
 """``python -m anokit``."""
 
-from anokit.cli import main
+from anokit.cli.app import main
 
 main()

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+__all__ = [
+    "AnokitError",
+    "CheckpointError",
+    "DataError",
+    "MissingDataError",
+    "PluginError",
+    "RecipeError",
+    "TrainingError",
+    "UsageError",
+]
 
 
 class AnokitError(Exception):
@@ -52,19 +59,3 @@ class TrainingError(AnokitError):
 
 class CheckpointError(AnokitError):
     """A file of weights or a run directory cannot be read, or belongs to another recipe."""
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what the system says about a full disk or a missing permission into one message.
-
-    Raises
-    ------
-    CheckpointError
-        In place of an `OSError`, naming ``path``.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise CheckpointError(f"{path}: could not be written: {reason}") from None

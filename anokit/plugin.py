@@ -6,7 +6,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pluggy
 from pydantic import BaseModel, ConfigDict
@@ -21,7 +21,7 @@ hookimpl = pluggy.HookimplMarker("anokit")
 """Marks a function of a plugin as the implementation of one of the four hooks."""
 
 Kind = Literal["backbone", "encoder-loss", "score", "dataset"]
-KINDS: tuple[Kind, ...] = ("backbone", "encoder-loss", "score", "dataset")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 RESERVED_OPTIONS = frozenset(
     {"use", "name", "weight", "terms", "contamination", "contaminants_from_test", "when_missing"}

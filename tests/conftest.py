@@ -11,19 +11,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from anokit import checkpoints
-from anokit.cli import main
-from anokit.datasets import prepare
-from anokit.distributed import World
-from anokit.models import build_model
-from anokit.overrides import apply_setting
-from anokit.registry import Registry
-from anokit.resolve import resolve
-from anokit.run import train
-from anokit.rundir import RunDirectory
-from anokit.signals import StopRequest
-from anokit.toml_text import to_toml
-from anokit.training import Interrupted
+from anokit.cli.app import main
+from anokit.data.preparing import prepare
+from anokit.recipe.changes import apply_setting
+from anokit.recipe.reading import resolve
+from anokit.recipe.toml import to_toml
+from anokit.registry.lookup import Registry
+from anokit.runs.run import train
+from anokit.store.run_directory import RunDirectory
+from anokit.store.tensors import load_metadata, load_tensors
+from anokit.training.backbone import build_backbone
+from anokit.training.loop import Interrupted
+from anokit.training.processes import World
+from anokit.training.signals import StopRequest
 
 TOYS = Path(__file__).with_name("toys.py")
 REPOSITORY = TOYS.parent.parent
@@ -220,7 +220,7 @@ class Training:
     def go(self, **watch):
         """Train as a process begun now would; return what was watched and the final weights."""
         seen = Watch(**watch)
-        self.model = build_model(self.recipe, self.data.spec, self.device)
+        self.model = build_backbone(self.recipe, self.data.spec, self.device)
         train(
             self.recipe,
             self.data,
@@ -231,7 +231,7 @@ class Training:
             seen.request,
             World(),
         )
-        return seen, dict(self.model.backbone.state_dict())
+        return seen, dict(self.backbone.module.state_dict())
 
     def stopped(self, steps):
         """Train for some more steps, then be interrupted; return what was watched."""
@@ -243,7 +243,7 @@ class Training:
     def checkpoint(self):
         """Return the checkpoint's tensors and metadata."""
         path = self.directory.checkpoint
-        return checkpoints.load_tensors(path), checkpoints.load_metadata(path)
+        return load_tensors(path), load_metadata(path)
 
     def metrics(self):
         """Return the lines of metrics.jsonl but for times."""

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from anokit import assess
-from anokit.datasets import prepare
+from anokit.data.preparing import prepare
+from anokit.data.sets import all_rows
 from anokit.errors import AnokitError, PluginError
-from anokit.faults import PluginFault
-from anokit.models import build_model
-from anokit.run import make_results
-from anokit.scoring import Scorer, all_rows
+from anokit.registry.blame import PluginFault
+from anokit.results.assess import _threshold_rule, assess, make_results, write_assessment
+from anokit.scoring.scorer import Scorer
+from anokit.training.backbone import build_backbone
 
 CPU = torch.device("cpu")
 
@@ -30,8 +30,8 @@ def assessed(make, tmp_path):
     def build(*settings):
         recipe = make(*settings)
         data = prepare(recipe.dataset, recipe.seed)
-        model = build_model(recipe, data.spec, CPU)
-        return recipe, data, assess.assess(recipe, data, model, CPU, tmp_path / "scores", silent)
+        model = build_backbone(recipe, data.spec, CPU)
+        return recipe, data, assess(recipe, data, model, CPU, tmp_path / "scores", silent)
 
     return build
 
@@ -43,7 +43,7 @@ def scorer(make):
     def build(*settings, batch=16):
         recipe = make(*settings)
         data = prepare(recipe.dataset, recipe.seed)
-        model = build_model(recipe, data.spec, CPU)
+        model = build_backbone(recipe, data.spec, CPU)
         return Scorer(recipe.scores, model, CPU, batch, recipe.seed), data, recipe
 
     return build
@@ -91,7 +91,7 @@ def test_an_unfitted_threshold_is_a_quantile_of_all_training_scores(assessed, sc
     ).values[recipe.primary.terms[0].key]
     threshold = found.rows[0]["threshold"]
     assert 0.05 <= (values > threshold).mean() <= 0.11
-    assert "fitted" not in assess._threshold_rule(recipe, 60, 6, Scorer([], None, CPU, 1, 0))
+    assert "fitted" not in _threshold_rule(recipe, 60, 6, Scorer([], None, CPU, 1, 0))
 
 
 def test_the_threshold_looks_at_no_more_training_images_than_allowed(assessed):
@@ -140,7 +140,7 @@ def test_no_label_is_read_before_training_thresholds_and_fits_are_done(make, mon
     data = prepare(recipe.dataset, recipe.seed)
     object.__setattr__(data.test, "labels", Hidden(data.test.labels))
     object.__setattr__(data.test, "kinds", None)
-    model = build_model(recipe, data.spec, CPU)
+    model = build_backbone(recipe, data.spec, CPU)
 
     class Done(Exception):
         """The test set is about to be scored."""
@@ -150,7 +150,7 @@ def test_no_label_is_read_before_training_thresholds_and_fits_are_done(make, mon
 
     monkeypatch.setattr(assess, "_score_test", score_test)
     with pytest.raises(Done):
-        assess.assess(recipe, data, model, CPU, tmp_path, silent)
+        assess(recipe, data, model, CPU, tmp_path, silent)
     with pytest.raises(AssertionError, match="a label was read"):
         data.test.labels.sum()
 
@@ -332,7 +332,7 @@ def test_results_name_rule_counts_and_simulation(assessed):
 
 def test_scores_are_written_in_full_precision(assessed, tmp_path):
     _, data, found = assessed()
-    assess.write_assessment(found, data, tmp_path)
+    write_assessment(found, data, tmp_path)
     with (tmp_path / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == data.test.ids

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from anokit import scoring
 from anokit.data import seeded_order
-from anokit.datasets import ImageTable
+from anokit.data.feed import Feed
+from anokit.data.sets import ImageTable, all_rows
 from anokit.errors import AnokitError, DataError
-from anokit.feed import Feed
-from anokit.models import Model, build_model
 from anokit.plugin import resolve_fields
-from anokit.recipe import NamedScore, Part, Weighted
-from anokit.registry import Registry
-from anokit.resolve import resolve
-from anokit.scoring import Scorer, all_rows
+from anokit.recipe.parts import NamedScore, Part, WeightedPart
+from anokit.recipe.reading import resolve
+from anokit.registry.lookup import Registry
+from anokit.scoring import trips as scoring
+from anokit.scoring.scorer import Scorer
+from anokit.training.backbone import GuardedBackbone, build_backbone
 from anokit.types import Batch, ImageSpec, RoundTrip
 
 CPU = torch.device("cpu")
@@ -63,7 +63,7 @@ CASES = [
 class Built:
     """A backbone that is a little trained, so that its buffers are not what it began with."""
 
-    model: Model
+    model: GuardedBackbone
     train: ImageTable
     test: ImageTable
 
@@ -95,12 +95,12 @@ def build(entry) -> Built:
     recipe = resolve(tables, EVERYTHING, TOYS)
     for spec in SPECS:
         try:
-            model = build_model(recipe, spec, CPU)
+            model = build_backbone(recipe, spec, CPU)
         except DataError:
             continue
         train, test = pictures(spec, TRAIN, 1), pictures(spec, TEST, 2)
         feed, generator = Feed(train, CPU, 0), torch.Generator().manual_seed(0)
-        model.backbone.train()
+        model.module.train()
         shown = 0
         for phase in model.typed.phases():
             phase.optimisers()
@@ -108,7 +108,7 @@ def build(entry) -> Built:
                 images, indices = feed.batch(shown, 6, phase.resolution)
                 phase.step(Batch(images, indices, step, step / 2, generator))
                 shown += 6
-        model.backbone.eval()
+        model.module.eval()
         return Built(model, train, test)
     raise AssertionError(f"{entry.qualified} takes none of {', '.join(map(str, SPECS))}")
 
@@ -164,7 +164,7 @@ def build_named(name: str) -> Built:
 def assert_independent(part: Part, trips: Trips):
     """Score one set of images in several arrangements and compare."""
     (component,) = Scorer(
-        [NamedScore("score", (Weighted(part.entry, part.options),))], None, CPU, 8, 0
+        [NamedScore("score", (WeightedPart(part.entry, part.options),))], None, CPU, 8, 0
     ).components.values()
     if component.fitted:
         with torch.no_grad():
@@ -224,7 +224,7 @@ def test_a_published_dependence_is_caught_and_named(name):
         made = build(flawed)
     finally:
         registry[place] = entry
-    assert phrase in made.model.batch_dependence
+    assert phrase in made.backbone.batch_dependence
     needs = frozenset({"critic"})
     images = made.test.read(all_rows(TEST)).float() / 127.5 - 1
     with torch.no_grad():
@@ -235,4 +235,4 @@ def test_a_published_dependence_is_caught_and_named(name):
 
 def test_honest_backbones_claim_no_dependence(built):
     for entry in BACKBONES:
-        assert built(entry.qualified).model.batch_dependence == ""
+        assert built(entry.qualified).backbone.batch_dependence == ""

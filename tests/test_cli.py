@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import anokit
-from anokit.checkpoints import load_tensors
-from anokit.cli import _with_resume_value, main
+from anokit.cli.app import _with_resume_value, main
 from anokit.errors import CheckpointError, DataError
+from anokit.store.tensors import load_tensors
 
 EVERY_RUN = {
     "recipe.toml",
@@ -482,6 +482,6 @@ def test_an_unexpected_fault_of_the_core_keeps_its_traceback(monkeypatch, recipe
     def broken(*_, **__):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("anokit.registry.Registry.load", broken)
+    monkeypatch.setattr("anokit.registry.lookup.Registry.load", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         main(["check", str(recipe_file())])

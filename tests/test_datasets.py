@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from anokit.data import ArraySplit, seeded_order
-from anokit.datasets import ImageTable, contaminant_count, prepare
+from anokit.data.preparing import contaminant_count, prepare
+from anokit.data.sets import ImageTable
 from anokit.errors import DataError, MissingDataError, RecipeError
-from anokit.faults import PluginFault
+from anokit.registry.blame import PluginFault
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from anokit import discovery
-from anokit.discovery import discover, file_plugin, find, load, normalise
+from anokit.cli.listing import print_problems
 from anokit.errors import UsageError
-from anokit.listing import print_problems
-from anokit.registry import Registry, UnknownComponentError
+from anokit.registry import discovery
+from anokit.registry.discovery import discover, file_plugin, find, load, normalise
+from anokit.registry.lookup import Registry, UnknownComponentError
 
 GOOD = """
 from anokit import Component, hookimpl

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from anokit.distributed import World
 from anokit.errors import UsageError
+from anokit.training.processes import World
 
 
 def run(path, out, toys_file, *, processes):

@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from anokit import discovery, docs, hookspecs, public, recipe
+from anokit.authoring import docs, public_api
 from anokit.errors import AnokitError
-from anokit.hookspecs import HOOK_KINDS
 from anokit.plugin import RESERVED_OPTIONS, Component, resolve_fields
-from anokit.recipe import RecipeTables
-from anokit.registry import Registry
-from anokit.resolve import resolve
+from anokit.recipe.reading import resolve
+from anokit.recipe.tables import (
+    EvaluationSettings,
+    RecipeTables,
+    ThresholdSettings,
+    TrainingSettings,
+)
+from anokit.registry import discovery, hookspecs
+from anokit.registry.hookspecs import HOOK_KINDS
+from anokit.registry.lookup import Registry
 from anokit.testing.check import PROMISES
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -111,9 +117,9 @@ def test_every_key_of_a_recipe_is_documented():
     text = (DOCS / "recipes.md").read_text(encoding="utf-8")
     keys = {field.alias or name for name, field in RecipeTables.model_fields.items()}
     for settings in (
-        recipe.TrainingSettings,
-        recipe.EvaluationSettings,
-        recipe.ThresholdSettings,
+        TrainingSettings,
+        EvaluationSettings,
+        ThresholdSettings,
     ):
         keys |= set(settings.model_fields)
     missing = [key for key in sorted(keys | RESERVED_OPTIONS) if not documented(key, text)]
@@ -127,9 +133,9 @@ def documented(key, text):
 
 def test_every_public_name_and_command_is_documented(first_party):
     api, cli = (DOCS / "api.md").read_text(), (DOCS / "cli.md").read_text()
-    for module in public.MODULES:
+    for module in public_api.MODULES:
         section = api.partition(f"\n## {module}\n")[2].partition("\n## ")[0]
-        for name in public.names(module):
+        for name in public_api.names(module):
             assert re.search(rf"^\| `{name}` \| \S", section, re.MULTILINE), f"{module}.{name}"
     assert {
         "run",

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from anokit import checkpoints
+from anokit.store.tensors import load_tensors
 
 EXTRA = """
 [[scores]]
@@ -97,8 +97,8 @@ def test_an_added_score_is_what_it_would_have_been_in_the_run(add, run):
 def test_terms_of_an_added_sum_reach_the_report(add, run, finished):
     add()
     assert "both" in json.loads((run / "terms.json").read_text())
-    before = checkpoints.load_tensors(finished / "report.safetensors")
-    after = checkpoints.load_tensors(run / "report.safetensors")
+    before = load_tensors(finished / "report.safetensors")
+    after = load_tensors(run / "report.safetensors")
     assert set(after) - set(before) == {"term/both/0", "term/both/1"}
     assert all(bool((after[name] == before[name]).all()) for name in before)
 

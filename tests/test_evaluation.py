@@ -12,17 +12,17 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from anokit import evaluation
 from anokit.errors import AnokitError
-from anokit.evaluation import (
+from anokit.results.metrics import (
     Estimate,
-    aupro,
+    _resampled,
+    _weighted_metrics,
     auroc_by_kind,
     auroc_over_lambda,
-    evaluate,
-    pixel_auroc,
+    measure,
     quantile_threshold,
 )
+from anokit.results.pixel_metrics import aupro, pixel_auroc
 
 NAMES = ["auroc", "ap", "fpr95", "f1", "f1_max"]
 
@@ -57,7 +57,7 @@ def test_weights_mean_what_sample_weight_means_to_sklearn(seed, threshold):
         for kind in (1, 0)
     ]
     above = int(np.sum(-levels > threshold))
-    found = evaluation._weighted_metrics(*tables, above)
+    found = _weighted_metrics(*tables, above)
     expected = sklearn_metrics(labels, scores, threshold, weight)
     assert {name: values[0] for name, values in found.items()} == pytest.approx(expected)
 
@@ -65,14 +65,14 @@ def test_weights_mean_what_sample_weight_means_to_sklearn(seed, threshold):
 @pytest.mark.parametrize("seed", range(3))
 def test_point_values_are_those_of_sklearn(seed):
     labels, scores = tied_data(seed)
-    found = evaluate(labels, scores, 0.3, resamples=10)
+    found = measure(labels, scores, 0.3, resamples=10)
     expected = sklearn_metrics(labels, scores, 0.3)
     assert {name: getattr(found, name).value for name in NAMES} == pytest.approx(expected)
 
 
 def test_each_resample_keeps_the_number_of_images():
     group = np.array([0, 0, 1, 3])
-    counts = evaluation._resampled(group, 5, 20, np.random.default_rng(0))
+    counts = _resampled(group, 5, 20, np.random.default_rng(0))
     assert counts.shape == (20, 5)
     assert (counts.sum(axis=1) == 4).all()
     assert not counts[:, [2, 4]].any()
@@ -81,7 +81,7 @@ def test_each_resample_keeps_the_number_of_images():
 
 def test_interval_agrees_with_resampling_images_by_hand():
     labels, scores = tied_data(0, 300)
-    found = evaluate(labels, scores, 0.3, resamples=2000, level=0.5)
+    found = measure(labels, scores, 0.3, resamples=2000, level=0.5)
     generator = np.random.default_rng(1)
     strata = [np.flatnonzero(labels == kind) for kind in (0, 1)]
     draws = []
@@ -96,29 +96,29 @@ def test_interval_agrees_with_resampling_images_by_hand():
 
 def test_chunks_cover_all_resamples(monkeypatch):
     labels, scores = tied_data(0)
-    monkeypatch.setattr(evaluation, "_CELLS", 7 * len(labels))
+    monkeypatch.setattr("anokit.results.metrics._CELLS", 7 * len(labels))
     sizes = []
-    metrics = evaluation._weighted_metrics
+    metrics = _weighted_metrics
 
     def record(positive, negative, above):
         sizes.append(len(positive))
         return metrics(positive, negative, above)
 
-    monkeypatch.setattr(evaluation, "_weighted_metrics", record)
-    evaluate(labels, scores, 0.3, resamples=30)
+    monkeypatch.setattr("anokit.results.metrics._weighted_metrics", record)
+    measure(labels, scores, 0.3, resamples=30)
     assert sizes == [7, 7, 7, 7, 2]
 
 
 def test_intervals_shrink_with_the_test_set_and_repeat_with_the_seed():
-    small = evaluate(*tied_data(0, 60), None)
-    large = evaluate(*tied_data(0, 3000), None)
+    small = measure(*tied_data(0, 60), None)
+    large = measure(*tied_data(0, 3000), None)
     assert large.auroc.high - large.auroc.low < (small.auroc.high - small.auroc.low) / 3
-    assert small == evaluate(*tied_data(0, 60), None)
-    assert small != evaluate(*tied_data(0, 60), None, seed=1)
+    assert small == measure(*tied_data(0, 60), None)
+    assert small != measure(*tied_data(0, 60), None, seed=1)
 
 
 def test_metrics_are_in_range_and_ordered():
-    found = evaluate(*tied_data(2), 0.3)
+    found = measure(*tied_data(2), 0.3)
     for name in NAMES:
         estimate = getattr(found, name)
         assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
@@ -127,13 +127,13 @@ def test_metrics_are_in_range_and_ordered():
 
 def test_auroc_ignores_monotone_maps_and_turns_with_the_sign():
     labels, scores = tied_data(3)
-    one = evaluate(labels, scores, None).auroc.value
-    assert evaluate(labels, np.exp(scores), None).auroc.value == pytest.approx(one)
-    assert evaluate(labels, -scores, None).auroc.value == pytest.approx(1 - one)
+    one = measure(labels, scores, None).auroc.value
+    assert measure(labels, np.exp(scores), None).auroc.value == pytest.approx(one)
+    assert measure(labels, -scores, None).auroc.value == pytest.approx(1 - one)
 
 
 def test_perfect_separation():
-    found = evaluate(np.repeat([0, 1], 20), np.arange(40), 19.0)
+    found = measure(np.repeat([0, 1], 20), np.arange(40), 19.0)
     one, zero = Estimate(1.0, 1.0, 1.0), Estimate(0.0, 0.0, 0.0)
     assert dataclasses.astuple(found) == tuple(
         dataclasses.astuple(value) for value in (one, one, zero, one, one)
@@ -141,25 +141,25 @@ def test_perfect_separation():
 
 
 def test_an_image_at_the_threshold_is_not_flagged():
-    assert evaluate([0, 1], [1.0, 2.0], 1.0).f1.value == 1.0
-    assert evaluate([0, 1], [1.0, 2.0], 2.0).f1.value == 0.0
+    assert measure([0, 1], [1.0, 2.0], 1.0).f1.value == 1.0
+    assert measure([0, 1], [1.0, 2.0], 2.0).f1.value == 0.0
 
 
 def test_no_threshold_no_f1():
-    assert evaluate([0, 1], [1.0, 2.0], None).f1 is None
+    assert measure([0, 1], [1.0, 2.0], None).f1 is None
 
 
 @pytest.mark.parametrize("labels", [[], [0, 0], [1, 1]])
 def test_one_class_or_none_has_no_metrics(labels):
     scores = np.arange(len(labels), dtype=float)
-    assert evaluate(labels, scores, 0.5) is None
+    assert measure(labels, scores, 0.5) is None
     assert auroc_by_kind(labels, scores, ["a"] * len(labels)) == {}
     assert np.isnan(auroc_over_lambda(labels, scores, scores, [0.0, 1.0])).all()
 
 
 def test_scores_that_are_not_finite_are_counted():
     with pytest.raises(AnokitError, match=r"2 of 4 scores are not finite \(1 NaN\)"):
-        evaluate([0, 1, 0, 1], [np.nan, 1.0, np.inf, 2.0], None)
+        measure([0, 1, 0, 1], [np.nan, 1.0, np.inf, 2.0], None)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_scores_that_are_not_finite_are_counted():
 )
 def test_bad_labels_are_named(labels, scores, message):
     with pytest.raises(AnokitError, match=message):
-        evaluate(labels, scores, None)
+        measure(labels, scores, None)
 
 
 def test_ends_of_the_lambda_curve_are_the_two_scores():

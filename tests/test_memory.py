@@ -6,8 +6,8 @@ CODE = """
 import json, resource, sys
 import numpy as np, torch
 from anokit.data import ArraySplit
-from anokit.datasets import ImageTable, TrainingSet, _fingerprint, ids_of, images_of
-from anokit.feed import Feed
+from anokit.data.preparing import ImageTable, TrainingSet, _fingerprint, ids_of, images_of
+from anokit.data.feed import Feed
 
 N = 525_657
 with open("images", "wb") as file:

@@ -1,6 +1,6 @@
 """The public API is frozen in public_api.txt: a change of it shows in review.
 
-After a change that is meant: ``python -m anokit.public > tests/public_api.txt``
+After a change that is meant: ``python -m anokit.authoring.public_api > tests/public_api.txt``
 """
 
 import sys
@@ -9,21 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from anokit import discovery, hookimpl, hookspecs, public
+from anokit import hookimpl
+from anokit.authoring import public_api
 from anokit.plugin import hookspec
+from anokit.registry import discovery, hookspecs
 
 FROZEN = Path(__file__).with_name("public_api.txt")
 
 
 def test_the_public_surface_is_the_frozen_one():
-    now = list(public.surface())
+    now = list(public_api.surface())
     frozen = FROZEN.read_text(encoding="utf-8").splitlines()
     gone, new = sorted(set(frozen) - set(now)), sorted(set(now) - set(frozen))
     changed = bool(gone or new)
     assert not changed, "\n".join(
         [
             "The public API changed. If that is meant, say so in CHANGELOG.md and freeze it anew:",
-            "  python -m anokit.public > tests/public_api.txt",
+            "  python -m anokit.authoring.public_api > tests/public_api.txt",
             *(f"- {line}" for line in gone),
             *(f"+ {line}" for line in new),
         ]
@@ -37,22 +39,22 @@ def test_the_surface_sees_a_change_of_a_signature(monkeypatch):
 
     seeded_order.__module__ = "anokit.data"
     monkeypatch.setattr("anokit.data.seeded_order", seeded_order)
-    changed = set(public.surface()) - set(FROZEN.read_text(encoding="utf-8").splitlines())
+    changed = set(public_api.surface()) - set(FROZEN.read_text(encoding="utf-8").splitlines())
     assert "anokit.data.seeded_order(count, seed, salt=0)" in changed
 
 
 def test_signatures_are_written_as_in_the_source():
-    lines = "\n".join(public.surface())
+    lines = "\n".join(public_api.surface())
     for noise in ("ForwardRef", " at 0x", "<class"):
         assert noise not in lines
 
 
-@pytest.mark.parametrize("module", public.MODULES)
+@pytest.mark.parametrize("module", public_api.MODULES)
 def test_every_public_name_is_there_once_and_says_what_it_is(module):
-    names = public.names(module)
+    names = public_api.names(module)
     assert len(names) == len(set(names))
     for name in names:
-        assert public.about(name, public.get(module, name)).endswith("."), name
+        assert public_api.about(name, public_api.get(module, name)).endswith("."), name
 
 
 def test_a_hook_that_will_go_warns_at_the_line_of_the_plugin(monkeypatch):

@@ -6,9 +6,9 @@ import pytest
 
 from anokit.errors import PluginError, RecipeError, UsageError
 from anokit.plugin import Options, resolve_fields
-from anokit.registry import Registry
-from anokit.resolve import check_recipe, load_recipe, resolve
-from anokit.rundir import training_digest
+from anokit.recipe.reading import check_recipe, load_recipe, resolve
+from anokit.registry.lookup import Registry
+from anokit.store.run_directory import training_digest
 
 
 def wrong(registry, path, **options):

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anokit.registry import Registry
-from anokit.resolve import check_recipe
+from anokit.recipe.reading import check_recipe
+from anokit.registry.lookup import Registry
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
 SHORT = (

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from anokit.evaluation import auroc_by_kind, evaluate
 from anokit.report import findings, write_report
-from anokit.report.data import read_run
 from anokit.report.gallery import groups
+from anokit.report.reading import read_run
+from anokit.results.metrics import auroc_by_kind, measure
 
 RECIPE = 'title = "Cells <in> wells"\nseed = 1000\n\n[dataset]\nuse = "kth-cellvideos"\n'
 KINDS = ("good", "dividing & dying", "debris $x_1")
@@ -55,7 +55,7 @@ def fabricate(directory, *, tests=60, size=8, latent=6, training=90, steps=40):
     rows = []
     for name, values in columns.items():
         threshold = float(np.quantile(values[labels == 0], 0.9))
-        metrics = evaluate(labels, values, threshold, resamples=100)
+        metrics = measure(labels, values, threshold, resamples=100)
         rows.append(
             {
                 "name": name,

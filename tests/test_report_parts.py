@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from anokit.cli.tables import results_table
 from anokit.errors import CheckpointError
 from anokit.report import findings, write_report
-from anokit.report.console import results_table
-from anokit.report.data import Results, Run, read_run
 from anokit.report.figures import short_count
 from anokit.report.gallery import groups
+from anokit.report.reading import Run, read_run
+from anokit.results.rows import Results
 
 
 @pytest.fixture

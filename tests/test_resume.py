@@ -7,12 +7,19 @@ import pytest
 import torch
 from filelock import FileLock
 
-from anokit import checkpoints
 from anokit.errors import CheckpointError, UsageError
-from anokit.registry import Registry
-from anokit.resolve import resolve
-from anokit.rundir import RunDirectory, create, find_resumable
-from anokit.training import Interrupted
+from anokit.recipe.reading import resolve
+from anokit.registry.lookup import Registry
+from anokit.store.run_directory import RunDirectory, create, find_resumable
+from anokit.store.tensors import (
+    first_bad,
+    load_metadata,
+    load_tensors,
+    pack_optimisers,
+    save_tensors,
+    unpack_optimisers,
+)
+from anokit.training.loop import Interrupted
 
 
 def assert_equal(found, expected):
@@ -78,8 +85,10 @@ def test_a_run_whose_training_is_done_trains_no_more(training, whole):
 
 def test_checkpoints_come_by_the_clock(training, monkeypatch):
     run, saved = training("training.checkpoint_minutes=0"), []
-    save = checkpoints.save_tensors
-    monkeypatch.setattr(checkpoints, "save_tensors", lambda *a: (saved.append(a[0]), save(*a)))
+    save = save_tensors
+    monkeypatch.setattr(
+        "anokit.training.loop.save_tensors", lambda *a: (saved.append(a[0]), save(*a))
+    )
     run.go()
     assert len(saved) == 24 + 1
     assert len(set(saved)) == 1
@@ -303,7 +312,7 @@ def test_weights_of_another_shape_are_refused_by_name(training):
     run.stopped(3)
     tensors, metadata = run.checkpoint()
     tensors["model/encoder.weight"] = torch.zeros(2, 2)
-    checkpoints.save_tensors(run.directory.checkpoint, tensors, metadata)
+    save_tensors(run.directory.checkpoint, tensors, metadata)
     with pytest.raises(CheckpointError, match=r"does not fit the network.*encoder\.weight"):
         run.go()
 
@@ -313,7 +322,7 @@ def test_a_phase_with_other_optimisers_is_refused(training):
     run.stopped(3)
     tensors, metadata = run.checkpoint()
     metadata["optimisers"] = {"sgd": metadata["optimisers"]["adam"]}
-    checkpoints.save_tensors(run.directory.checkpoint, tensors, metadata)
+    save_tensors(run.directory.checkpoint, tensors, metadata)
     with pytest.raises(
         CheckpointError, match=r"has optimisers \['sgd'\], this phase has \['adam'\]"
     ):
@@ -347,19 +356,19 @@ def test_any_optimiser_survives_the_file(tmp_path, kind):
 
     net, optimiser = build()
     step(net, optimiser, 3)
-    tensors, rest = checkpoints.pack_optimisers({"o": optimiser})
-    checkpoints.save_tensors(tmp_path / "o", tensors, {"rest": rest})
+    tensors, rest = pack_optimisers({"o": optimiser})
+    save_tensors(tmp_path / "o", tensors, {"rest": rest})
     again, fresh = build()
     again.load_state_dict(net.state_dict())
-    stored = checkpoints.load_metadata(tmp_path / "o")["rest"]
-    checkpoints.unpack_optimisers({"o": fresh}, checkpoints.load_tensors(tmp_path / "o"), stored)
+    stored = load_metadata(tmp_path / "o")["rest"]
+    unpack_optimisers({"o": fresh}, load_tensors(tmp_path / "o"), stored)
     step(net, optimiser, 2)
     step(again, fresh, 2)
     assert_equal(dict(again.state_dict()), dict(net.state_dict()))
 
 
 def test_a_file_that_is_not_there_or_something_else_is_named(tmp_path):
-    for read in (checkpoints.load_tensors, checkpoints.load_metadata):
+    for read in (load_tensors, load_metadata):
         with pytest.raises(CheckpointError, match="no such file"):
             read(tmp_path / "none")
         (tmp_path / "text").write_text("hello, this is a text file and nothing else")
@@ -370,16 +379,16 @@ def test_a_file_that_is_not_there_or_something_else_is_named(tmp_path):
 def test_tensors_that_share_memory_or_are_views_are_written(tmp_path):
     base = torch.arange(12.0).view(3, 4)
     tensors = {"a": base, "b": base[1:].t(), "c": base[:, ::2], "empty": torch.empty(0)}
-    checkpoints.save_tensors(tmp_path / "new" / "t", tensors)
-    assert_equal(checkpoints.load_tensors(tmp_path / "new" / "t"), tensors)
+    save_tensors(tmp_path / "new" / "t", tensors)
+    assert_equal(load_tensors(tmp_path / "new" / "t"), tensors)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_what_is_not_finite_is_named(bad):
     tensors = {"a": torch.tensor([1, 2]), "b": torch.ones(2), "c": torch.tensor([0.0, bad])}
-    assert checkpoints.first_bad(tensors) == "c"
+    assert first_bad(tensors) == "c"
     del tensors["c"]
-    assert checkpoints.first_bad(tensors) is None
+    assert first_bad(tensors) is None
 
 
 # A process of its own
@@ -394,7 +403,7 @@ def test_sigterm_ends_with_130_and_a_checkpoint_to_go_on_from(
     assert result.returncode == 130, result.stderr
     assert "interrupted: checkpoint saved after 144 images" in result.stderr
     assert "Traceback" not in result.stderr
-    metadata = checkpoints.load_metadata(tmp_path / "run" / "checkpoint" / "last.safetensors")
+    metadata = load_metadata(tmp_path / "run" / "checkpoint" / "last.safetensors")
     assert metadata["position"] | {"seconds": 0} == {
         "phase": 1,
         "step": 6,

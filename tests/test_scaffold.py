@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from anokit import discovery
+from anokit.authoring.scaffold.names import names_for
+from anokit.authoring.scaffold.writer import version_range, write_plugin
 from anokit.errors import UsageError
 from anokit.plugin import KINDS
-from anokit.registry import Registry
-from anokit.resolve import check_recipe
-from anokit.scaffold import names_for, write_plugin
-from anokit.scaffold.writer import version_range
+from anokit.recipe.reading import check_recipe
+from anokit.registry import discovery
+from anokit.registry.lookup import Registry
 from anokit.version import __version__
 
 FILES = {

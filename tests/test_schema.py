@@ -7,8 +7,8 @@ import tomllib
 import jsonschema
 import pytest
 
-from anokit.registry import Registry
-from anokit.schema import recipe_schema
+from anokit.authoring.schema import recipe_schema
+from anokit.registry.lookup import Registry
 
 WHOLE = {
     "dataset": {"use": "digits", "normal": [0], "contamination": 0.1},

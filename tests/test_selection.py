@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from anokit import assess, checkpoints
-from anokit.datasets import prepare
-from anokit.models import build_model
+from anokit.data.preparing import prepare
 from anokit.report import findings
-from anokit.report.data import read_run
-from anokit.scoring import Scorer, in_order
-from anokit.selection import ON_TEST, BestOnTest, batch_remark
+from anokit.report.reading import read_run
+from anokit.results.assess import _score_test, assess
+from anokit.results.best_on_test import ON_TEST, BestOnTest, batch_remark, in_order
+from anokit.scoring.scorer import Scorer
+from anokit.store.tensors import load_tensors
+from anokit.training.backbone import build_backbone
 
 # The toys: 60 training images are an epoch, and there are two phases of 96 images.
 SELECT = "training.selection=best-on-test"
@@ -38,7 +39,7 @@ def run(toykit, recipe_file, tmp_path):
 
 
 def weights(folder):
-    return checkpoints.load_tensors(folder / "model.safetensors")
+    return load_tensors(folder / "model.safetensors")
 
 
 def same_weights(one, other):
@@ -81,7 +82,7 @@ def test_by_default_no_label_is_read_before_all_images_are_scored(make, monkeypa
     recipe, cpu = make(), torch.device("cpu")
     data = prepare(recipe.dataset, recipe.seed)
     scored, early = [], []
-    score_test = assess._score_test
+    score_test = _score_test
 
     def watch(*arguments):
         scored.append(score_test(*arguments))
@@ -89,8 +90,8 @@ def test_by_default_no_label_is_read_before_all_images_are_scored(make, monkeypa
 
     monkeypatch.setattr(assess, "_score_test", watch)
     watched = Watched(data.test, lambda: scored or early.append(1))
-    model = build_model(recipe, data.spec, cpu)
-    found = assess.assess(
+    model = build_backbone(recipe, data.spec, cpu)
+    found = assess(
         recipe, replace(data, test=watched), model, cpu, tmp_path, lambda what, total: float
     )
     assert found.rows[0]["metrics"]
@@ -161,7 +162,7 @@ def test_by_label_puts_normal_images_first_and_scores_go_back_to_their_places(ma
     assert (np.diff(data.test.labels[rows]) >= 0).all()
     assert sorted(rows) == list(range(len(data.test)))
     assert (in_order(data.test, "stored") == np.arange(len(data.test))).all()
-    model = build_model(recipe, data.spec, torch.device("cpu"))
+    model = build_backbone(recipe, data.spec, torch.device("cpu"))
     scorer = Scorer(recipe.scores[:1], model, torch.device("cpu"), 16, 3)
     plain = scorer.compute(data.test.images, np.arange(len(data.test)), latent=True)
     sorted_ = scorer.compute(data.test.images, rows, latent=True).restored(rows)

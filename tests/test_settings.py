@@ -7,9 +7,9 @@ import tomllib
 import pytest
 
 from anokit.errors import RecipeError, UsageError
-from anokit.overrides import apply_setting, merge
-from anokit.resolve import load_recipe
-from anokit.toml_text import to_toml
+from anokit.recipe.changes import apply_setting, merge
+from anokit.recipe.reading import load_recipe
+from anokit.recipe.toml import to_toml
 
 
 def data():

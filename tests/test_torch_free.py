@@ -8,7 +8,7 @@ HEAVY = {"torch", "timm", "sklearn", "torchvision", "scipy", "matplotlib", "PIL"
 
 CODE = """
 import json, sys
-from anokit.cli import main
+from anokit.cli.app import main
 try:
     main(sys.argv[1:])
 except SystemExit as stop:

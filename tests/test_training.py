@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from anokit.datasets import ImageTable
+from anokit.data.feed import Feed
+from anokit.data.pixels import downscale, to_float, to_uint8
+from anokit.data.sets import ImageTable
 from anokit.errors import DataError, TrainingError
-from anokit.faults import PluginFault
-from anokit.feed import Feed, downscale, to_float, to_uint8
-from anokit.meter import Meter
-from anokit.training import steps_of
+from anokit.registry.blame import PluginFault
+from anokit.training.loop import steps_of
+from anokit.training.meter import Meter
 from anokit.types import Phase
 
 

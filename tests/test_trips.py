@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from anokit import trips
-from anokit.assess import assess
-from anokit.datasets import prepare
-from anokit.models import build_model
-from anokit.scoring import Scorer, all_rows
-from anokit.trips import TripMemory
+from anokit.data.preparing import prepare
+from anokit.data.sets import all_rows
+from anokit.results.assess import assess
+from anokit.scoring import trips
+from anokit.scoring.memory import TripMemory
+from anokit.scoring.scorer import Scorer
+from anokit.training.backbone import build_backbone
 
 CPU = torch.device("cpu")
 NEEDS = frozenset({"image", "latent"})
@@ -21,7 +22,7 @@ def walk(make, toys, monkeypatch):
     """Walk over trips of some rows; also the images that the network saw, in order."""
     recipe = make()
     data = prepare(recipe.dataset, recipe.seed)
-    scorer = Scorer(recipe.scores, build_model(recipe, data.spec, CPU), CPU, 3, 0)
+    scorer = Scorer(recipe.scores, build_backbone(recipe, data.spec, CPU), CPU, 3, 0)
     seen = []
     make_trip = toys.Linear.round_trip
 
@@ -91,7 +92,7 @@ def test_no_memory_where_scores_depend_on_the_batch(make, toys, monkeypatch, dep
     monkeypatch.setattr(toys.Linear, "batch_dependence", dependence, raising=False)
     recipe = make()
     data = prepare(recipe.dataset, recipe.seed)
-    model = build_model(recipe, data.spec, CPU)
+    model = build_backbone(recipe, data.spec, CPU)
     memory = Scorer(recipe.scores, model, CPU, 4, 0).memory(10)
     assert (memory is None) == bool(dependence)
 
@@ -99,7 +100,7 @@ def test_no_memory_where_scores_depend_on_the_batch(make, toys, monkeypatch, dep
 def test_two_scores_fitted_twice_walk_the_training_set_once(make, toys, monkeypatch, tmp_path):
     recipe = make('scores=[{use="typical"}, {name="other", terms=[{use="typical", scale=2.0}]}]')
     data = prepare(recipe.dataset, recipe.seed)
-    model = build_model(recipe, data.spec, CPU)
+    model = build_backbone(recipe, data.spec, CPU)
     walked = []
     make_trip = toys.Linear.round_trip
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from anokit.report import findings, gallery
 from anokit.report import latents as drawing
-from anokit.report.data import Run
+from anokit.report.reading import Run
 from anokit.report.section import Picture, Plot, Section
 
 __all__ = ["latents", "matches", "samples", "training_set"]

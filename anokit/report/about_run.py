@@ -3,7 +3,7 @@
 import json
 
 from anokit.report import figures, tables
-from anokit.report.data import Run
+from anokit.report.reading import Run
 from anokit.report.section import Plot, Section
 
 __all__ = ["choice", "environment", "recipe", "training"]
@@ -13,7 +13,7 @@ def choice(run: Run) -> Section:
     """Return how weights and threshold were chosen, and health warnings."""
     results = run.results
     words = {"epoch": "Weights", "threshold": "Threshold"}
-    entries = [f"{words.get(key, key)}: {value}" for key, value in results.selection.items()]
+    entries = [f"{words.get(key, key)}: {value}" for key, value in results.selection if value]
     row = run.row(results.primary)
     if row is not None and row.threshold is not None:
         entries.append(

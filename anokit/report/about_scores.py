@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anokit.report import figures, findings, tables
-from anokit.report.data import Run
+from anokit.report.reading import Run
 from anokit.report.section import Plot, Section
 
 __all__ = ["curves", "histograms", "kinds", "results", "weights"]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from anokit.report.data import LogEntry
+from anokit.report.reading import LogEntry
 from anokit.report.style import ACCENTS, ANOMALOUS, INK, MUTED, NORMAL, panels
 
 __all__ = ["Sweep", "curves", "histograms", "lambda_curves", "training_curves"]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from anokit.evaluation import auroc_over_lambda, evaluate
-from anokit.report.data import Run
 from anokit.report.figures import Sweep
+from anokit.report.reading import Run
+from anokit.results.metrics import auroc_over_lambda, measure
 
 __all__ = ["banners", "contaminants_found", "norm_direction", "norm_groups", "shares", "sweeps"]
 
@@ -93,7 +93,7 @@ def norm_direction(groups: Mapping[str, Floats]) -> str:
         return ""
     normal, anomalous = groups["normal"], groups["anomalous"]
     labels = np.repeat([0, 1], [len(normal), len(anomalous)])
-    metrics = evaluate(labels, np.concatenate([normal, anomalous]), None, resamples=500)
+    metrics = measure(labels, np.concatenate([normal, anomalous]), None, resamples=500)
     if metrics is None:
         return ""
     auroc = metrics.auroc

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from anokit.report.data import Run
+from anokit.report.reading import Run
 from anokit.report.style import ANOMALOUS, WIDTH
 
 __all__ = ["Group", "groups", "matches", "thumbnails"]

@@ -7,9 +7,11 @@ import jinja2
 from markupsafe import Markup
 
 from anokit.report import findings, gallery, style
-from anokit.report.data import Results, read_run
+from anokit.report.reading import read_run
 from anokit.report.section import Section
 from anokit.report.sections import sections
+from anokit.results.rows import Results
+from anokit.store.files import replacing, write_text
 
 __all__ = ["write_report"]
 
@@ -27,17 +29,17 @@ def write_report(run_dir: Path) -> Path:
     """
     run = read_run(run_dir)
     folder = run_dir / "figures"
-    folder.mkdir(exist_ok=True)
     with style.drawing():
         made = sections(run)
         drawn: dict[str, Markup] = {}
         for plot in (plot for section in made for plot in section.plots):
-            (folder / f"{plot.name}.png").write_bytes(style.png(plot.figure))
+            with replacing(folder / f"{plot.name}.png") as new:
+                new.write_bytes(style.png(plot.figure))
             # What matplotlib writes has escaped every label already.
             drawn[plot.name] = Markup(style.svg(plot.figure, plot.name))
     page = _page(run.results, findings.banners(run), made, drawn)
     target = run_dir / "report.html"
-    target.write_text(page, encoding="utf-8")
+    write_text(target, page)
     return target
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from anokit.report import about_images, about_run, about_scores
-from anokit.report.data import Run
+from anokit.report.reading import Run
 from anokit.report.section import Section
 
 __all__ = ["sections"]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from anokit.evaluation import Estimate
-from anokit.report.data import Results, Row
+from anokit.results.metrics import Estimate
+from anokit.results.rows import Results, Row
 
 __all__ = ["Cell", "Line", "Table", "by_kind", "flattened", "metrics", "pixels"]
 

@@ -8,7 +8,7 @@ from unittest import SkipTest
 import torch
 from safetensors.torch import load, save
 
-from anokit.checkpoints import fill_module
+from anokit.store.tensors import fill_module
 from anokit.testing.backbone_subject import (
     COLOUR,
     GREY,

@@ -9,8 +9,8 @@ import sys
 from collections import Counter
 from types import FunctionType
 
-from anokit.hookspecs import HOOK_KINDS
 from anokit.plugin import KINDS
+from anokit.registry.hookspecs import HOOK_KINDS
 from anokit.testing.check import expect, fail, promise
 from anokit.testing.subject import Plugin, Subject
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
-from anokit.discovery import Loaded, discover
 from anokit.errors import AnokitError
 from anokit.plugin import Kind
-from anokit.registry import Registry
-from anokit.resolve import resolve
+from anokit.recipe.reading import resolve
+from anokit.registry.discovery import discover
+from anokit.registry.entries import Loaded
+from anokit.registry.lookup import Registry
 from anokit.testing.check import expect, fail, promise
 from anokit.testing.subject import Plugin
 

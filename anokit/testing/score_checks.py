@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from anokit.checkpoints import fill_module
+from anokit.store.tensors import fill_module
 from anokit.testing.check import expect, promise
 from anokit.testing.score_subject import ScoreSubject, without_fallout
 from anokit.testing.trips import changed_fields, cloned, keep, select

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from anokit import discovery
-from anokit.discovery import Entry, FoundPlugin, Loaded
 from anokit.plugin import Options, resolve_fields
+from anokit.registry import discovery
+from anokit.registry.entries import Entry, FoundPlugin, Loaded
 
 Sample = Callable[..., Any]
 

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 from unittest import SkipTest
 
-from anokit import discovery
 from anokit.errors import UsageError
+from anokit.registry import discovery
 from anokit.testing.check import Check
 from anokit.testing.collect import collect_checks
 

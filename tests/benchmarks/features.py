@@ -13,11 +13,11 @@ import numpy as np
 import timm
 import torch
 
-from anokit.device import resolve_device
-from anokit.feed import to_float
-from anokit.models import build_model
-from anokit.registry import Registry
-from anokit.resolve import resolve
+from anokit.data.pixels import to_float
+from anokit.recipe.reading import resolve
+from anokit.registry.lookup import Registry
+from anokit.training.backbone import build_backbone
+from anokit.training.device import resolve_device
 from anokit.types import ImageSpec
 
 SIZE, IMAGES, BATCH, PAIRS = 112, 256, 64, 5
@@ -37,7 +37,7 @@ def main() -> None:
     """Print images/s of both and their ratio."""
     device = resolve_device("auto")
     recipe = resolve(TABLES, Registry.load(), Path("benchmark.toml"))
-    model = build_model(recipe, ImageSpec(3, SIZE, SIZE), device)
+    model = build_backbone(recipe, ImageSpec(3, SIZE, SIZE), device)
     bare = timm.create_model("tf_efficientnet_lite0", num_classes=0).eval().to(device)
     bare = bare.to(memory_format=torch.channels_last)
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 3, SIZE, SIZE), dtype=np.uint8)

@@ -14,8 +14,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from anokit.device import resolve_device
 from anokit.nn import latent_search, residual_objective, settle
+from anokit.training.device import resolve_device
 from anokit_anogan.dcgan import DCDiscriminator, DCGenerator
 
 PAIRS = 5

@@ -20,17 +20,18 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from anokit.datasets import ImageTable
-from anokit.device import generator, peak_memory, resolve_device
-from anokit.feed import Feed, to_float
-from anokit.models import Model, build_model
-from anokit.recipe import Recipe
-from anokit.registry import Registry
-from anokit.resolve import resolve
-from anokit.rundir import RunDirectory
-from anokit.scoring import Scorer, all_rows
-from anokit.signals import StopRequest
-from anokit.training import Trainer
+from anokit.data.feed import Feed
+from anokit.data.pixels import to_float
+from anokit.data.sets import ImageTable, all_rows
+from anokit.recipe.parts import Recipe
+from anokit.recipe.reading import resolve
+from anokit.registry.lookup import Registry
+from anokit.scoring.scorer import Scorer
+from anokit.store.run_directory import RunDirectory
+from anokit.training.backbone import GuardedBackbone, build_backbone
+from anokit.training.device import generator, peak_memory, resolve_device
+from anokit.training.loop import Trainer
+from anokit.training.signals import StopRequest
 from anokit.types import ImageSpec
 from anokit_pgan.backbone import ProgressiveGAN
 
@@ -69,13 +70,13 @@ def in_turns(a: Callable[[], float], b: Callable[[], float]) -> tuple[float, flo
 
 def trainer_speed(recipe: Recipe, spec: ImageSpec, device: torch.device, steps: int) -> float:
     """Return images/s of anokit's loop in the last phase of growth."""
-    model = build_model(recipe, spec, device)
+    model = build_backbone(recipe, spec, device)
     phases = [p for p in model.typed.phases() if p.name == str(spec.height)]
     pixels = torch.randint(0, 256, (512, spec.channels, spec.height, spec.width)).to(torch.uint8)
     settings = recipe.training.model_copy(update={"max_steps": steps})
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            model.backbone,
+            model.module,
             phases,
             Feed(ImageTable([pixels]), device, 0),
             settings,
@@ -93,7 +94,7 @@ def trainer_speed(recipe: Recipe, spec: ImageSpec, device: torch.device, steps: 
 
 def bare_speed(recipe: Recipe, spec: ImageSpec, device: torch.device, steps: int) -> float:
     """Return images/s of the plainest loop over the same networks: no core, no plugin API."""
-    backbone = cast("ProgressiveGAN", build_model(recipe, spec, device).backbone).train()
+    backbone = cast("ProgressiveGAN", build_backbone(recipe, spec, device).backbone).train()
     nets = backbone._networks()
     options, size = backbone.options, options_batch(backbone)
     pixels = torch.randint(0, 256, (512, spec.channels, spec.height, spec.width)).to(torch.uint8)
@@ -139,7 +140,7 @@ def options_batch(backbone: ProgressiveGAN) -> int:
 
 
 def scoring_speed(
-    recipe: Recipe, model: Model, names: list[str], images: Tensor, device: torch.device
+    recipe: Recipe, model: GuardedBackbone, names: list[str], images: Tensor, device: torch.device
 ) -> float:
     """Return images/s of some of a recipe's scores."""
     chosen = [score for score in recipe.scores if score.name in names]
@@ -209,7 +210,7 @@ def main() -> None:
     )
     print(f"training   channels_last {last:8.1f}  NCHW {nchw:8.1f} images/s   ratio {ratio:.3f}")
 
-    model = build_model(recipe, spec, device)
+    model = build_backbone(recipe, spec, device)
     images = torch.randint(0, 256, (512, *spec_shape(spec))).to(torch.uint8)
     lo, both, ratio = in_turns(
         lambda: scoring_speed(recipe, model, ["lo"], images, device),
@@ -223,7 +224,7 @@ def main() -> None:
         ours, bare, ratio = in_turns(
             lambda name=name: scoring_speed(recipe, model, [name], images, device),
             lambda reconstruct=reconstruct: bare_scoring_speed(
-                model.backbone, images, device, reconstruct=reconstruct
+                model.module, images, device, reconstruct=reconstruct
             ),
         )
         print(

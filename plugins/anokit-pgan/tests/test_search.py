@@ -8,8 +8,8 @@ import torch
 from anokit.errors import RecipeError
 from anokit.nn import residual_objective
 from anokit.plugin import resolve_fields
-from anokit.registry import Registry
-from anokit.resolve import resolve
+from anokit.recipe.reading import resolve
+from anokit.registry.lookup import Registry
 from anokit.types import ImageSpec, WeightedLoss
 from anokit_pgan.backbone import ProgressiveGAN
 from anokit_pgan.plugin import PganOptions, anokit_backbones

@@ -1,0 +1,177 @@
+"""``anokit docs``: the pages that are made from what is installed, so that they cannot go stale."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from anokit.authoring.words import facts, option_rows, recipe_snippet
+from anokit.errors import UsageError
+from anokit.plugin import KINDS
+from anokit.registry.entries import Entry
+from anokit.registry.hookspecs import KIND_WORDS
+from anokit.registry.lookup import Registry
+
+MADE = "<!-- Made by `anokit docs`: change the descriptions in the code, not this page. -->"
+ABOUT_COMMANDS = (
+    "`anokit COMMAND --help` shows the same. Exit codes: 0 done, 1 a run or a check failed, "
+    "2 the recipe or the command line is wrong, 130 interrupted."
+)
+ABOUT_API = (
+    "What plugins and other programs may rely on; everything else in anokit is private and may "
+    "change at any time. How these change is in [plugins.md](plugins.md#versions)."
+)
+ABOUT_HOOKS = "Functions of these names, marked with `@hookimpl`, in a plugin's module."
+
+Commands = Mapping[str, Callable[..., Any]]
+"""The functions of all commands by name; their signatures and docstrings are what is described."""
+
+
+def pages(registry: Registry, commands: Commands) -> dict[str, str]:
+    """Return the text of every generated page, by file name."""
+    return {
+        "components.md": components_page(registry),
+        "cli.md": cli_page(commands),
+        "api.md": api_page(),
+    }
+
+
+def write(made: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write pages into a folder and return their paths."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in made.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--out {folder}: cannot be written: {error.strerror}") from None
+    return [folder / name for name in made]
+
+
+def stale(made: Mapping[str, str], folder: Path) -> list[Path]:
+    """Return the pages of a folder that differ from what they should be, or are missing."""
+    paths = {folder / name: text for name, text in made.items()}
+    return [
+        path
+        for path, text in paths.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+
+
+def components_page(registry: Registry) -> str:
+    """Return the page on all components: what each is, needs and takes, with an example."""
+    parts = ["# Components", MADE, _intro(registry)]
+    for kind in KINDS:
+        entries = registry.of_kind(kind)
+        if entries:
+            parts.append(f"## {KIND_WORDS[kind].heading}")
+            parts += [_component(entry) for entry in entries]
+    return "\n\n".join(parts) + "\n"
+
+
+def _intro(registry: Registry) -> str:
+    lines = ["Everything that a recipe can name after `use =`, by kind.", ""]
+    lines += ["| kind | components |", "|---|---|"]
+    for kind in KINDS:
+        links = [f"[`{e.component.name}`](#{_anchor(e)})" for e in registry.of_kind(kind)]
+        lines.append(f"| {kind} | {', '.join(links) or '–'} |")
+    return "\n".join(lines)
+
+
+def _anchor(entry: Entry) -> str:
+    return f"{entry.kind}-{entry.component.name}"
+
+
+def _component(entry: Entry) -> str:
+    component = entry.component
+    lines = [f"### {entry.kind} `{component.name}`", "", f"{component.summary}."]
+    known = " ".join(f"{label.capitalize()}: {text}." for label, text in facts(entry))
+    lines += ["", known, "", "```toml", recipe_snippet(entry).strip(), "```"]
+    rows = option_rows(component.options)
+    if rows:
+        head = ("option", "type", "default", "meaning")
+        code = [(f"`{n}`", kind, f"`{default}`", meaning) for n, kind, default, meaning in rows]
+        lines += ["", *_table(head, code)]
+    else:
+        lines += ["", "No options."]
+    return "\n".join(lines)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(_cell(text) for text in row) + " |"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def api_page() -> str:
+    """Return the page on the public API: every name and what it is. Imports torch."""
+    from anokit.authoring import public_api
+    from anokit.registry import hookspecs
+
+    parts = ["# Public API", MADE, ABOUT_API]
+    for module in public_api.MODULES:
+        rows = [
+            (f"`{n}`", public_api.about(n, public_api.get(module, n)))
+            for n in public_api.names(module)
+        ]
+        about = (inspect.getdoc(importlib.import_module(module)) or "").partition("\n\n")[0]
+        table = "\n".join(_table(("name", "what"), rows))
+        parts += [f"## {module}", " ".join(about.split()), table]
+    hooks = [(f"`{n}()`", public_api.about(n, getattr(hookspecs, n))) for n in hookspecs.HOOK_KINDS]
+    parts += ["## Hooks", ABOUT_HOOKS, "\n".join(_table(("hook", "what"), hooks))]
+    return "\n\n".join(parts) + "\n"
+
+
+def cli_page(commands: Commands) -> str:
+    """Return the page on all commands, in their order."""
+    parts = ["# Commands", MADE, ABOUT_COMMANDS]
+    parts += [_command(name, function) for name, function in commands.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _command(name: str, function: Callable[..., Any]) -> str:
+    """Describe one command from the signature of its function."""
+    parameters = list(inspect.signature(function, eval_str=True).parameters.values())
+    infos = {p.name: (p, get_args(p.annotation)[1]) for p in parameters}
+    arguments = [_written(p, info) for p, info in infos.values() if not _is_option(info)]
+    usage = " ".join(["anokit", name, *arguments, "[OPTIONS]"])
+    rows = [(f"`{_written(p, info)}`", _default(p), info.help or "") for p, info in infos.values()]
+    about = inspect.getdoc(function) or ""
+    table = _table(("argument", "default", "meaning"), rows)
+    return "\n".join([f"## anokit {name}", "", about, "", "```", usage, "```", "", *table])
+
+
+def _is_option(info: Any) -> bool:
+    return type(info).__name__ == "OptionInfo"
+
+
+def _written(parameter: inspect.Parameter, info: Any) -> str:
+    """Return a parameter as it is typed."""
+    if not _is_option(info):
+        return str(info.metavar or parameter.name.upper())
+    # In an annotation the first name of an option stands where its default would.
+    names = [n for n in (info.default, *info.param_decls) if str(n).startswith("--")]
+    name = names[0] if names else f"--{parameter.name.replace('_', '-')}"
+    annotation = get_args(parameter.annotation)[0]
+    kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not type(None)]
+    if kinds == [bool]:
+        return str(name)
+    choices = get_args(kinds[0]) if get_origin(kinds[0]) is Literal else kinds
+    if all(isinstance(choice, str) for choice in choices):
+        return f"{name} {'|'.join(map(str, choices))}"
+    words = {Path: "PATH", int: "INTEGER", str: "TEXT"}
+    return f"{name} {info.metavar or words.get(kinds[0], str(kinds[0]))}"
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    if parameter.default is inspect.Parameter.empty:
+        return "required"
+    value = parameter.default
+    return "" if value is None or value is False else f"`{value}`"

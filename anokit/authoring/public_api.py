@@ -1,0 +1,113 @@
+"""The public API: which modules are, and every name in them as one line. All else is private.
+
+From here come the page docs/api.md and the file that freezes the API in the tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+MODULES = (
+    "anokit",
+    "anokit.plugin",
+    "anokit.types",
+    "anokit.errors",
+    "anokit.data",
+    "anokit.nn",
+    "anokit.testing",
+)
+"""What plugins and users may import, and nothing below it. The four hooks are public too."""
+
+PLAIN = {
+    "Fields": "Names of round-trip fields, or a function of the options where these decide.",
+    "Kind": "One of `backbone`, `encoder-loss`, `score`, `dataset`.",
+    "__version__": "Version of anokit.",
+    "hookimpl": "Marks a function of a plugin's module as the implementation of a hook.",
+    "hookspec": "Marks a function of anokit itself as a hook; plugins have no use for it.",
+}
+"""What stands for itself and so has no docstring."""
+
+
+def names(module: str) -> list[str]:
+    """Return the public names of a module, sorted."""
+    return sorted(importlib.import_module(module).__all__)
+
+
+def get(module: str, name: str) -> Any:
+    """Return what a public name stands for."""
+    return getattr(importlib.import_module(module), name)
+
+
+def surface() -> Iterator[str]:
+    """Yield a line per public name, hook and public member of a class, with its signature."""
+    for module in MODULES:
+        for name in names(module):
+            value = get(module, name)
+            home = str(getattr(value, "__module__", module))
+            # `anokit` re-exports: a line for each place, details where the thing is at home.
+            if module == "anokit" and home in MODULES and home != module:
+                yield f"{module}.{name}  ->  {home}"
+                continue
+            yield f"{module}.{name}{signature(value)}"
+            yield from (f"{module}.{name}.{member}" for member in members(value))
+    hooks = importlib.import_module("anokit.registry.hookspecs")
+    for name in hooks.HOOK_KINDS:
+        yield f"hook {name}{signature(getattr(hooks, name))}"
+
+
+def signature(value: Any) -> str:
+    """Return the signature of a function or class of anokit's own; of an exception, its bases."""
+    if inspect.isclass(value) and issubclass(value, BaseException):
+        return f" ({', '.join(base.__name__ for base in value.__bases__)})"
+    if inspect.isclass(value) and getattr(value, "_is_protocol", False):
+        return " (protocol)"
+    ours = str(getattr(value, "__module__", "")).startswith("anokit")
+    if not ours or not (inspect.isclass(value) or inspect.isroutine(value)):
+        return ""
+    return _plain(str(inspect.signature(value)))
+
+
+def members(value: Any) -> Iterator[str]:
+    """Yield the public methods, properties and attributes that a class itself defines.
+
+    Fields of dataclasses and named tuples are in the signature already.
+    """
+    if not inspect.isclass(value) or issubclass(value, BaseException):
+        return
+    found: dict[str, str] = {}
+    if not dataclasses.is_dataclass(value) and not issubclass(value, tuple):
+        for name, kind in vars(value).get("__annotations__", {}).items():
+            found[name] = _plain(f": {kind}")
+    for name, member in vars(value).items():
+        plain = getattr(member, "__func__", member)
+        if inspect.isfunction(plain):
+            found[name] = signature(plain)
+        elif isinstance(member, property) and member.fget:
+            found[name] = signature(member.fget).replace("(self)", "")
+    for name in sorted(found):
+        if (not name.startswith("_") and name != "extra_repr") or name == "__call__":
+            yield f"{name}{found[name]}"
+
+
+def _plain(text: str) -> str:
+    """Return a signature as it was written, whatever Python makes of annotations and defaults."""
+    text = re.sub(r"ForwardRef\('([^']*)'\)", r"\1", text)
+    text = re.sub(r"<function (\w+) at 0x\w+>", r"\1", text)
+    text = re.sub(r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1", text)
+    return re.sub(r"(: |-> )(['\"])(.*?)\2(?=[,)]| = |$)", r"\1\3", text)
+
+
+def about(name: str, value: Any) -> str:
+    """Return the first sentence of what a name stands for."""
+    if name in PLAIN:
+        return PLAIN[name]
+    return (inspect.getdoc(value) or "").partition("\n\n")[0].replace("\n", " ").strip()
+
+
+if __name__ == "__main__":
+    print("\n".join(surface()))

@@ -1,0 +1,149 @@
+"""The command line. Each command imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anokit.cli.authors import (
+    check_plugin_command,
+    describe_command,
+    list_plugins_command,
+    new_plugin_command,
+    schema_command,
+)
+from anokit.cli.finished import add_scores_command, report_command, score_command
+from anokit.cli.options import PluginFiles, debugging
+from anokit.cli.running import LATEST, check_command, run_command
+from anokit.errors import AnokitError
+from anokit.version import __version__
+
+app = typer.Typer(
+    name="anokit",
+    help="Find anomalous images when nobody has labelled the training set.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # in which [quick] is text
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"anokit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Find anomalous images when nobody has labelled the training set."""
+
+
+def docs_command(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 if a page is out of date.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path("docs"),
+    plugin: PluginFiles = None,
+) -> None:
+    """Write the pages on all components and commands: components.md and cli.md."""
+    from anokit.authoring import docs
+    from anokit.registry.lookup import Registry
+
+    pages = docs.pages(Registry.load(plugin or []), COMMANDS)
+    if not check:
+        for path in docs.write(pages, out):
+            print(path)
+        return
+    stale = docs.stale(pages, out)
+    for path in stale:
+        print(f"{path}: out of date; write it anew with: anokit docs")
+    if stale:
+        raise typer.Exit(1)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run_command,
+    "score": score_command,
+    "add-scores": add_scores_command,
+    "check": check_command,
+    "list-plugins": list_plugins_command,
+    "describe": describe_command,
+    "report": report_command,
+    "new-plugin": new_plugin_command,
+    "check-plugin": check_plugin_command,
+    "docs": docs_command,
+    "schema": schema_command,
+}
+"""Every command, in the order of ``anokit --help``."""
+
+for name, function in COMMANDS.items():
+    app.command(name)(function)
+
+
+def _with_resume_value(arguments: list[str]) -> list[str]:
+    """Give a bare ``--resume`` its value, which the parser cannot leave out."""
+    result = []
+    for place, argument in enumerate(arguments):
+        result.append(argument)
+        following = arguments[place + 1] if place + 1 < len(arguments) else "-"
+        if argument == "--resume" and (following.startswith("-") or following.endswith(".toml")):
+            result.append(LATEST)
+    return result
+
+
+def _show_error(error: AnokitError) -> None:
+    from anokit.registry.blame import PluginFault
+
+    print(f"{'' if error.exit_code == 130 else 'error: '}{error}", file=sys.stderr)
+    if isinstance(error, PluginFault) and error.__cause__ is not None:
+        print("".join(traceback.format_exception(error.__cause__)), file=sys.stderr, end="")
+    elif debugging():
+        traceback.print_exc()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage or recipe, 130 interrupted."""
+    # Threads that wait should sleep, not spin: where another process wants a core too, spinning
+    # slowed training of small networks tenfold. Read when torch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        code: Any = app(
+            _with_resume_value(sys.argv[1:] if arguments is None else arguments),
+            standalone_mode=False,
+        )
+    except AnokitError as error:
+        _show_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output (head, less) left: nobody is there to complain to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        shown = getattr(error, "show", None)  # the parser's own usage errors
+        if shown is None:
+            raise
+        shown()
+        sys.exit(getattr(error, "exit_code", 2))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Commands on components and for authors of plugins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anokit.cli.options import PluginFiles, debugging
+from anokit.plugin import Kind
+
+
+def list_plugins_command(
+    kind: Annotated[Kind | None, typer.Option(help="Only components of this kind.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the stable form.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if there are problems.")] = False,
+    plugin: PluginFiles = None,
+) -> None:
+    """List all components and the problems of plugins that could not be loaded."""
+    from anokit.cli import listing
+    from anokit.registry.lookup import Registry
+
+    registry = Registry.load(plugin or [])
+    if as_json:
+        print(listing.as_json(registry, kind))
+    else:
+        listing.print_table(registry, kind)
+        listing.print_problems(registry, debug=debugging())
+    if strict and registry.problems:
+        raise typer.Exit(1)
+
+
+def describe_command(
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="A kind of component.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A component, bare or qualified.")],
+    plugin: PluginFiles = None,
+) -> None:
+    """Describe one component: what it does, what it needs, its options."""
+    from anokit.cli import listing
+    from anokit.registry.lookup import Registry
+
+    listing.describe(Registry.load(plugin or []).get(kind, name))
+
+
+def new_plugin_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as acme-angle.")],
+    kind: Annotated[Kind, typer.Option(help="What the plugin offers.")] = "score",
+    out: Annotated[Path | None, typer.Option(help="The folder to make, instead of NAME.")] = None,
+    anokit: Annotated[
+        Path | None, typer.Option(help="A checkout of anokit for uv to use in its place.")
+    ] = None,
+) -> None:
+    """Write a small, complete, publishable package to start a plugin from."""
+    from anokit.authoring.scaffold.names import names_for
+    from anokit.authoring.scaffold.writer import write_plugin
+
+    folder, *files = write_plugin(name, kind, out, anokit)
+    for path in files:
+        print(path)
+    package = names_for(name).package
+    print("\nNext:")
+    print(f"  cd {folder}")
+    print(
+        "  python -m pytest          (in an environment with pytest and anokit; or: uv run pytest)"
+    )
+    print(f"  pip install -e . && anokit check-plugin {package}.plugin")
+
+
+def check_plugin_command(
+    module: Annotated[
+        str, typer.Argument(metavar="MODULE", help="Such as acme_angle.plugin, or acme-angle.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the stable form.")] = False,
+) -> None:
+    """Run the conformance checks of a plugin; exit 1 if one fails."""
+    from anokit.testing import table
+
+    results = table.check_plugin(module)
+    if as_json:
+        print(table.as_json(results))
+    else:
+        table.print_results(results)
+    if any(result.outcome == "failed" for result in results):
+        raise typer.Exit(1)
+
+
+def schema_command(plugin: PluginFiles = None) -> None:
+    """Print a JSON Schema of recipes with the installed components, for editors."""
+    import json
+
+    from anokit.authoring import schema
+    from anokit.registry.lookup import Registry
+
+    print(json.dumps(schema.recipe_schema(Registry.load(plugin or [])), indent=2))

@@ -1,0 +1,84 @@
+"""Commands on finished runs: score, add-scores, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anokit.cli.options import Device, PluginFiles, TrustPlugins
+
+
+def score_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run directory.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Images and folders.")],
+    out: Annotated[Path | None, typer.Option(help="Write all scores to this CSV file.")] = None,
+    maps: Annotated[
+        Path | None, typer.Option(help="Write heat-map overlays to this folder.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Rows of the table.")] = 20,
+    device: Device = "auto",
+    plugin: PluginFiles = None,
+    trust_plugins: TrustPlugins = False,
+) -> None:
+    """Score new images with a finished run, most anomalous first."""
+    from anokit.cli import ranking
+    from anokit.cli.console import Console
+    from anokit.runs.score_files import score_files, write_csv, write_maps
+
+    console = Console()
+    found = score_files(
+        run, paths, console, device=device, plugins=plugin or [], trust_plugins=trust_plugins
+    )
+    ranking.show(found, console, top)
+    if out:
+        write_csv(found, out)
+        console.notice(f"all scores: {out}")
+    if maps:
+        count = write_maps(found, maps)
+        if count is None:
+            name = found.run.recipe.primary.name
+            console.warning(f"{name} has no per-pixel map: no overlays written")
+        else:
+            console.notice(f"{count:,} heat-map overlays: {maps}")
+
+
+def add_scores_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run directory.")],
+    scores: Annotated[
+        Path, typer.Option("--scores", metavar="FILE.toml", help="A file of [[scores]].")
+    ],
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Put scores in the place of those added under their name."),
+    ] = False,
+    device: Device = "auto",
+    plugin: PluginFiles = None,
+    trust_plugins: TrustPlugins = False,
+) -> None:
+    """Add scores to a finished run, from its weights and its data, without training."""
+    from anokit.cli.console import Console
+    from anokit.results.rows import read_results
+    from anokit.runs.add_scores import add_scores
+
+    console = Console()
+    directory = add_scores(
+        run,
+        scores,
+        console,
+        device=device,
+        plugins=plugin or [],
+        trust_plugins=trust_plugins,
+        replace=replace,
+    )
+    console.results(read_results(directory), directory)
+
+
+def report_command(
+    run: Annotated[Path, typer.Argument(metavar="DIR", help="A finished run directory.")],
+) -> None:
+    """Make the report of a finished run anew."""
+    from anokit.report import write_report
+
+    print(write_report(run))

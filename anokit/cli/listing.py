@@ -1,0 +1,105 @@
+"""What `list-plugins` and `describe` print. Plain text where there is no terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from anokit.authoring.words import facts, option_rows, recipe_snippet
+from anokit.registry.entries import Entry
+from anokit.registry.lookup import Registry
+
+
+def as_json(registry: Registry, kind: str | None = None) -> str:
+    """Return components and problems as JSON."""
+    components = [
+        {
+            "kind": e.kind,
+            "name": e.component.name,
+            "qualified": e.qualified,
+            "plugin": e.plugin,
+            "version": e.version,
+            "summary": e.component.summary,
+            "reference": e.component.reference,
+            "options": e.component.options.model_json_schema(),
+        }
+        for e in registry.entries
+        if kind in (None, e.kind)
+    ]
+    problems = [
+        {"plugin": p.plugin, "version": p.version, "message": p.message, "hint": p.hint}
+        for p in registry.problems
+    ]
+    return json.dumps(
+        {"components": components, "problems": problems}, indent=2, ensure_ascii=False
+    )
+
+
+def print_table(registry: Registry, kind: str | None = None) -> None:
+    """Print one line per component."""
+    rows = [
+        (
+            e.kind,
+            e.qualified if registry.ambiguous(e) else e.component.name,
+            e.component.summary,
+            f"{e.plugin} {e.version}",
+        )
+        for e in registry.entries
+        if kind in (None, e.kind)
+    ]
+    if not rows:
+        print("no components; install plugins, for example: pip install anokit[all]")
+        return
+    _print_columns(("KIND", "NAME", "SUMMARY", "PLUGIN"), rows)
+
+
+def print_problems(registry: Registry, *, debug: bool = False) -> None:
+    """Print what is wrong with plugins to stderr."""
+    if not registry.problems:
+        return
+    print("problems", file=sys.stderr)
+    for problem in registry.problems:
+        name = f"{problem.plugin} {problem.version}".strip()
+        print(f"  {name}: {problem.message}", file=sys.stderr)
+        if problem.hint:
+            print(f"    {problem.hint}", file=sys.stderr)
+        if debug and problem.details:
+            print(problem.details, file=sys.stderr)
+
+
+def describe(entry: Entry) -> None:
+    """Print all that is known of one component without importing it."""
+    component = entry.component
+    print(f"{entry.kind} {component.name}: {component.summary}")
+    known = facts(entry)
+    width = max(len(label) for label, _ in known)
+    for label, text in known:
+        print(f"{label:<{width}}  {text}")
+    rows = option_rows(component.options)
+    print()
+    if rows:
+        _print_columns(("OPTION", "TYPE", "DEFAULT", "MEANING"), rows)
+    else:
+        print("no options")
+    print(f"\n{recipe_snippet(entry)}")
+
+
+def _print_columns(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Print a table: every column as wide as it needs, the widest wrapped on a terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+        for row in [head, *rows]:
+            print("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip())
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in head:
+        table.add_column(name, no_wrap=name in ("KIND", "NAME", "OPTION"))
+    for row in rows:
+        table.add_row(*(cell.replace("[", "\\[") for cell in row))
+    console.print(table)

@@ -1,0 +1,51 @@
+"""The table of scored files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from anokit.cli.console import Console
+    from anokit.runs.score_files import ScoredFiles
+
+SHOWN_UNREADABLE = 5
+"""Files that could not be read and are named one by one."""
+
+
+def show(found: ScoredFiles, console: Console, top: int) -> None:
+    """Show the ``top`` most anomalous files, and what whoever reads their scores must know."""
+    run = found.run
+    primary = run.recipe.primary.name
+    if run.results.data == "simulated":
+        console.banner("This run was trained on SIMULATED images; its scores mean nothing here.")
+    console.rich.print(ranking(found, top))
+    for path, reason in found.unreadable[:SHOWN_UNREADABLE]:
+        console.warning(f"{path} is left out: {reason}")
+    if len(found.unreadable) > SHOWN_UNREADABLE:
+        more = len(found.unreadable) - SHOWN_UNREADABLE
+        console.warning(f"… and {more} more files that cannot be read")
+    for text in dict.fromkeys(text for row in run.results.rows for text in row.caveats):
+        console.warning(text)
+    console.say(
+        f"{found.flagged:,} of {len(found.files):,} images lie above the threshold "
+        f"{run.thresholds[primary]:.4g} of {primary}, which was chosen on training images without "
+        "labels."
+    )
+
+
+def ranking(found: ScoredFiles, top: int) -> Table:
+    """Return the ``top`` most anomalous files as a table, with every score."""
+    table = Table(title="Most anomalous first", title_justify="left")
+    table.add_column("image", overflow="fold")
+    for name in found.scores:
+        table.add_column(name, justify="right")
+    table.add_column("above threshold")
+    primary = found.run.recipe.primary.name
+    for row in found.order[:top]:
+        above = found.scores[primary][row] > found.run.thresholds[primary]
+        values = [f"{column[row]:.4g}" for column in found.scores.values()]
+        table.add_row(escape(str(found.files[row])), *values, "yes" if above else "")
+    return table

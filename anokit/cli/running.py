@@ -1,0 +1,103 @@
+"""Commands on recipes: run, check."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anokit.cli.options import Device, PluginFiles, Quick, Settings
+from anokit.errors import AnokitError
+from anokit.watching import NOBODY
+
+LATEST = "latest"
+"""What ``--resume`` without a directory means."""
+
+
+def run_command(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file.")],
+    quick: Quick = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the resolved recipe and its cost, and stop.")
+    ] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="[DIR]",
+            help="Go on with an interrupted run: the newest unfinished one, or DIR.",
+        ),
+    ] = None,
+    settings: Settings = None,
+    seed: Annotated[int | None, typer.Option(help="Seed, instead of the recipe's.")] = None,
+    device: Device = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="The run directory, instead of runs/RECIPE/TIME-ID.")
+    ] = None,
+    plugin: PluginFiles = None,
+) -> None:
+    """Train and evaluate what a recipe describes."""
+    from anokit.recipe.reading import load_recipe
+    from anokit.registry.lookup import Registry
+
+    changes = [*(settings or []), *([f"seed={seed}"] if seed is not None else [])]
+    registry = Registry.load(plugin or [])
+    loaded = load_recipe(recipe, registry, quick=quick, settings=changes)
+    if resume is not None and out is not None:
+        from anokit.errors import UsageError
+
+        raise UsageError("--resume and --out: a resumed run stays where it is; drop one of them")
+
+    from anokit.cli.console import Console
+
+    console = Console()
+    console.recipe(loaded)
+    if dry_run:
+        from anokit.runs.plan import plan
+
+        console.notice(plan(loaded, device))
+        return
+
+    from anokit.results.rows import read_results
+    from anokit.runs.run import run
+
+    # Beside torchrun's first process the others are not heard.
+    watcher = console if os.environ.get("RANK", "0") == "0" else NOBODY
+    directory = run(
+        loaded,
+        registry,
+        watcher,
+        device=device,
+        out=out,
+        resume=resume is not None,
+        resume_from=None if resume in (None, LATEST) else Path(str(resume)),
+    )
+    if directory.finished:
+        console.results(read_results(directory), directory)
+
+
+def check_command(
+    recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE…", help="Recipe files.")],
+    settings: Settings = None,
+    plugin: PluginFiles = None,
+) -> None:
+    """Check recipes, their [quick] tables too, without loading data or networks."""
+    from anokit.recipe.reading import check_recipe
+    from anokit.registry.lookup import Registry
+
+    registry = Registry.load(plugin or [])
+    failed = 0
+    for path in recipes:
+        try:
+            variants = check_recipe(path, registry, settings=settings or [])
+        except AnokitError as error:
+            failed += 1
+            print(error, file=sys.stderr)
+            continue
+        notices = sorted({notice for recipe in variants for notice in recipe.notices})
+        print(f"{path}: ok" + "".join(f"\n  {notice}" for notice in notices))
+    if failed:
+        raise typer.Exit(2)

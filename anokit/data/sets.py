@@ -1,0 +1,110 @@
+"""What a run reads: the training set, the test set, and images by index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from anokit.data.arrays import Images
+from anokit.types import ImageSpec, ImageSplit
+
+
+class ImageTable:
+    """Images of one or several splits, read by index; memory maps stay on disk."""
+
+    def __init__(self, parts: Sequence[Images]) -> None:
+        self.parts = [part for part in parts if len(part)]
+        self.starts = np.cumsum([0, *(len(part) for part in self.parts)])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all images in bytes."""
+        return sum(int(np.prod(part.shape)) for part in self.parts)
+
+    def read(self, indices: npt.NDArray[np.int64]) -> Tensor:
+        """Return the images at ``indices``: uint8 ``[B, C, H, W]`` on the CPU."""
+        which = np.searchsorted(self.starts, indices, side="right") - 1
+        if len(self.parts) == 1 or (which == which[:1]).all():
+            at = int(which[0]) if len(which) else 0
+            return _take(self.parts[at], indices - self.starts[at])
+        result = torch.empty((len(indices), *self.parts[0].shape[1:]), dtype=torch.uint8)
+        for number, part in enumerate(self.parts):
+            here = np.flatnonzero(which == number)
+            if len(here):
+                result[torch.from_numpy(here)] = _take(part, indices[here] - self.starts[number])
+        return result
+
+
+def _take(images: Images, indices: npt.NDArray[np.int64]) -> Tensor:
+    if isinstance(images, Tensor):
+        return images[torch.from_numpy(indices)]
+    return torch.from_numpy(np.ascontiguousarray(images[indices]))
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What is trained on: images taken as normal and the contaminants that the recipe mixes in."""
+
+    images: ImageTable
+    ids: list[str]
+    is_contaminant: npt.NDArray[np.bool_]
+    """``[N]``; known to the report alone, never to training or threshold"""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """What is scored: labels are read by the evaluation alone."""
+
+    images: ImageTable
+    ids: list[str]
+    labels: npt.NDArray[np.int64] | None
+    """``[N]`` of 0 and 1; None where the images carry no labels"""
+    kinds: list[str] | None
+    split: ImageSplit
+    rows: npt.NDArray[np.int64]
+    """``[N]``: places of the images in ``split``"""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def mask(self, row: int) -> npt.NDArray[np.bool_] | None:
+        """Return the mask of one image: of zeros where it is normal, None where none is known."""
+        sample = self.split[int(self.rows[row])]
+        if sample.mask is not None:
+            return np.asarray(sample.mask, dtype=bool)
+        if sample.label == 0:
+            return np.zeros(tuple(sample.image.shape[1:]), dtype=bool)
+        return None
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Everything that a run reads."""
+
+    spec: ImageSpec
+    train: TrainingSet
+    test: TestSet | None
+    protocol: str
+    notices: tuple[str, ...]
+    simulated: bool
+    fingerprint: str
+    """hash over ids and pixels of the training and the test set"""
+
+
+def all_rows(count: int) -> Rows:
+    """Return ``0 … count``."""
+    return np.arange(count, dtype=np.int64)
+
+
+Rows = npt.NDArray[np.int64]

@@ -1,0 +1,172 @@
+"""What can be wrong with a recipe once its tables are read, and how all of it is told at once."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from pydantic import BaseModel, ValidationError
+
+from anokit.errors import RecipeError
+from anokit.plugin import resolve_fields
+from anokit.recipe.parts import NamedScore, Part, WeightedPart
+from anokit.registry.lookup import Registry
+
+
+class Faults:
+    """Collects what is wrong with a recipe, so that all of it is reported at once."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, str]] = []
+
+    def add(self, where: str, what: str) -> None:
+        """Note that ``what`` is wrong at the dotted path ``where``."""
+        if (where, what) not in self.found:
+            self.found.append((where, what))
+
+    def add_validation(
+        self, where: str, error: ValidationError, model: type[BaseModel], owner: str
+    ) -> None:
+        """Note every error of a pydantic model, unknown keys with what was probably meant."""
+        for item in error.errors(include_url=False):
+            place = ".".join([where, *(str(part) for part in item["loc"])]).strip(".")
+            if item["type"] == "extra_forbidden":
+                *tables, key = (str(part) for part in item["loc"])
+                table = _table_of(model, tables)
+                self.add(
+                    place, unknown_key(key, table, owner if table is model else f"{tables[-1]!r}")
+                )
+            elif item["type"] == "missing":
+                self.add(place, "is missing")
+            else:
+                got = "" if isinstance(item["input"], dict) else f", got {item['input']!r}"
+                self.add(place, item["msg"][0].lower() + item["msg"][1:] + got)
+
+    def raise_if_any(self, path: Path) -> None:
+        """Raise one `RecipeError` that lists all faults, if there are any."""
+        if not self.found:
+            return
+        width = min(34, max(len(where) for where, _ in self.found))
+        count = "1 error" if len(self.found) == 1 else f"{len(self.found)} errors"
+        lines = [f"  {where:<{width}}  {what}" for where, what in self.found]
+        raise RecipeError("\n".join([f"{path}: {count}", *lines]))
+
+
+def unknown_key(key: str, model: type[BaseModel], owner: str) -> str:
+    """Return the message for a key that ``model`` does not have."""
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    close = difflib.get_close_matches(key, names, 1)
+    did = f"; did you mean {close[0]!r}?" if close else ""
+    return f"unknown option; {owner} takes: {', '.join(sorted(names)) or 'no options'}{did}"
+
+
+def _table_of(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel]:
+    """Return the model of the table at ``path`` below ``model``, as far as there are models."""
+    for key in path:
+        field = model.model_fields.get(key)
+        if field is None or not isinstance(field.annotation, type):
+            break
+        if not issubclass(field.annotation, BaseModel):
+            break
+        model = field.annotation
+    return model
+
+
+def check_requires(requires: Sequence[str], registry: Registry, faults: Faults) -> None:
+    """Check that the distributions a recipe asks for are installed in versions that will do."""
+    for text in requires:
+        try:
+            requirement = Requirement(text)
+            version = importlib.metadata.version(requirement.name)
+        except InvalidRequirement:
+            faults.add("requires", f'{text!r} is not of the form "anokit-pgan>=0.1"')
+        except importlib.metadata.PackageNotFoundError:
+            faults.add("requires", f"{text} is not installed; pip install '{text}'")
+        else:
+            if not requirement.specifier.contains(version, prereleases=True):
+                faults.add("requires", f"{text}: installed is {version}; pip install '{text}'")
+
+
+def check_names(scores: Sequence[NamedScore], faults: Faults) -> None:
+    """Check that names of scores differ and can name files and columns."""
+    seen: set[str] = set()
+    for score in scores:
+        if score.name in seen:
+            faults.add(
+                f"scores.{score.name}", "this name is taken; give one of them another name = …"
+            )
+        if not score.name or set(score.name) & set('./\\,\n"'):
+            faults.add(f"scores.{score.name}", 'a name may not be empty or hold any of . / \\ , "')
+        if score.name in ("id", "label", "kind", "source"):
+            faults.add(f"scores.{score.name}", "this name is reserved; choose another")
+        seen.add(score.name)
+
+
+def check_published(
+    published: Mapping[str, str | float], scores: Sequence[NamedScore], faults: Faults
+) -> None:
+    """Check that published figures are numbers of scores in the recipe, and have a source."""
+    names = [score.name for score in scores]
+    for key, value in published.items():
+        if key == "source":
+            continue
+        if isinstance(value, str):
+            faults.add(f"published.{key}", f"must be a number, got {value!r}")
+        elif key not in names:
+            faults.add(f"published.{key}", f"no score of that name; there are: {', '.join(names)}")
+    if published and not isinstance(published.get("source"), str):
+        faults.add("published.source", "is missing: name the paper and table of the figures")
+
+
+def check_fit(
+    backbone: Part, losses: Sequence[WeightedPart], scores: Sequence[NamedScore], faults: Faults
+) -> None:
+    """Check what scores and losses need against what the backbone can fill and train."""
+    component = backbone.entry.component
+    provides = resolve_fields(component.provides, backbone.options) | {"image"}
+    starts = resolve_fields(component.trips, backbone.options)
+    offer = f"backbone {component.name!r} provides {', '.join(sorted(provides))}"
+    for loss in losses:
+        name = loss.entry.component.name
+        where = f"encoder-losses.{name}"
+        if not starts:
+            with_options = " with these options" if component.trips else ""
+            faults.add(
+                where,
+                f"backbone {component.name!r}{with_options} trains no encoder: "
+                "remove [[encoder-losses]]",
+            )
+            continue
+        if loss.entry.component.trip_from not in starts:
+            faults.add(
+                where,
+                f"needs trips from {loss.entry.component.trip_from}; backbone {component.name!r} "
+                f"trains an encoder on trips from {', '.join(sorted(starts))}",
+            )
+        missing = resolve_fields(loss.entry.component.needs, loss.options) - provides
+        if missing:
+            faults.add(where, f"needs {', '.join(sorted(missing))}; {offer}")
+    for score in scores:
+        for term in score.terms:
+            missing = resolve_fields(term.entry.component.needs, term.options) - provides
+            if missing:
+                name = term.entry.component.name
+                faults.add(
+                    f"scores.{score.name}",
+                    f"score {name!r} needs {', '.join(sorted(missing))}; {offer}",
+                )
+
+
+def check_baseline(score: NamedScore, faults: Faults) -> None:
+    """Check that a baseline reads raw images alone."""
+    for term in score.terms:
+        extra = resolve_fields(term.entry.component.needs, term.options) - {"image"}
+        if extra:
+            faults.add(
+                f"baselines.{score.name}",
+                f"needs {', '.join(sorted(extra))}, yet a baseline sees raw images alone; "
+                "list it under [[scores]]",
+            )

@@ -1,0 +1,134 @@
+"""The tables of a recipe file, as pydantic models."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """Base of the recipe tables that belong to the core."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetKeys(Settings):
+    """Keys of ``[dataset]`` that belong to the core, whatever the dataset."""
+
+    contamination: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        strict=True,
+        allow_inf_nan=False,
+        description="share of contaminants in the training set",
+    )
+    contaminants_from_test: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        strict=True,
+        allow_inf_nan=False,
+        description="share of the anomalous test images taken out to contaminate with",
+    )
+    when_missing: Literal["error", "simulate"] = Field(
+        "error", description="simulate: draw a stand-in where the data are missing"
+    )
+
+
+class WeightKey(Settings):
+    """The core's key of an encoder loss and of a term of a score."""
+
+    weight: float = Field(
+        1.0, strict=True, allow_inf_nan=False, description="factor before it is added up"
+    )
+
+
+class TrainingSettings(Settings):
+    """``[training]``: what the loop does beside the backbone's own schedule."""
+
+    checkpoint_minutes: float = Field(5.0, ge=0, description="minutes between two checkpoints")
+    log_every: int = Field(50, ge=1, description="steps between two lines of metrics.jsonl")
+    snapshots: int = Field(8, ge=0, description="grids of sample images over the whole training")
+    max_steps: int | None = Field(
+        None, ge=1, description="stop every phase after so many steps: to try out a recipe"
+    )
+    threads: int | None = Field(
+        None,
+        ge=1,
+        description="CPU threads while training; unset: as torch chooses. Networks of a few dozen "
+        "channels train faster with 1, since sharing such small steps costs more than it saves",
+    )
+    selection: Literal["last", "best-on-test"] = Field(
+        "last",
+        description="weights that are kept: those after the last step, or, as some papers do, the "
+        "ones with the best AUROC of the primary score on the test set, looked at after every "
+        "epoch of the last phase; that reads test labels, and every line of the result says so",
+    )
+
+
+class EvaluationSettings(Settings):
+    """``[evaluation]``: how images are scored and figures are made."""
+
+    batch_size: int = Field(
+        64,
+        ge=1,
+        description="images scored at once; no score depends on it, unless an option asks for that",
+    )
+    order: Literal["stored", "by-label"] = Field(
+        "stored",
+        description="order in which test images are scored: as the dataset has them, or, as some "
+        "papers do, normal ones first; makes a difference only where an option makes scores depend "
+        "on the batch, and every line of the result then says so",
+    )
+    resamples: int = Field(1000, ge=1, description="bootstrap resamples behind every 95 % interval")
+    max_train_images: int = Field(
+        5000,
+        ge=1,
+        description="seeded subset of the training set scored for threshold and report",
+    )
+    gallery: int = Field(8, ge=0, description="images in each row of the report's gallery")
+
+
+class ThresholdSettings(Settings):
+    """``[threshold]``: where anomalous begins, chosen without a label."""
+
+    quantile: float = Field(
+        0.98,
+        gt=0,
+        lt=1,
+        description="quantile of the training images' scores that is the threshold",
+    )
+
+
+class RecipeTables(BaseModel):
+    """The top level of a recipe. Component tables are read by the registry's components."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    title: str = Field("", description="one line, shown in results and on top of the report")
+    seed: int = Field(1000, ge=0, lt=2**63, description="source of every random draw of the run")
+    requires: list[str] = Field(
+        [], description='plugins that must be installed, such as "anokit-pgan>=0.1"'
+    )
+    baselines: list[str | dict[str, Any]] = Field(
+        [], description="fitted scores of raw images, printed under the recipe's own scores"
+    )
+    dataset: dict[str, Any] = Field(description="the images: `use` names a dataset")
+    backbone: dict[str, Any] = Field(description="the model: `use` names a backbone")
+    encoder_losses: list[dict[str, Any]] = Field(
+        [], alias="encoder-losses", description="terms that train the encoder, each with a `weight`"
+    )
+    scores: list[dict[str, Any]] = Field(
+        description="what is computed for every image; the first is the primary score", min_length=1
+    )
+    training: TrainingSettings = TrainingSettings.model_validate({})
+    evaluation: EvaluationSettings = EvaluationSettings.model_validate({})
+    threshold: ThresholdSettings = ThresholdSettings.model_validate({})
+    published: dict[str, str | float] = Field(
+        {}, description="figures of a paper by score name, with their `source`"
+    )
+    quick: dict[str, Any] = Field(
+        {}, description="tables laid over the recipe by --quick; arrays replace"
+    )

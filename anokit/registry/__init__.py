@@ -1,0 +1,1 @@
+"""Find plugins, load them, and look their components up. Torch-free."""

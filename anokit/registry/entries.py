@@ -1,0 +1,64 @@
+"""What discovery finds: plugins, their components, and the problems of those that failed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anokit.plugin import Component, Kind
+
+
+@dataclass(frozen=True)
+class FoundPlugin:
+    """A plugin as its metadata describes it, or a file given with ``--plugin``."""
+
+    name: str
+    version: str
+    modules: tuple[str, ...]
+    requires: tuple[str, ...] = ()
+    file: Path | None = None
+    source: bytes = field(default=b"", repr=False)
+    """what the file holds; this is run, whatever becomes of the file"""
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of the file's content, by which a run records it."""
+        return hashlib.sha256(self.source).hexdigest()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a plugin, or a part of it, cannot be used, and what to do about it."""
+
+    plugin: str
+    version: str
+    message: str
+    hint: str = ""
+    details: str = ""
+    """the traceback, shown with ANOKIT_DEBUG=1"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One component of a loaded plugin."""
+
+    kind: Kind
+    component: Component
+    plugin: str
+    version: str
+
+    @property
+    def qualified(self) -> str:
+        """Return ``plugin/component``, the name that is always unambiguous."""
+        return f"{self.plugin}/{self.component.name}"
+
+
+@dataclass
+class Loaded:
+    """What loading one or several plugins gave."""
+
+    entries: list[Entry] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    plugins: list[FoundPlugin] = field(default_factory=list)
+    """those that offered at least one component"""

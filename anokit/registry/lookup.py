@@ -1,0 +1,98 @@
+"""Look components up by kind and name; say what was meant where a name is wrong."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from anokit.errors import AnokitError
+from anokit.plugin import KINDS, Kind
+from anokit.registry.discovery import discover
+from anokit.registry.entries import Entry, FoundPlugin, Loaded, Problem
+
+
+class UnknownComponentError(AnokitError):
+    """No component of that kind and name is installed, or the bare name is offered twice."""
+
+    exit_code = 2
+
+
+class Registry:
+    """The components of all loaded plugins, and the problems of those that could not be loaded."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        order = {kind: place for place, kind in enumerate(KINDS)}
+        self.entries: list[Entry] = sorted(
+            loaded.entries, key=lambda e: (order[e.kind], e.component.name, e.plugin)
+        )
+        self.problems: list[Problem] = list(loaded.problems)
+        self.plugins: list[FoundPlugin] = list(loaded.plugins)
+        self.problems += [
+            Problem(
+                entry.plugin,
+                entry.version,
+                f"{kind} {name!r} is offered by another plugin too",
+                f'write use = "{entry.qualified}" in recipes',
+            )
+            for (kind, name), entries in self._by_name.items()
+            if len(entries) > 1
+            for entry in entries
+        ]
+
+    @classmethod
+    def load(cls, files: Sequence[Path] = (), kept: Sequence[FoundPlugin] = ()) -> Registry:
+        """Discover the installed plugins and the given one-file plugins; see `discover`."""
+        return cls(discover(files, kept))
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[Kind, str], list[Entry]]:
+        found: dict[tuple[Kind, str], list[Entry]] = {}
+        for entry in self.entries:
+            found.setdefault((entry.kind, entry.component.name), []).append(entry)
+        return found
+
+    def of_kind(self, kind: Kind) -> list[Entry]:
+        """Return the components of one kind, sorted by name."""
+        return [entry for entry in self.entries if entry.kind == kind]
+
+    def ambiguous(self, entry: Entry) -> bool:
+        """Return whether the bare name of ``entry`` is offered by several plugins."""
+        return len(self._by_name[entry.kind, entry.component.name]) > 1
+
+    def get(self, kind: Kind, name: str) -> Entry:
+        """Return the component that ``use = name`` means; bare or as ``plugin/name``.
+
+        Raises
+        ------
+        UnknownComponentError
+            With the closest name, the installed ones, and the qualified names of an ambiguous one.
+        """
+        matches = [e for e in self.of_kind(kind) if name in (e.component.name, e.qualified)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            names = " or ".join(f'"{e.qualified}"' for e in matches)
+            plugins = " and ".join(e.plugin for e in matches)
+            raise UnknownComponentError(f"{kind} {name!r} is offered by {plugins}; write {names}")
+        raise UnknownComponentError(self._unknown(kind, name))
+
+    def _unknown(self, kind: Kind, name: str) -> str:
+        here = self.of_kind(kind)
+        names = [e.component.name for e in here]
+        close = difflib.get_close_matches(name, [*names, *(e.qualified for e in here)], 1)
+        parts = [f"unknown {kind} {name!r}"]
+        if close:
+            parts[0] += f", did you mean {close[0]!r}?"
+        other = [e.kind for e in self.entries if name in (e.component.name, e.qualified)]
+        if other:
+            parts.append(f"there is a {other[0]} of that name")
+        parts.append(f"installed: {', '.join(sorted(set(names))) or 'none'}")
+        broken = sorted({p.plugin for p in self.problems})
+        if broken:
+            parts.append(f"with problems: {', '.join(broken)} (see anokit list-plugins)")
+        if not close:
+            parts.append(f"in {sys.prefix}")
+        return "; ".join(parts)

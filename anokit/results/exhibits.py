@@ -1,0 +1,99 @@
+"""What the report draws from: latents, terms of sums, the images of its galleries."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from anokit.data.pixels import to_uint8
+from anokit.data.sets import Rows, TestSet
+from anokit.results.assess import Assessment
+from anokit.scoring.scorer import Values
+from anokit.training.job import Job
+
+Terms = dict[str, list[tuple[str, float]]]
+
+
+def exhibits(job: Job, found: Assessment) -> dict[str, Tensor]:
+    """Return the content of report.safetensors: what the report shows beside figures."""
+    tensors = _of_training(job, found)
+    if job.data.test:
+        tensors |= _of_test(job, job.data.test, found)
+    return tensors
+
+
+def terms_of(job: Job) -> Terms:
+    """Return names and weights of the terms of every weighted sum, by score name."""
+    return {
+        score.name: [(term.entry.component.name, term.weight) for term in score.terms]
+        for score in (*job.recipe.scores, *job.recipe.baselines)
+        if len(score.terms) > 1
+    }
+
+
+def term_values(job: Job, found: Assessment) -> dict[str, Tensor]:
+    """Return the test set's values by each term of the recipe's weighted sums."""
+    if found.test is None:
+        return {}
+    return {
+        f"term/{score.name}/{place}": torch.from_numpy(found.test.values[term.key])
+        for score in job.recipe.scores
+        if len(score.terms) > 1
+        for place, term in enumerate(score.terms)
+    }
+
+
+def _of_training(job: Job, found: Assessment) -> dict[str, Tensor]:
+    """Return what the report shows of the training images."""
+    train, training = job.data.train, found.training
+    rows, values = training.of(job.recipe.primary, found.scorer)
+    tainted = train.is_contaminant.astype(np.uint8)
+    top = np.argsort(-values, kind="stable")[: 2 * job.recipe.evaluation.gallery]
+    tensors = {
+        "train_score": torch.from_numpy(values),
+        "train_score_is_contaminant": torch.from_numpy(tainted[rows]),
+        "train_top_image": train.images.read(rows[top]),
+        "train_top_is_contaminant": torch.from_numpy(tainted[rows[top]]),
+        "train_top_score": torch.from_numpy(values[top]),
+    }
+    latent = training.plain.latent
+    if latent is not None:
+        lengths = np.linalg.norm(latent.astype(np.float64), axis=1)
+        tensors["train_latent_norm"] = torch.from_numpy(lengths)
+        tensors["train_is_contaminant"] = torch.from_numpy(tainted[training.subset])
+    return tensors
+
+
+def _of_test(job: Job, test: TestSet, found: Assessment) -> dict[str, Tensor]:
+    """Return what the report shows of the test images: latents, terms, closest matches."""
+    recipe = job.recipe
+    tensors = term_values(job, found)
+    if found.test and found.test.latent is not None:
+        tensors["test_latent"] = torch.from_numpy(found.test.latent)
+    primary = found.columns[recipe.primary.name]
+    rows = _gallery_rows(primary, test.labels, recipe.evaluation.gallery)
+    if not len(rows):
+        return tensors
+    tensors["gallery_index"] = torch.from_numpy(rows)
+    tensors["gallery_image"] = test.images.read(rows)
+    if job.backbone.fills("image_hat"):
+        trips = found.scorer.trips(test.images, rows, frozenset({"image_hat"}))
+        tensors["gallery_image_hat"] = torch.cat([to_uint8(t.image_hat).cpu() for t in trips])
+    maps = found.scorer.maps(recipe.primary, test.images, rows)
+    if maps is not None:
+        tensors["gallery_map"] = torch.from_numpy(maps)
+    return tensors
+
+
+def _gallery_rows(values: Values, labels: npt.NDArray[np.int64] | None, count: int) -> Rows:
+    """Return the most and least anomalous images and, where labels tell, the worst mistakes."""
+    order = np.argsort(-values, kind="stable")
+    chosen = [*order[:count], *order[::-1][:count]]
+    if labels is not None:
+        chosen += [
+            *order[labels[order] == 0][:count],
+            *order[::-1][labels[order[::-1]] == 1][:count],
+        ]
+    return np.array(sorted({int(row) for row in chosen}), dtype=np.int64)

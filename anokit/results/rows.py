@@ -1,0 +1,129 @@
+"""results.json as one model: whoever writes or reads it does so through `Results`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ValidationError
+
+from anokit.errors import CheckpointError
+from anokit.results.metrics import Estimate
+from anokit.store.run_directory import RunDirectory
+
+SIMULATED = (
+    "SIMULATED DATA: the named data set is not on this machine, so drawn images stand in for it. "
+    "These figures say nothing about the real data set."
+)
+
+
+class Row(BaseModel):
+    """One line of results.json: a score of the recipe or a baseline."""
+
+    name: str
+    kind: Literal["score", "baseline"] = "score"
+    selection: str = "none"
+    """what was chosen by looking at test labels; ``none`` where nothing was"""
+    batch: str = ""
+    """how the score depends on the other images of its batch; empty where it does not"""
+    protocol: str = ""
+    """how normal and anomalous were defined"""
+    threshold: float | None = None
+    metrics: dict[str, Estimate | None] | None = None
+    """by name: auroc, ap, fpr95, f1, f1_max; None where the test set has one class or none"""
+    pixel: dict[str, Estimate | None] | None = None
+    """by name: auroc, aupro; None without maps or masks"""
+    by_kind: dict[str, float | None] | None = None
+    """AUROC of each kind of anomaly against all normal images"""
+    published: float | None = None
+    ms_per_image: float | None = None
+    note: str | None = None
+    fitted_on: int | None = None
+    """training images that the score was fitted on; None where it learns nothing"""
+    added: str = ""
+    """when and how the score was added to a finished run; empty where it is the run's own"""
+
+    def metric(self, name: str) -> Estimate | None:
+        """Return the image-level metric called ``name``, or None if it was not measured."""
+        return (self.metrics or {}).get(name)
+
+    @property
+    def caveats(self) -> list[str]:
+        """Return what must stand beside every figure: what selected it, and its batch."""
+        return [text for text in (self.selection, self.batch) if text and text != "none"]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Return the caveats, and when the score was added."""
+        return [*self.caveats, *([self.added] if self.added else [])]
+
+
+class Choice(BaseModel):
+    """How a run chose its weights and thresholds."""
+
+    epoch: str = ""
+    threshold: str = ""
+
+
+class Results(BaseModel):
+    """results.json. Keys that this version does not know are left aside."""
+
+    anokit: str = ""
+    """version that made it"""
+    title: str = "Untitled run"
+    recipe: str = ""
+    seed: int | None = None
+    quick: bool = False
+    data: Literal["real", "simulated"] = "real"
+    protocol: str = ""
+    contamination: float = 0.0
+    primary: str = ""
+    notices: list[str] = []
+    warnings: list[str] = []
+    selection: Choice = Choice()
+    train_images: int | None = None
+    contaminants: int = 0
+    test_normal: int = 0
+    test_anomalous: int = 0
+    published_source: str | None = None
+    interval: str = ""
+    """what the intervals are, in words"""
+    rows: list[Row] = []
+
+    @property
+    def prints_published(self) -> bool:
+        """Whether published figures may stand beside these: a full run on real data has some."""
+        return (
+            self.data == "real"
+            and not self.quick
+            and bool(self.published_source)
+            and any(row.published is not None for row in self.rows)
+        )
+
+    def with_rows(self, rows: Sequence[Row], warnings: Sequence[str]) -> Results:
+        """Return the same results with further rows, in the place of those of the same name."""
+        new = {row.name: row for row in rows}
+        kept = [new.pop(row.name, row) for row in self.rows]
+        more = [text for text in warnings if text not in self.warnings]
+        return self.model_copy(
+            update={"rows": [*kept, *new.values()], "warnings": [*self.warnings, *more]}
+        )
+
+
+def write_results(directory: RunDirectory, results: Results) -> None:
+    """Write results.json; a run counts as finished once it is there."""
+    directory.write_json(directory.results.name, results.model_dump(mode="json"))
+
+
+def read_results(directory: RunDirectory) -> Results:
+    """Read results.json.
+
+    Raises
+    ------
+    CheckpointError
+        Where it is missing or damaged.
+    """
+    try:
+        return Results.model_validate(directory.read_json(directory.results.name))
+    except ValidationError as error:
+        raise CheckpointError(f"{directory.results}: damaged: {error}") from None

@@ -1,0 +1,150 @@
+"""Further scores of a finished run, from its stored weights and its own data: nothing is trained.
+
+What the run measured stays as it was; what is added is marked, since whoever adds a score has seen
+the results of the others.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+
+from anokit.data.preparing import prepare
+from anokit.errors import CheckpointError, RecipeError, UsageError
+from anokit.recipe.changes import read_toml
+from anokit.recipe.parts import Recipe
+from anokit.registry.entries import FoundPlugin
+from anokit.report import write_report
+from anokit.results.assess import Assessment, assess
+from anokit.results.exhibits import term_values, terms_of
+from anokit.results.rows import write_results
+from anokit.runs.finished import OpenedRun, open_run
+from anokit.runs.trust import recorded_plugins
+from anokit.store.run_directory import PLUGIN_FILES, RunDirectory
+from anokit.store.tensors import load_tensors, save_tensors
+from anokit.training.backbone import load_backbone
+from anokit.training.device import resolve_device
+from anokit.training.job import Job
+from anokit.version import __version__
+from anokit.watching import NOBODY, Watcher
+
+
+def add_scores(
+    run: Path,
+    scores: Path,
+    watcher: Watcher = NOBODY,
+    *,
+    device: str = "auto",
+    plugins: Sequence[Path] = (),
+    trust_plugins: bool = False,
+    replace: bool = False,
+) -> RunDirectory:
+    """Add the ``[[scores]]`` of a TOML file to a finished run: its results, scores.csv and report.
+
+    From then on they are the run's like its own. ``replace`` lets them take the place of scores of
+    the same name that were added before.
+
+    Raises
+    ------
+    CheckpointError
+        Where the run is not finished, a file of it is damaged, or the data are no longer the same.
+    RecipeError
+        With all that is wrong with the scores: one that the backbone cannot feed, a name that the
+        run has already, a key that is not ``scores``.
+    UsageError
+        Where a plugin is neither given nor trusted, or differs from the run's of the same name.
+    """
+    opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins)
+    directory = opened.directory
+    recipe = _recipe(opened, scores)
+    _check_names(opened, recipe, scores, replace)
+    used = [plugin for plugin in opened.registry.plugins if plugin.name in recipe.score_plugins]
+    _check_plugins(opened, recipe, used)
+    with directory.locked():
+        data = prepare(recipe.dataset, recipe.seed, watcher)
+        directory.check_same_data(data.fingerprint)
+        target = resolve_device(device)
+        backbone = load_backbone(recipe, data.spec, target, directory.model)
+        job = Job(recipe, data, backbone, directory, target, watcher)
+        _write(opened, job, assess(job), used)
+        watcher.notice("writing the report")
+        write_report(run)
+    return directory
+
+
+def _recipe(opened: OpenedRun, path: Path) -> Recipe:
+    """Return the run's own recipe with the scores of ``path`` in place of its own."""
+    _, tables = read_toml(path)
+    other = sorted(set(tables) - {"scores"})
+    if other or not tables.get("scores"):
+        got = f"got {', '.join(other)}" if other else "got none"
+        raise RecipeError(
+            f"{path}: expected [[scores]] alone, {got}; all else is the finished run's own"
+        )
+    return opened.recipe(path, scores=tables["scores"], baselines=[], published={}, requires=[])
+
+
+def _check_names(opened: OpenedRun, recipe: Recipe, path: Path, replace: bool) -> None:
+    new = {score.name for score in recipe.scores}
+    own = sorted(new & ({row.name for row in opened.results.rows} - set(opened.added)))
+    if own:
+        raise RecipeError(
+            f"{path}: the run has scores called {', '.join(own)} of its own, and what a run "
+            'measured stays; give yours another name = "…"'
+        )
+    added = sorted(new & set(opened.added))
+    if added and not replace:
+        raise RecipeError(
+            f"{path}: scores called {', '.join(added)} were added before; give yours another "
+            'name = "…", or put them in their place with --replace'
+        )
+
+
+def _check_plugins(opened: OpenedRun, recipe: Recipe, used: Sequence[FoundPlugin]) -> None:
+    """Refuse a one-file plugin in whose place the run needs another of the same name."""
+    new = {score.name for score in recipe.scores}
+    staying = {name: entry for name, entry in opened.added.items() if name not in new}
+    recorded = recorded_plugins(opened.directory, staying)
+    for plugin in used:
+        if plugin.file and recorded.get(plugin.file.name, plugin.sha256) != plugin.sha256:
+            raise UsageError(
+                f"--plugin {plugin.file}: the run needs another {plugin.file.name} (SHA-256 "
+                f"{recorded[plugin.file.name][:12]}, this one {plugin.sha256[:12]}); rename yours"
+            )
+
+
+def _write(opened: OpenedRun, job: Job, found: Assessment, used: Sequence[FoundPlugin]) -> None:
+    """Write what was found beside what the run has; results.json comes last."""
+    directory, recipe = job.directory, job.recipe
+    today = dt.date.today().isoformat()
+    mark = f"added later ({today}): computed from the stored weights, the other results being known"
+    if job.data.test:
+        table = directory.read_scores()
+        if list(table.ids) != list(job.data.test.ids):
+            raise CheckpointError(
+                f"{directory.table}: damaged: its ids are not those of the test set"
+            )
+        directory.write_scores(table.with_columns(found.columns))
+    names = {score.name for score in recipe.scores}
+    terms = directory.read_json("terms.json")
+    kept = {name: value for name, value in terms.items() if name not in names}
+    directory.write_json("terms.json", {**kept, **terms_of(job)})
+    drawn = {
+        name: value
+        for name, value in load_tensors(directory.exhibits).items()
+        if not (name.startswith("term/") and name.split("/")[1] in names)
+    }
+    save_tensors(directory.exhibits, drawn | term_values(job, found))
+    entry = {
+        "date": today,
+        "anokit": __version__,
+        "plugins": {plugin.name: plugin.version for plugin in used},
+        PLUGIN_FILES: directory.keep_plugins(used),
+        "threshold": found.threshold_rule,
+    }
+    directory.merge_json(
+        "added.json", {score.name: {**entry, "score": score.as_dict()} for score in recipe.scores}
+    )
+    rows = [row.model_copy(update={"added": mark}) for row in found.rows]
+    write_results(directory, opened.results.with_rows(rows, found.warnings))

@@ -1,0 +1,247 @@
+"""Finished runs: opened for every command on one, and in Python ``anokit.load(run).score(…)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from anokit.data.sets import ImageTable, all_rows
+from anokit.errors import CheckpointError, DataError
+from anokit.recipe.parts import Recipe
+from anokit.recipe.reading import resolve
+from anokit.registry.blame import blame
+from anokit.registry.lookup import Registry
+from anokit.results.rows import Results, read_results
+from anokit.runs.trust import kept_plugins
+from anokit.scoring.scorer import Scorer
+from anokit.store.run_directory import RunDirectory
+from anokit.training.backbone import load_backbone
+from anokit.training.device import resolve_device
+from anokit.types import ImageSpec
+from anokit.watching import Advance
+
+__all__ = ["FinishedRun", "OpenedRun", "load", "open_run"]
+
+Images = Tensor | npt.NDArray[np.uint8] | Sequence[str | Path]
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """A finished run directory, read: what every command on a finished run begins with."""
+
+    directory: RunDirectory
+    tables: Mapping[str, Any]
+    """the resolved recipe; added scores are among its own"""
+    quick: bool
+    added: Mapping[str, Mapping[str, Any]]
+    """what is recorded of scores that were added later, by name"""
+    registry: Registry
+    results: Results
+
+    @property
+    def spec(self) -> ImageSpec:
+        """Return the shape of the run's images."""
+        return ImageSpec(**self.directory.read_json("split.json")["spec"])
+
+    def recipe(self, path: Path | None = None, **changes: Any) -> Recipe:
+        """Return the run's recipe with top-level tables changed, as if read from ``path``.
+
+        Raises
+        ------
+        RecipeError
+            Where a component that the recipe needs is not installed, or a change is wrong.
+        """
+        source = path or self.directory.path / "resolved.json"
+        return resolve({**self.tables, **changes}, self.registry, source, quick=self.quick)
+
+
+def open_run(run: Path, *, plugins: Sequence[Path] = (), trust_plugins: bool = False) -> OpenedRun:
+    """Open a finished run directory.
+
+    Parameters
+    ----------
+    run
+        The directory.
+    plugins
+        One-file plugins, as ``--plugin`` takes them; they take the place of those of the same name
+        that the run keeps.
+    trust_plugins
+        Whether the one-file plugins that the run keeps may be executed.
+
+    Raises
+    ------
+    CheckpointError
+        Where the run is not finished or a file in it is damaged.
+    UsageError
+        Where the run needs one-file plugins that are neither given nor trusted.
+    """
+    directory = RunDirectory(run)
+    tables = directory.read_json("resolved.json")
+    if not directory.finished or not directory.model.exists():
+        raise CheckpointError(
+            f"{run}: this run is not finished; go on with: anokit run … --resume {run}"
+        )
+    results = read_results(directory)
+    quick = bool(tables.pop("quick", False))
+    rows = {row.name for row in results.rows}
+    recorded = directory.read_json("added.json") if (run / "added.json").exists() else {}
+    # One without a row was being added when the process was killed.
+    added = {name: entry for name, entry in recorded.items() if name in rows}
+    tables["scores"] = [*tables["scores"], *(entry["score"] for entry in added.values())]
+    kept = kept_plugins(directory, tables, added, plugins, trust_plugins)
+    return OpenedRun(directory, tables, quick, added, Registry.load(plugins, kept), results)
+
+
+class FinishedRun:
+    """The backbone and the fitted scores of a finished run; made by `load`."""
+
+    def __init__(self, opened: OpenedRun, device: torch.device) -> None:
+        # Baselines are not scored here, so their plugins need not be installed.
+        self.recipe = recipe = opened.recipe(baselines=[])
+        self.directory = opened.directory
+        self.results = opened.results
+        self.spec = opened.spec
+        self.device = device
+        self.backbone = load_backbone(recipe, self.spec, device, opened.directory.model)
+        self.scorer = Scorer(
+            recipe.scores, self.backbone, device, recipe.evaluation.batch_size, recipe.seed
+        )
+        self.scorer.load(opened.directory.scores)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Return the threshold of every score, chosen on training images without labels."""
+        rows = {row.name: row.threshold for row in self.results.rows}
+        return {s.name: float(t) for s in self.recipe.scores if (t := rows[s.name]) is not None}
+
+    def read(self, path: Path) -> Tensor:
+        """Return an image file as this run's networks take it: uint8 ``[C, H, W]``.
+
+        It is read as the run's dataset reads its own files where that dataset can tell, and
+        otherwise converted to the channels and stretched to the size of the training images.
+
+        Raises
+        ------
+        DataError
+            Where the file is no image that can be read.
+        """
+        make = self.recipe.dataset.entry.component.load_reader()
+        with blame(self.recipe.dataset.entry, f"reading {path}"):
+            image = (
+                make(self.recipe.dataset.options, self.spec)(path)
+                if make
+                else stretch_image(path, self.spec)
+            )
+        return torch.tensor(np.asarray(image))  # a copy: not every reader hands over its memory
+
+    def score(
+        self, images: Images, advance: Advance | None = None
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Score images that the run has not seen.
+
+        Parameters
+        ----------
+        images
+            uint8 ``[N, C, H, W]`` of the run's shape, or paths of image files.
+        advance
+            Called with the number of images done since the last call.
+
+        Returns
+        -------
+        dict
+            ``[N]`` by score name, higher = more anomalous. The score of an image does not depend
+            on the others.
+
+        Raises
+        ------
+        DataError
+            Where type or shape do not fit, or a file cannot be read.
+        """
+        table = self._table(images)
+        scored = self.scorer.compute(table, all_rows(len(table)), advance=advance)
+        return {s.name: self.scorer.combine(s, scored.values) for s in self.recipe.scores}
+
+    def maps(self, images: Images, score: str = "") -> npt.NDArray[np.float32] | None:
+        """Return per-pixel maps ``[N, H, W]`` of one score (the primary one by default).
+
+        None where the score has no map. Raises `DataError` as `score` does, and for a score that
+        the run does not have.
+        """
+        names = [s.name for s in self.recipe.scores]
+        if score and score not in names:
+            raise DataError(f"{self.directory.path}: no score {score!r}; there are: {names}")
+        chosen = self.recipe.scores[names.index(score) if score else 0]
+        table = self._table(images)
+        return self.scorer.maps(chosen, table, all_rows(len(table)))
+
+    def _table(self, images: Images) -> ImageTable:
+        shape = (self.spec.channels, self.spec.height, self.spec.width)
+        if not isinstance(images, (Tensor, np.ndarray)):
+            images = (
+                torch.stack([self.read(Path(p)) for p in images])
+                if len(images)
+                else (torch.empty((0, *shape), dtype=torch.uint8))
+            )
+        dtype = str(images.dtype).removeprefix("torch.")
+        if dtype != "uint8" or images.ndim != 4 or tuple(images.shape[1:]) != shape:
+            raise DataError(
+                f"images to score: expected uint8 [N, {', '.join(map(str, shape))}], "
+                f"got {dtype} {list(images.shape)}"
+            )
+        return ImageTable([images])
+
+
+def load(
+    run: str | Path,
+    *,
+    device: str = "auto",
+    plugins: Sequence[Path] = (),
+    trust_plugins: bool = False,
+) -> FinishedRun:
+    """Load a finished run directory, so that it can score new images.
+
+    Nothing inside a run directory is executed unless it is trusted: a run that was made with
+    one-file plugins needs them in ``plugins``, as ``--plugin`` takes them, or ``trust_plugins``,
+    which takes the copies in the directory whose hashes the run recorded.
+
+    Raises
+    ------
+    CheckpointError
+        Where the directory is no finished run or a file in it is damaged.
+    UsageError
+        Where the run needs one-file plugins that are neither given nor trusted.
+    RecipeError
+        Where a component that the run needs is not installed.
+    """
+    opened = open_run(Path(run), plugins=plugins, trust_plugins=trust_plugins)
+    return FinishedRun(opened, resolve_device(device))
+
+
+def stretch_image(path: Path, spec: ImageSpec) -> npt.NDArray[np.uint8]:
+    """Read an image file, convert it to ``spec``'s channels and stretch it to its size.
+
+    Raises
+    ------
+    DataError
+        Where the file is no image that can be read, or the channels are not 1, 3 or 4.
+    """
+    modes = {1: "L", 3: "RGB", 4: "RGBA"}
+    if spec.channels not in modes:
+        raise DataError(f"{path}: an image file cannot be made into {spec.channels} channels")
+    try:
+        with Image.open(path) as image:
+            fitted = image.convert(modes[spec.channels]).resize(
+                (spec.width, spec.height), Image.Resampling.BILINEAR
+            )
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{path}: cannot be read as an image: {error}") from None
+    pixels = np.array(fitted, dtype=np.uint8)  # a copy: Pillow's own memory may not be written
+    return np.ascontiguousarray(pixels.reshape(spec.height, spec.width, -1).transpose(2, 0, 1))

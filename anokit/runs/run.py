@@ -1,0 +1,192 @@
+"""One run: recipe -> data -> training -> scores -> results.json and report.html."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from anokit.data.preparing import prepare
+from anokit.data.sets import RunData
+from anokit.recipe.parts import Recipe
+from anokit.registry.lookup import Registry
+from anokit.report import write_report
+from anokit.results.assess import assess, make_results
+from anokit.results.best_on_test import BestOnTest, how_weights_were_chosen, remarks
+from anokit.results.exhibits import exhibits, terms_of
+from anokit.results.rows import SIMULATED, write_results
+from anokit.store.run_directory import PLUGIN_FILES, RunDirectory, create, find_resumable
+from anokit.store.score_table import ScoreTable
+from anokit.store.tensors import save_tensors
+from anokit.training.backbone import build_backbone
+from anokit.training.device import describe_device, resolve_device, threads
+from anokit.training.job import Job
+from anokit.training.loop import Interrupted, Trainer
+from anokit.training.processes import World, joined
+from anokit.training.signals import stop_on_signal
+from anokit.version import __version__
+from anokit.watching import NOBODY, Watcher
+
+
+def run(
+    recipe: Recipe,
+    registry: Registry,
+    watcher: Watcher = NOBODY,
+    *,
+    device: str = "auto",
+    out: Path | None = None,
+    resume: bool = False,
+    resume_from: Path | None = None,
+) -> RunDirectory:
+    """Carry out a recipe and return its finished run directory.
+
+    Raises
+    ------
+    AnokitError
+        One of its children, with what to do; what was done so far is kept.
+    """
+    target = resolve_device(device)
+    with joined(target) as (world, target):
+        if world.first:
+            directory = find_resumable(recipe, resume_from) if resume else create(recipe, out)
+            return _lead(recipe, registry, directory, target, world, watcher)
+        world.wait()  # the first process reads or simulates the data before anybody else
+        checkpoint = find_resumable(recipe, resume_from).checkpoint if resume else None
+        return _help(recipe, target, world, checkpoint)
+
+
+def _lead(
+    recipe: Recipe,
+    registry: Registry,
+    directory: RunDirectory,
+    device: torch.device,
+    world: World,
+    watcher: Watcher,
+) -> RunDirectory:
+    """Carry out a run in the process that writes files, shows progress and evaluates."""
+    with directory.locked(), stop_on_signal() as stop:
+        data = prepare(recipe.dataset, recipe.seed, watcher)
+        if data.simulated:
+            watcher.banner(SIMULATED)
+        watcher.data(recipe, data)
+        if directory.begun:
+            directory.check_same_data(data.fingerprint)
+        else:
+            _write_start(directory, recipe, registry, data, device)
+        backbone = build_backbone(recipe, data.spec, device)
+        for text in remarks(recipe, backbone):
+            watcher.banner(text)
+        world.wait()
+        job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
+        warnings = train(job)
+        save_tensors(directory.model, backbone.module.state_dict())
+        try:
+            finish(job, warnings)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "interrupted: training is finished and kept; score and report with: "
+                f"{directory.resume_command}"
+            ) from None
+    return directory
+
+
+def _help(
+    recipe: Recipe, device: torch.device, world: World, checkpoint: Path | None
+) -> RunDirectory:
+    """Train beside the first process, in a directory that nobody will look at."""
+    data = prepare(recipe.dataset, recipe.seed)
+    backbone = build_backbone(recipe, data.spec, device)
+    with tempfile.TemporaryDirectory() as folder, stop_on_signal() as stop:
+        directory = RunDirectory(Path(folder), recipe)
+        directory.checkpoint = checkpoint or directory.checkpoint
+        train(Job(recipe, data, backbone, directory, device, NOBODY, stop, world))
+        return directory
+
+
+def train(job: Job) -> list[str]:
+    """Train a job's backbone through its phases and return the warnings that came up."""
+    on_test = job.recipe.training.selection == "best-on-test" and job.world.first
+    phases = job.backbone.phases()
+    if not phases:
+        return []
+    trainer = Trainer(job, phases, BestOnTest(job) if on_test else None)
+    job.watcher.training(trainer.total_images)
+    try:
+        with job.stop.heed(), threads(job.recipe.training.threads):
+            trainer.train()
+    finally:
+        job.directory.flush_metrics()
+        job.watcher.done()
+    return trainer.state.warnings
+
+
+def finish(job: Job, warnings: list[str]) -> None:
+    """Score, measure, and write all that a finished run leaves."""
+    directory, test = job.directory, job.data.test
+    found = assess(job)
+    if test:
+        labels = np.full(len(test), -1) if test.labels is None else test.labels
+        kinds = test.kinds or [""] * len(test)
+        directory.write_scores(ScoreTable(test.ids, labels, kinds, found.columns))
+    directory.write_json("terms.json", terms_of(job))
+    save_tensors(directory.exhibits, exhibits(job, found))
+    epoch = how_weights_were_chosen(job.recipe, directory)
+    results = make_results(job, found, warnings, epoch)
+    if not results.rows[0].metrics:
+        job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
+    # The report reads results.json; a run counts as finished once that file has its own name.
+    write_results(directory, results)
+    job.watcher.notice("writing the report")
+    write_report(directory.path)
+    directory.checkpoint.unlink(missing_ok=True)
+    directory.best.unlink(missing_ok=True)
+    if directory.checkpoint.parent.is_dir():
+        directory.checkpoint.parent.rmdir()
+
+
+def _write_start(
+    directory: RunDirectory,
+    recipe: Recipe,
+    registry: Registry,
+    data: RunData,
+    device: torch.device,
+) -> None:
+    """Write what is known before training; split.json comes last, and then the run has begun."""
+    directory.write_text("recipe.toml", recipe.text)
+    directory.write_json("resolved.json", {**recipe.as_dict(), "quick": recipe.quick})
+    used = [plugin for plugin in registry.plugins if plugin.name in recipe.plugins]
+    plugins = {
+        "plugins": {plugin.name: plugin.version for plugin in used},
+        PLUGIN_FILES: directory.keep_plugins(used),
+    }
+    directory.write_json("environment.json", plugins | _environment(recipe, data, device))
+    tainted = data.train.is_contaminant
+    directory.write_json(
+        "split.json",
+        {
+            "fingerprint": data.fingerprint,
+            "spec": vars(data.spec),
+            "train": len(data.train),
+            "test": len(data.test) if data.test else 0,
+            "contaminants": [data.train.ids[i] for i in tainted.nonzero()[0]],
+        },
+    )
+
+
+def _environment(recipe: Recipe, data: RunData, device: torch.device) -> dict[str, Any]:
+    packages = ("torch", "numpy", "scikit-learn", "safetensors")
+    return {
+        "anokit": __version__,
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": describe_device(device, recipe.training.threads),
+        "threads": recipe.training.threads or torch.get_num_threads(),
+        "seed": recipe.seed,
+        "data_fingerprint": data.fingerprint,
+    }

@@ -1,0 +1,168 @@
+"""``anokit score``: image files through a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from anokit.errors import CheckpointError, DataError, UsageError
+from anokit.runs.finished import FinishedRun, load
+from anokit.store.files import write_text
+from anokit.store.score_table import ranking_text
+from anokit.watching import NOBODY, Watcher
+
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+)
+
+
+@dataclass(frozen=True)
+class ScoredFiles:
+    """Image files and their scores by a finished run."""
+
+    run: FinishedRun
+    files: list[Path]
+    images: torch.Tensor
+    """uint8 ``[N, C, H, W]``, as the run's networks saw them"""
+    scores: dict[str, npt.NDArray[np.float64]]
+    """``[N]`` by score name"""
+    order: npt.NDArray[np.int64]
+    """``[N]``: the most anomalous first, by the primary score"""
+    unreadable: list[tuple[Path, str]]
+    """files that could not be read, and why"""
+
+    @property
+    def flagged(self) -> int:
+        """Return how many lie above the threshold of the primary score."""
+        primary = self.run.recipe.primary.name
+        return int((self.scores[primary] > self.run.thresholds[primary]).sum())
+
+
+def score_files(
+    run: Path,
+    paths: Sequence[Path],
+    watcher: Watcher = NOBODY,
+    *,
+    device: str = "auto",
+    plugins: Sequence[Path] = (),
+    trust_plugins: bool = False,
+) -> ScoredFiles:
+    """Score files, and all image files below folders.
+
+    Raises
+    ------
+    UsageError
+        Where a path does not exist, no image is found, or a plugin is neither given nor trusted.
+    DataError
+        Where no file can be read.
+    """
+    files = collect(paths)
+    finished = load(run, device=device, plugins=plugins, trust_plugins=trust_plugins)
+    images, kept, unreadable = read_all(finished, files)
+    if not kept:
+        path, reason = unreadable[0]
+        raise DataError(
+            f"none of {len(files)} files can be read as an image; the first is {path}: {reason}"
+        )
+    scores = finished.score(images, watcher.track("scoring", len(kept)))
+    watcher.done()
+    order = np.argsort(-scores[finished.recipe.primary.name], kind="stable")
+    return ScoredFiles(finished, kept, images, scores, order, unreadable)
+
+
+def collect(paths: Sequence[Path]) -> list[Path]:
+    """Return all image files among ``paths`` and below the folders among them, sorted.
+
+    Raises
+    ------
+    UsageError
+        Where a path does not exist or there is no image at all.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise UsageError(f"{path}: no such file or folder")
+    if not found:
+        listed = ", ".join(str(path) for path in paths)
+        raise UsageError(
+            f"no images in {listed}; expected files such as {', '.join(sorted(SUFFIXES))}"
+        )
+    return list(dict.fromkeys(found))
+
+
+def read_all(
+    run: FinishedRun, files: Sequence[Path]
+) -> tuple[torch.Tensor, list[Path], list[tuple[Path, str]]]:
+    """Return images ``[N, C, H, W]``, their files, and the files that cannot be read and why."""
+    images: list[torch.Tensor] = []
+    kept: list[Path] = []
+    unreadable: list[tuple[Path, str]] = []
+    for path in files:
+        try:
+            images.append(run.read(path))
+            kept.append(path)
+        except DataError as error:
+            unreadable.append((path, str(error)))
+    shape = (0, run.spec.channels, run.spec.height, run.spec.width)
+    stacked = torch.stack(images) if images else torch.empty(shape, dtype=torch.uint8)
+    return stacked, kept, unreadable
+
+
+def write_csv(found: ScoredFiles, out: Path) -> None:
+    """Write every file with every score to a CSV file, most anomalous first.
+
+    Raises
+    ------
+    UsageError
+        Where it cannot be written.
+    """
+    try:
+        write_text(out, ranking_text([str(f) for f in found.files], found.scores, found.order))
+    except CheckpointError as error:
+        raise UsageError(f"--out {error}") from None
+
+
+def write_maps(found: ScoredFiles, folder: Path) -> int | None:
+    """Write heat-map overlays of the primary score; return how many, None where it has no map.
+
+    Raises
+    ------
+    UsageError
+        Where they cannot be written.
+    """
+    maps = found.run.maps(found.images)
+    if maps is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # One scale for all, so that overlays can be compared; the brightest percent saturates.
+        ceiling = float(np.quantile(maps, 0.999)) or 1.0
+        for place, (path, values) in enumerate(zip(found.files, maps, strict=True)):
+            picture = overlay(found.images[place].numpy(), values / ceiling)
+            picture.save(folder / f"{place:05d}_{path.stem}.png")
+    except OSError as error:
+        raise UsageError(f"--maps {folder}: cannot be written: {error}") from None
+    return len(maps)
+
+
+def overlay(image: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> Image.Image:
+    """Draw a heat map ``[H, W]`` in [0, 1] over an image ``[C, H, W]``, enlarged to be seen."""
+    from matplotlib import colormaps
+
+    grey = image[:3].mean(axis=0) / 255
+    level = np.clip(heat, 0, 1)[..., None]
+    colour = colormaps["inferno"](level[..., 0])[..., :3]
+    mixed = (1 - 0.7 * level) * grey[..., None] + 0.7 * level * colour
+    picture = Image.fromarray((255 * mixed).astype(np.uint8))
+    scale = max(1, 256 // max(picture.size))
+    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)

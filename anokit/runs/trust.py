@@ -1,0 +1,103 @@
+"""Which one-file plugins of a run directory may be executed.
+
+Trusted are installed plugins and files that the user names. Nothing inside a run directory is: it
+may be somebody else's. The run records the hashes of the one-file plugins that it was made with; a
+copy that it keeps is executed only if the user says so, and only if it is still what was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from anokit.errors import CheckpointError, UsageError
+from anokit.registry.discovery import file_plugin
+from anokit.registry.entries import FoundPlugin
+from anokit.store.run_directory import PLUGIN_FILES, RunDirectory
+
+
+def kept_plugins(
+    directory: RunDirectory,
+    tables: Mapping[str, Any],
+    added: Mapping[str, Mapping[str, Any]],
+    given: Sequence[Path],
+    trusted: bool,
+) -> list[FoundPlugin]:
+    """Return the one-file plugins that a run keeps, needs, and is trusted with.
+
+    Parameters
+    ----------
+    tables
+        The run's resolved recipe with all its scores. Baselines do not count: what is not scored
+        anew needs no plugin.
+    added
+        What added.json says of scores that were added later.
+    given
+        Files that the user names. One of them stands for the run's own of the same file name.
+    trusted
+        Whether the user trusts what the run keeps.
+
+    Raises
+    ------
+    UsageError
+        Where the run needs plugins that are neither given nor trusted.
+    CheckpointError
+        Where a trusted one is gone, or is not what the run recorded.
+    """
+    needed = set(_used({key: value for key, value in tables.items() if key != "baselines"}))
+    names = {path.name for path in given}
+    missing = {
+        name: digest
+        for name, digest in recorded_plugins(directory, added).items()
+        if Path(name).stem in needed and name not in names
+    }
+    if missing and not trusted:
+        listed = ", ".join(missing)
+        raise UsageError(
+            f"{directory.path}: was made with one-file plugins ({listed}), and nothing inside a "
+            "run directory is executed unless you trust it. Look at them, then add "
+            "--trust-plugins (in Python: trust_plugins=True), or name your own copies with "
+            "--plugin"
+        )
+    return [_checked(directory.path / name, digest) for name, digest in missing.items()]
+
+
+def recorded_plugins(
+    directory: RunDirectory, added: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """Return the SHA-256 of each one-file plugin that a run was made with, by file name."""
+    found = dict(directory.read_json("environment.json").get(PLUGIN_FILES, {}))
+    for entry in added.values():
+        found |= entry.get(PLUGIN_FILES, {})
+    # A record is a file too: a name in it may not lead out of the directory.
+    return {name: digest for name, digest in found.items() if Path(name).name == name}
+
+
+def _checked(path: Path, digest: str) -> FoundPlugin:
+    """Return a plugin as it was read just now, if that is what the run recorded."""
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: is gone, and the run needs this plugin; name your own copy of it with "
+            "--plugin"
+        )
+    plugin = file_plugin(path)
+    if plugin.sha256 != digest:
+        raise CheckpointError(
+            f"{path}: is not the plugin that this run was made with (SHA-256 "
+            f"{plugin.sha256[:12]}, recorded {digest[:12]}), so it is not executed; name the right "
+            "one with --plugin"
+        )
+    return plugin
+
+
+def _used(value: Any) -> Iterator[str]:
+    """Yield the plugin of every component that a resolved recipe names."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("use"), str):
+            yield value["use"].partition("/")[0]
+        for item in value.values():
+            yield from _used(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _used(item)

@@ -1,6 +1,0 @@
-"""``anokit new-plugin``: a small, complete, publishable package to start a plugin from."""
-
-from anokit.scaffold.names import Names, names_for
-from anokit.scaffold.writer import write_plugin
-
-__all__ = ["Names", "names_for", "write_plugin"]

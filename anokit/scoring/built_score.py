@@ -1,0 +1,114 @@
+"""One score of a recipe, built, called with the checks that the core owes its plugins."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from anokit.errors import AnokitError, PluginError
+from anokit.plugin import resolve_fields
+from anokit.recipe.parts import WeightedPart
+from anokit.registry.blame import blame
+from anokit.scoring.trips import Trips
+from anokit.store.tensors import load_module, save_tensors
+from anokit.training.backbone import exact_arithmetic
+from anokit.types import FittedScore, MappedScore, RoundTrip, Score
+
+
+@dataclass(frozen=True)
+class BuiltScore:
+    """One component of kind ``score``, built; several scores of a recipe may share it."""
+
+    part: WeightedPart
+    score: Score
+    needs: frozenset[str]
+    map_needs: frozenset[str]
+
+    @property
+    def fitted(self) -> bool:
+        """Return whether it learns from the training set."""
+        return callable(getattr(self.score, "fit", None))
+
+    @property
+    def has_map(self) -> bool:
+        """Return whether it makes per-pixel maps."""
+        return callable(getattr(self.score, "map", None))
+
+    @property
+    def max_fit_images(self) -> int | None:
+        """Return the most training images that it is fitted on; None where it takes all."""
+        most = getattr(self.score, "max_fit_images", None)
+        return None if most is None else int(most)
+
+    def fit(self, trips: Trips) -> None:
+        """Let the score learn from trips of training images."""
+        with blame(self.part.entry, "being fitted"), torch.no_grad():
+            cast("FittedScore", self.score).fit(trips)
+
+    def save(self, folder: Path) -> None:
+        """Write what fitting left, if anything, to a file of its own."""
+        if self.fitted and isinstance(self.score, nn.Module):
+            save_tensors(folder / self._file, self.score.state_dict())
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote; raise `CheckpointError` where it is missing or damaged."""
+        if self.fitted and isinstance(self.score, nn.Module):
+            load_module(self.score, folder / self._file)
+
+    @property
+    def _file(self) -> str:
+        digest = hashlib.sha256(self.part.key.encode()).hexdigest()[:8]
+        return f"{self.part.entry.component.name}-{digest}.safetensors"
+
+    def compute(self, trip: RoundTrip) -> Tensor:
+        """Return the scores ``[B]`` of a trip, checked."""
+        count = batch_of(trip)
+        with blame(self.part.entry, "scoring images"), exact_arithmetic(trip.image.device):
+            value = self.score(trip)
+        return self._checked(value, (count,))
+
+    def compute_map(self, trip: RoundTrip) -> Tensor:
+        """Return the maps ``[B, H, W]`` of a trip, checked."""
+        make = cast("MappedScore", self.score).map
+        with blame(self.part.entry, "drawing a map"), exact_arithmetic(trip.image.device):
+            value = make(trip)
+        return self._checked(value, (batch_of(trip), *trip.image.shape[-2:]))
+
+    def _checked(self, value: Any, shape: tuple[int, ...]) -> Tensor:
+        name = self.part.entry.qualified
+        if not isinstance(value, Tensor) or tuple(value.shape) != shape:
+            got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise PluginError(f"score {name!r} returned {got}, expected a tensor {list(shape)}")
+        bad = int((~torch.isfinite(value)).sum())
+        if bad:
+            raise AnokitError(
+                f"score {name!r} is not finite for {bad} of {value.numel()} values; the model may "
+                "have diverged: look at the training curves and the samples"
+            )
+        return value.detach().float()
+
+
+def build_score(part: WeightedPart, device: torch.device) -> BuiltScore:
+    """Build one score; one that is a module is put on the device."""
+    component = part.entry.component
+    with blame(part.entry, "being built"):
+        score = component.load()(part.options)
+    if isinstance(score, nn.Module):
+        score = score.to(device)
+    return BuiltScore(
+        part,
+        cast("Score", score),
+        resolve_fields(component.needs, part.options),
+        resolve_fields(component.map_needs, part.options),
+    )
+
+
+def batch_of(trip: RoundTrip) -> int:
+    """Return B of a trip."""
+    first = next(value for name in sorted(trip.filled()) if (value := trip.get(name)) is not None)
+    return len(first)

@@ -1,0 +1,86 @@
+"""Round trips of stored images in a given order, and a memory of those already made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from anokit.data.pixels import to_float
+from anokit.data.sets import ImageTable, Rows
+from anokit.scoring.memory import TripMemory
+from anokit.training.backbone import GuardedBackbone
+from anokit.types import RoundTrip
+from anokit.watching import Advance
+
+
+class TripMeter:
+    """Turns shares of one batch's trip into images for a progress display."""
+
+    def __init__(self, count: int, advance: Advance) -> None:
+        self.left: float = count
+        self.count = count
+        self.advance = advance
+
+    def __call__(self, share: float) -> None:
+        """Note that a share in [0, 1] of the trip was just made."""
+        part = min(share * self.count, self.left)
+        self.left -= part
+        self.advance(part)
+
+    def finish(self) -> None:
+        """Note that the trip is over, whatever was noted before."""
+        self.advance(self.left)
+
+
+class Trips:
+    """Round trips of images in a given order: what a score is fitted on. May be iterated again."""
+
+    def __init__(
+        self,
+        backbone: GuardedBackbone | None,
+        images: ImageTable,
+        rows: Rows,
+        needs: frozenset[str],
+        batch_size: int,
+        device: torch.device,
+        advance: Advance | None = None,
+        memory: TripMemory | None = None,
+    ) -> None:
+        self.backbone = backbone
+        self.images = images
+        self.rows = rows
+        self.needs = needs
+        self.batch_size = batch_size
+        self.device = device
+        self.advance = advance
+        self.memory = memory
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[RoundTrip]:
+        for start in range(0, len(self.rows), self.batch_size):
+            rows = self.rows[start : start + self.batch_size]
+            meter = TripMeter(len(rows), self.advance) if self.advance else None
+            images = to_float(self.images.read(rows).to(self.device))
+            yield self._remembered(rows, images, meter) or self._made(images, self.needs, meter)
+            if meter:
+                meter.finish()
+
+    def _made(self, images: Tensor, needs: frozenset[str], meter: TripMeter | None) -> RoundTrip:
+        if self.backbone:
+            return self.backbone.round_trip(images, needs, meter)
+        return RoundTrip(image=images)
+
+    def _remembered(self, rows: Rows, images: Tensor, meter: TripMeter | None) -> RoundTrip | None:
+        memory = self.memory
+        if memory is None or not memory.has_room(self.needs):
+            return None
+        missing = memory.missing(rows, self.needs)
+        if missing.any():
+            new = self._made(images[torch.from_numpy(missing)], self.needs, meter)
+            if not memory.keep(rows[missing], new, self.needs):
+                return new if missing.all() else None
+        return memory.recall(rows, images, self.needs)

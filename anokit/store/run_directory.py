@@ -1,0 +1,249 @@
+"""The run directory: what a run leaves, written atomically, locked while somebody works in it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import secrets
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from anokit.errors import CheckpointError, UsageError
+from anokit.recipe.parts import Recipe
+from anokit.registry.entries import FoundPlugin
+from anokit.store.files import append_text, write_json, write_text
+from anokit.store.score_table import ScoreTable, read_scores
+
+TRAINING_KEYS = ("seed", "dataset", "backbone", "encoder-losses")
+
+LOCK = ".lock"
+
+PLUGIN_FILES = "plugin_files"
+"""Key of environment.json and of entries of added.json: SHA-256 of one-file plugins by name."""
+
+
+class RunDirectory:
+    """Paths of one run directory and the small files in it."""
+
+    def __init__(self, path: Path, recipe: Recipe | None = None) -> None:
+        self.path = path
+        self.resume_command = (
+            f"anokit run {recipe.arguments if recipe else '…'} --resume {shlex.quote(str(path))}"
+        )
+        self.training_digest = training_digest(recipe.as_dict()) if recipe else ""
+        self.checkpoint = path / "checkpoint" / "last.safetensors"
+        self.best = path / "checkpoint" / "best-on-test.safetensors"
+        self.model = path / "model.safetensors"
+        self.scores = path / "scores"
+        self.samples = path / "samples"
+        self.metrics = path / "metrics.jsonl"
+        self.table = path / "scores.csv"
+        self.exhibits = path / "report.safetensors"
+        self.results = path / "results.json"
+        self.report = path / "report.html"
+        self._lines: list[str] = []
+
+    @property
+    def begun(self) -> bool:
+        """Whether all is written that is known before training; until then nothing can be lost."""
+        return (self.path / "split.json").exists()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.results.exists()
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write one JSON file of the directory, atomically."""
+        write_json(self.path / name, content)
+
+    def merge_json(self, name: str, new: Mapping[str, Any]) -> None:
+        """Lay entries over a JSON file of the directory, which need not be there."""
+        old = self.read_json(name) if (self.path / name).exists() else {}
+        self.write_json(name, {**old, **new})
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read one JSON file of the directory.
+
+        Raises
+        ------
+        CheckpointError
+            Where it is missing or damaged.
+        """
+        try:
+            content: Any = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise CheckpointError(
+                f"{self.path}: has no {name}; expected a run directory, as `anokit run` leaves it"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.path / name}: damaged: {error}") from None
+        if not isinstance(content, dict):
+            raise CheckpointError(f"{self.path / name}: damaged: expected an object")
+        return content
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write one text file of the directory, atomically."""
+        write_text(self.path / name, text)
+
+    def write_scores(self, table: ScoreTable) -> None:
+        """Write scores.csv, atomically."""
+        write_text(self.table, table.text())
+
+    def read_scores(self) -> ScoreTable:
+        """Read scores.csv; raise `CheckpointError` where it is missing or damaged."""
+        return read_scores(self.table)
+
+    def keep_plugins(self, plugins: Iterable[FoundPlugin]) -> dict[str, str]:
+        """Keep copies of one-file plugins; return their SHA-256 by file name, for the record."""
+        kept = {}
+        for plugin in plugins:
+            if plugin.file:
+                write_text(self.path / plugin.file.name, plugin.source.decode("utf-8"))
+                kept[plugin.file.name] = plugin.sha256
+        return kept
+
+    def check_same_data(self, fingerprint: str) -> None:
+        """Raise `CheckpointError` where the data are no longer those that the run began with."""
+        stored = str(self.read_json("split.json").get("fingerprint"))
+        if stored != fingerprint:
+            raise CheckpointError(
+                f"{self.path}: the data changed since this run began (fingerprint {stored[:12]}, "
+                f"now {fingerprint[:12]}), so its figures could not be compared; restore them or "
+                "run anew"
+            )
+
+    def append_metrics(self, line: Mapping[str, Any]) -> None:
+        """Add a line to metrics.jsonl; lines reach the disk a few at a time."""
+        self._lines.append(json.dumps(line))
+        if len(self._lines) >= 20:
+            self.flush_metrics()
+
+    def flush_metrics(self) -> None:
+        """Write the lines that are still in memory."""
+        if self._lines:
+            append_text(self.metrics, "\n".join(self._lines) + "\n")
+            self._lines = []
+
+    def cut_metrics(self, shown: int) -> None:
+        """Drop the lines written after the checkpoint that a run is resumed from."""
+        self._lines = []
+        if not self.metrics.exists():
+            return
+        kept = []
+        for line in self.metrics.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["images"] <= shown:
+                    kept.append(line)
+            except (ValueError, KeyError):
+                break  # the end of a file that a crash cut short
+        self.write_text(self.metrics.name, "".join(f"{line}\n" for line in kept))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory alone.
+
+        Raises
+        ------
+        UsageError
+            Where another process holds it.
+        """
+        lock = FileLock(self.path / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise UsageError(
+                f"{self.path}: another anokit is at work in it; wait for it or stop it"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def training_digest(resolved: Mapping[str, Any]) -> str:
+    """Return a hash over all of a resolved recipe that decides the weights."""
+    content = {key: resolved[key] for key in TRAINING_KEYS}
+    content |= {key: resolved["training"].get(key) for key in ("max_steps", "threads")}
+    if resolved["training"].get("selection", "last") != "last":
+        # The weights are then chosen by how the primary score does on the test set.
+        content["selection"] = [resolved["scores"][0], resolved["evaluation"]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def create(recipe: Recipe, out: Path | None) -> RunDirectory:
+    """Make a new run directory: ``out``, or ``runs/<recipe>/<time>-<id>``.
+
+    Raises
+    ------
+    UsageError
+        Where ``out`` is not empty or no directory can be made there.
+    """
+    stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
+    path = out or Path("runs") / recipe.name / f"{stamp}-{secrets.token_hex(2)}"
+    # A lock alone is what a run leaves that failed before it wrote anything.
+    if path.exists() and (not path.is_dir() or any(p.name != LOCK for p in path.iterdir())):
+        raise UsageError(
+            f"--out {path}: is there already and not empty; name a new directory, or go on with "
+            f"--resume {path}"
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / LOCK).touch()
+    except OSError as error:
+        raise UsageError(
+            f"{path}: the run directory cannot be made: {error.strerror}; choose another with --out"
+        ) from None
+    return RunDirectory(path, recipe)
+
+
+def find_resumable(recipe: Recipe, given: Path | None) -> RunDirectory:
+    """Return the run directory that ``--resume [DIR]`` means: the newest unfinished one by default.
+
+    One that was left before all was written that is known before training (`RunDirectory.begun`) is
+    taken up too: nothing is lost, and its first files are written anew.
+
+    Raises
+    ------
+    UsageError
+        Where there is none, or the run is finished.
+    CheckpointError
+        Where it belongs to another recipe.
+    """
+    if given is None:
+        runs = Path("runs") / recipe.name
+        found = sorted(p for p in runs.glob("*") if (p / "resolved.json").exists())
+        unfinished = [p for p in found if not RunDirectory(p).finished]
+        if not unfinished:
+            kind = "unfinished run" if found else "run"
+            raise UsageError(f"--resume: there is no {kind} in {runs}; run without --resume")
+        given = unfinished[-1]
+    directory = RunDirectory(given, recipe)
+    if not given.is_dir():
+        raise UsageError(f"--resume {given}: no such run directory")
+    if directory.finished:
+        raise UsageError(f"--resume {given}: this run is finished: see {directory.report}")
+    if not directory.begun and _left_at_once(given):
+        return directory
+    stored = directory.read_json("resolved.json")
+    now = recipe.as_dict()
+    if training_digest(stored) != directory.training_digest:
+        changed = [key for key in TRAINING_KEYS if stored.get(key) != now[key]]
+        raise CheckpointError(
+            f"--resume {given}: was made by another recipe; {', '.join(changed or ['training'])} "
+            "differ. Resume with the recipe, --quick and --set that it was made by: "
+            f"{given / 'resolved.json'}"
+        )
+    return directory
+
+
+def _left_at_once(path: Path) -> bool:
+    """Return whether a run was left before it wrote which recipe it is of."""
+    names = {p.name for p in path.iterdir() if not p.name.endswith(".new")}
+    return LOCK in names and names <= {LOCK, "recipe.toml"}

@@ -1,0 +1,29 @@
+"""What the parts of one run are: handed on whole, from loading the data to the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from anokit.data.sets import RunData
+from anokit.recipe.parts import Recipe
+from anokit.store.run_directory import RunDirectory
+from anokit.training.backbone import GuardedBackbone
+from anokit.training.processes import World
+from anokit.training.signals import StopRequest
+from anokit.watching import Watcher
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recipe at work: on its data, with its backbone, in its directory."""
+
+    recipe: Recipe
+    data: RunData
+    backbone: GuardedBackbone
+    directory: RunDirectory
+    device: torch.device
+    watcher: Watcher = field(default_factory=Watcher)
+    stop: StopRequest = field(default_factory=StopRequest)
+    world: World = field(default_factory=World)

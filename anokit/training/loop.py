@@ -1,0 +1,259 @@
+"""The training loop: for each phase, for each batch: step, log, checkpoint.
+
+The loop knows no backbone; a backbone knows no progress bar, file or device. Whatever follows
+from a place in the stream of images is computed from that place, so that a resumed run goes on bit
+for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from torch.optim import Optimizer
+
+from anokit.data.feed import Feed
+from anokit.errors import AnokitError, TrainingError
+from anokit.training import state as checkpoint
+from anokit.training.device import generator, seed_of
+from anokit.training.job import Job
+from anokit.training.processes import SYNC_EVERY
+from anokit.training.snapshots import sample_images, sample_variety, save_grid
+from anokit.types import Batch, Phase
+
+LITTLE_VARIETY = 1 / 3
+"""Spread of generated images, relative to that of training images, below which a run is warned."""
+
+SAVE, STOP = 1, 2
+"""What a process wants done after a step; where processes differ, the larger wins."""
+
+
+class Interrupted(AnokitError):
+    """Ctrl-C or SIGTERM; a checkpoint was saved."""
+
+    exit_code = 130
+
+
+class Selection(Protocol):
+    """What chooses weights during training, where a recipe asks for it (`results.best_on_test`)."""
+
+    def due(self, shown: int, batch: int, total: int) -> bool:
+        """Return whether to look, after ``shown`` of ``total`` images of the last phase."""
+        ...
+
+    def look(self, shown: int) -> tuple[float, bool]:
+        """Return the AUROC on the test set, and whether it is the best one yet."""
+        ...
+
+    def restore(self) -> None:
+        """Give the backbone the weights that did best."""
+        ...
+
+
+def steps_of(phase: Phase, train_images: int, max_steps: int | None) -> int:
+    """Return the number of steps of a phase.
+
+    Raises
+    ------
+    TrainingError
+        Where the phase states neither or both of images and epochs.
+    """
+    if phase.images is not None and phase.epochs is None:
+        images: float = phase.images
+    elif phase.epochs is not None and phase.images is None:
+        images = phase.epochs * train_images
+    else:
+        raise TrainingError(f"phase {phase.name!r} must state either images or epochs")
+    steps = math.ceil(images / phase.batch_size)
+    return steps if max_steps is None else min(steps, max_steps)
+
+
+class Trainer:
+    """Runs phases of a job's backbone over its training images."""
+
+    def __init__(
+        self, job: Job, phases: Sequence[Phase], selection: Selection | None = None
+    ) -> None:
+        self.job = job
+        self.phases = phases
+        self.selection = selection
+        self.backbone = job.backbone
+        self.settings = job.recipe.training
+        self.feed = Feed(job.data.train.images, job.device, seed_of(job.recipe.seed, "order"))
+        self.steps = [
+            steps_of(phase, len(self.feed), self.settings.max_steps) for phase in self.phases
+        ]
+        rank = [job.world.rank] if job.world.rank else []
+        self.generator = generator(job.device, job.recipe.seed, "training", *rank)
+        self.state = checkpoint.State()
+        self._saved_at = time.monotonic()
+
+    @property
+    def total_images(self) -> int:
+        """Images that all phases show together."""
+        return sum(n * p.batch_size for n, p in zip(self.steps, self.phases, strict=True))
+
+    def train(self) -> None:
+        """Run all phases from the present position to the end.
+
+        Raises
+        ------
+        TrainingError
+            Where a metric or a weight is not finite; the last good checkpoint is kept.
+        Interrupted
+            On Ctrl-C or SIGTERM, after a checkpoint.
+        """
+        found = checkpoint.load(self.job, self.generator, self._enter)
+        if found:
+            self.state = found
+        resumed = found is not None
+        self.backbone.module.train()
+        for number in range(self.state.position.phase, len(self.phases)):
+            if not resumed:
+                self.state.position.phase, self.state.position.step = number, 0
+                self.state.optimisers = self._enter(number)
+            resumed = False
+            self._run_phase(self.phases[number], number)
+        self.state.position.phase, self.state.position.step = len(self.phases), 0
+        self.state.optimisers = {}
+        self.job.world.synchronise(self.backbone.module)
+        self._check_variety()
+        self.save()
+        if self.selection:
+            self.selection.restore()
+        self.backbone.module.eval()
+
+    def _enter(self, number: int) -> dict[str, Optimizer]:
+        """Begin a phase with fresh optimisers; there are none after the last one."""
+        if number >= len(self.phases):
+            return {}
+        with self.backbone.blaming("being trained"):
+            return dict(self.phases[number].optimisers())
+
+    def _run_phase(self, phase: Phase, number: int) -> None:
+        world, watcher = self.job.world, self.job.watcher
+        position, meter, steps = self.state.position, self.state.meter, self.steps[number]
+        watcher.phase(phase, number + 1, len(self.phases), steps, position.step, position.shown)
+        world.average_gradients(self.state.optimisers)
+        share = world.share(phase.batch_size)
+        since, began = 0, time.monotonic()
+        while position.step < steps:
+            started = time.monotonic()
+            start = position.shown + world.rank * share
+            images, indices = self.feed.batch(start, share, phase.resolution)
+            batch = Batch(images, indices, position.step, position.step / steps, self.generator)
+            with self.backbone.blaming("being trained"):  # adding shows what is no tensor
+                meter.add(phase.step(batch))
+            position.step += 1
+            position.shown += phase.batch_size
+            since += phase.batch_size
+            position.seconds += time.monotonic() - started
+            watcher.step(phase.batch_size, time.monotonic() - started)
+            if position.step % self.settings.log_every == 0 or position.step == steps:
+                self._log(phase, since / max(time.monotonic() - began, 1e-9))
+                since, began = 0, time.monotonic()
+            if self._snapshot_due(phase.batch_size) or position.step == steps:
+                self._snapshot(phase)
+            if self.selection and number == len(self.phases) - 1:
+                self._select(self.selection, phase, steps)
+            self._checkpoint_if_due()
+
+    def _select(self, selection: Selection, phase: Phase, steps: int) -> None:
+        """Look at the test set after an epoch of the last phase; log what is seen."""
+        position = self.state.position
+        shown, total = position.step * phase.batch_size, steps * phase.batch_size
+        if not selection.due(shown, phase.batch_size, total):
+            return
+        auroc, best = selection.look(position.shown)
+        text = f"as published: selected on test labels: AUROC {auroc:.3f}"
+        self.job.watcher.notice(
+            f"{text} after {position.shown:,} images{', the best yet' if best else ''}"
+        )
+        self.job.directory.append_metrics(self._line(phase, {"auroc_on_test_labels": auroc}))
+
+    def _log(self, phase: Phase, speed: float) -> None:
+        means = self.state.meter.read()
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"{name} became {value} in phase {phase.name!r} at step "
+                    f"{self.state.position.step}; training stopped. "
+                    f"{checkpoint.last_good(self.job.directory)}"
+                )
+        line = self._line(phase, means) | {"images_per_second": round(speed, 2)}
+        self.job.directory.append_metrics(line)
+        self.job.watcher.metrics(line)
+        for text in self.backbone.warnings(means):
+            self.warn(text)
+
+    def _line(self, phase: Phase, metrics: Mapping[str, float]) -> dict[str, Any]:
+        """Return a line of metrics.jsonl."""
+        return {
+            "phase": phase.name,
+            "resolution": phase.resolution,
+            "images": self.state.position.shown,
+            "step": self.state.position.step,
+            "seconds": round(self.state.position.seconds, 3),
+            "metrics": dict(metrics),
+        }
+
+    def warn(self, text: str) -> None:
+        """Show a warning once, whatever its figures are by then, and keep it for the results."""
+        if _without_figures(text) not in map(_without_figures, self.state.warnings):
+            self.state.warnings.append(text)
+            self.job.watcher.warning(text)
+
+    def _snapshot_due(self, batch: int) -> bool:
+        if not self.settings.snapshots:
+            return False
+        shown = self.state.position.shown
+        every = max(self.total_images / self.settings.snapshots, 1)
+        return int(shown / every) > int((shown - batch) / every)
+
+    def _snapshot(self, phase: Phase) -> None:
+        if self.settings.snapshots == 0:
+            return
+        images = sample_images(self.backbone, self.feed)
+        if images is None:
+            return
+        name = f"{self.state.position.shown:09d}_{phase.name.replace(' ', '-')}.png"
+        save_grid(images, self.job.directory.samples / name)
+
+    def _check_variety(self) -> None:
+        """Warn where finished samples vary much less than training images do."""
+        variety = sample_variety(self.backbone, self.feed)
+        if variety is not None and variety < LITTLE_VARIETY:
+            self.warn(
+                f"generated images vary only {100 * variety:.2g} % as much as training images: the "
+                "generator has learnt little more than their mean, or has collapsed. Look at the "
+                "samples; a longer schedule, smaller batches or another seed may help"
+            )
+
+    def _checkpoint_if_due(self) -> None:
+        due = time.monotonic() - self._saved_at >= self.settings.checkpoint_minutes * 60
+        wanted = STOP if self.job.stop.requested else SAVE if due else 0
+        world, shown = self.job.world, self.state.position.shown
+        if world.size > 1:
+            if self.state.position.step % SYNC_EVERY:
+                return
+            wanted = world.agree(wanted, self.job.device)
+            world.synchronise(self.backbone.module)
+        if wanted:
+            self.save()
+        if wanted == STOP:
+            raise Interrupted(
+                f"interrupted: checkpoint saved after {shown:,} images; go on with: "
+                f"{self.job.directory.resume_command}"
+            )
+
+    def save(self) -> None:
+        """Write the checkpoint; the old one stays if that fails. Raises what `state.save` does."""
+        checkpoint.save(self.state, self.job, self.generator)
+        self._saved_at = time.monotonic()
+
+
+def _without_figures(text: str) -> str:
+    return re.sub(r"[\d.]+", "#", text)

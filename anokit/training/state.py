@@ -1,0 +1,141 @@
+"""How far training has come, on disk and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from anokit.errors import CheckpointError, TrainingError
+from anokit.store.run_directory import RunDirectory
+from anokit.store.tensors import (
+    fill_module,
+    first_bad,
+    load_metadata,
+    load_tensors,
+    pack_optimisers,
+    save_tensors,
+    unpack_optimisers,
+)
+from anokit.training.job import Job
+from anokit.training.meter import Meter
+
+
+@dataclass
+class Position:
+    """How far training has come."""
+
+    phase: int = 0
+    step: int = 0
+    """steps done in the phase"""
+    shown: int = 0
+    """training images shown in all"""
+    seconds: float = 0.0
+    """time spent in training, over all resumes"""
+
+
+@dataclass
+class State:
+    """What a checkpoint holds beside the weights, so that training goes on bit for bit."""
+
+    position: Position = field(default_factory=Position)
+    optimisers: dict[str, Optimizer] = field(default_factory=dict)
+    meter: Meter = field(default_factory=Meter)
+    warnings: list[str] = field(default_factory=list)
+
+
+def save(state: State, job: Job, generator: torch.Generator) -> None:
+    """Write the checkpoint; the old one stays if that fails.
+
+    Every process of the run has to come here; the first one writes.
+
+    Raises
+    ------
+    TrainingError
+        Where a tensor is not finite.
+    CheckpointError
+        Where the file cannot be written.
+    """
+    tensors, rest = pack_optimisers(state.optimisers)
+    tensors |= {f"model/{name}": value for name, value in job.backbone.module.state_dict().items()}
+    tensors |= {f"meter/{name}": value for name, value in state.meter.sums.items()}
+    if bad := first_bad(tensors):
+        raise TrainingError(
+            f"{bad} holds NaN or infinity; training stopped. {last_good(job.directory)}"
+        )
+    states = job.world.gather_states(generator.get_state(), job.device)
+    tensors |= {f"generator/{rank}": one for rank, one in enumerate(states)}
+    if not job.world.first:
+        return
+    metadata = {
+        "position": asdict(state.position),
+        "optimisers": rest,
+        "meter": state.meter.counts,
+        "training": job.directory.training_digest,
+        "warnings": state.warnings,
+    }
+    try:
+        job.directory.flush_metrics()
+        save_tensors(job.directory.checkpoint, tensors, metadata)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}\nFree some space, then go on with: {job.directory.resume_command}"
+        ) from None
+
+
+def load(
+    job: Job, generator: torch.Generator, enter: Callable[[int], dict[str, Optimizer]]
+) -> State | None:
+    """Take up the checkpoint, if there is one: the weights into the backbone, the rest returned.
+
+    ``enter`` makes the optimisers of a phase, given its number; it is not called where training was
+    over.
+
+    Raises
+    ------
+    CheckpointError
+        Where it is damaged, or another recipe or number of processes made it.
+    """
+    path = job.directory.checkpoint
+    if not path.exists():
+        return None
+    metadata = load_metadata(path)
+    if metadata.get("training") != job.directory.training_digest:
+        raise CheckpointError(
+            f"{path}: belongs to another recipe (dataset, backbone, encoder losses, seed or "
+            "schedule differ); run without --resume, or resume with the recipe it was made by"
+        )
+    tensors = load_tensors(path)
+    fill_module(job.backbone.module, _under("model/", tensors), str(path))
+    mine = f"generator/{job.world.rank}"
+    if mine not in tensors or f"generator/{job.world.size}" in tensors:
+        raise CheckpointError(
+            f"{path}: was made by another number of processes than {job.world.size}; resume "
+            "with as many as before"
+        )
+    generator.set_state(tensors[mine])
+    state = State(Position(**metadata["position"]), warnings=list(metadata["warnings"]))
+    state.meter.restore(_under("meter/", tensors), metadata["meter"], job.device)
+    job.directory.cut_metrics(state.position.shown)
+    state.optimisers = enter(state.position.phase)
+    unpack_optimisers(state.optimisers, tensors, metadata["optimisers"])
+    return state
+
+
+def last_good(directory: RunDirectory) -> str:
+    """Return a sentence on the newest checkpoint of a run."""
+    if not directory.checkpoint.exists():
+        return "There is no checkpoint yet."
+    shown = load_metadata(directory.checkpoint)["position"]["shown"]
+    return f"The last good checkpoint, after {shown:,} images, is kept: {directory.checkpoint}"
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,79 @@
+"""Who watches a run: nobody, unless a display takes part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anokit.data.sets import RunData
+    from anokit.recipe.parts import Recipe
+    from anokit.types import Phase
+
+Advance = Callable[[float], None]
+"""Takes images that were just done; parts of one where a single trip is long."""
+
+
+class Watcher:
+    """Watches a run and shows nothing. A display overrides the methods that it cares for.
+
+    ::
+
+        class Bar(Watcher):
+            def training(self, total):
+                self.bar = tqdm(total=total)
+
+            def step(self, images, seconds):
+                self.bar.update(images)
+
+            def done(self):
+                self.bar.close()
+    """
+
+    def notice(self, text: str) -> None:
+        """Take a sentence on what is going on."""
+
+    def warning(self, text: str) -> None:
+        """Take a sentence that should worry the user."""
+
+    def banner(self, text: str) -> None:
+        """Take a sentence that nobody may overlook."""
+
+    def data(self, recipe: Recipe, data: RunData) -> None:
+        """Take what the run reads."""
+
+    def training(self, total: int) -> None:
+        """Note that training on ``total`` images begins."""
+
+    def phase(self, phase: Phase, number: int, of: int, steps: int, done: int, shown: int) -> None:
+        """Note a phase: ``done`` of its steps are done, ``shown`` images were shown in all."""
+
+    def step(self, images: int, seconds: float) -> None:
+        """Note one step of ``images`` images."""
+
+    def metrics(self, line: Mapping[str, Any]) -> None:
+        """Take a line of metrics.jsonl."""
+
+    def track(self, what: str, total: int) -> Advance:
+        """Note that work on ``total`` images begins; return what takes how many more are done."""
+        return _count_nothing
+
+    def done(self) -> None:
+        """Note that training, or the work that is tracked, is over; also after a failure."""
+
+
+NOBODY = Watcher()
+"""Who watches where nobody does."""
+
+
+def _count_nothing(count: float) -> None:
+    """Take how many images were done."""
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, such as ``4.1 days`` or ``3 min``."""
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            amount = seconds / size
+            return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"
+    return f"{seconds:.0f} s"
