@@ -21,9 +21,10 @@ from anokit.runs.run import train
 from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import load_metadata, load_tensors
 from anokit.training.backbone import build_backbone
+from anokit.training.job import Job
 from anokit.training.loop import Interrupted
-from anokit.training.processes import World
 from anokit.training.signals import StopRequest
+from anokit.watching import Watcher
 
 TOYS = Path(__file__).with_name("toys.py")
 REPOSITORY = TOYS.parent.parent
@@ -128,7 +129,10 @@ def plain_report(run):
 @pytest.fixture
 def no_report(monkeypatch):
     """Have no report drawn from here on in the test."""
-    return lambda: monkeypatch.setattr("anokit.report.write_report", plain_report)
+    return lambda: [
+        monkeypatch.setattr(f"anokit.{module}.write_report", plain_report)
+        for module in ("report", "runs.run", "runs.add_scores")
+    ]
 
 
 @pytest.fixture
@@ -175,7 +179,20 @@ def finished(tmp_path_factory):
     return folder / "run"
 
 
-class Watch:
+@pytest.fixture
+def job_of(tmp_path):
+    """Make a job of a recipe: its data, an untrained backbone, a directory of its own."""
+
+    def make_job(recipe, name="job"):
+        data = prepare(recipe.dataset, recipe.seed)
+        device = torch.device("cpu")
+        backbone = build_backbone(recipe, data.spec, device)
+        return Job(recipe, data, backbone, RunDirectory(tmp_path / name, recipe), device)
+
+    return make_job
+
+
+class Watch(Watcher):
     """Records what the training loop reports; asks it to stop, or crashes it, after some steps."""
 
     def __init__(self, stop=None, crash=None):
@@ -185,9 +202,6 @@ class Watch:
 
     def training(self, total):
         self.total = total
-
-    def training_done(self):
-        pass
 
     def phase(self, phase, number, of, steps, done, *rest):
         self.phases.append((phase.name, number, of, steps, done))
@@ -200,9 +214,6 @@ class Watch:
 
     def metrics(self, line):
         self.lines.append(line)
-
-    def notice(self, text):
-        pass
 
     def warning(self, text):
         self.warnings.append(text)
@@ -220,17 +231,9 @@ class Training:
     def go(self, **watch):
         """Train as a process begun now would; return what was watched and the final weights."""
         seen = Watch(**watch)
-        self.model = build_backbone(self.recipe, self.data.spec, self.device)
-        train(
-            self.recipe,
-            self.data,
-            self.model,
-            self.directory,
-            seen,
-            self.device,
-            seen.request,
-            World(),
-        )
+        self.backbone = build_backbone(self.recipe, self.data.spec, self.device)
+        parts = (self.recipe, self.data, self.backbone, self.directory, self.device)
+        train(Job(*parts, seen, seen.request))
         return seen, dict(self.backbone.module.state_dict())
 
     def stopped(self, steps):

@@ -39,7 +39,7 @@ def run_command(
     ] = None,
     plugin: PluginFiles = None,
 ) -> None:
-    """Train and evaluate what a recipe describes."""
+    """Train and score what a recipe describes."""
     from anokit.recipe.reading import load_recipe
     from anokit.registry.lookup import Registry
 

@@ -200,7 +200,7 @@ def _import_file(path: Path, source: bytes) -> ModuleType:
     name = f"anokit_file_plugin_{path.stem}"
     loader = _Loader(name, path, source)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
-    if spec is None:
+    if spec is None or path.suffix != ".py":
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # so that dataclasses and pydantic models in it find their module

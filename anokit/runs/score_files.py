@@ -126,6 +126,8 @@ def write_csv(found: ScoredFiles, out: Path) -> None:
     UsageError
         Where it cannot be written.
     """
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {out}: cannot be written: there is no folder {out.parent}")
     try:
         write_text(out, ranking_text([str(f) for f in found.files], found.scores, found.order))
     except CheckpointError as error:

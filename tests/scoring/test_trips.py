@@ -7,7 +7,6 @@ import torch
 from anokit.data.preparing import prepare
 from anokit.data.sets import all_rows
 from anokit.results.assess import assess
-from anokit.scoring import trips
 from anokit.scoring.memory import TripMemory
 from anokit.scoring.scorer import Scorer
 from anokit.training.backbone import build_backbone
@@ -70,7 +69,7 @@ def test_another_field_is_made_and_kept_on_its_own(walk):
 
 def test_without_room_trips_are_made_anew(walk, monkeypatch):
     over, seen = walk
-    monkeypatch.setattr(trips, "MEMORY_BYTES", 12)
+    monkeypatch.setattr("anokit.scoring.memory.MEMORY_BYTES", 12)
     memory = TripMemory(12)
     found = [over(SECOND, memory), over(SECOND, memory)]
     assert not memory.fields
@@ -97,10 +96,10 @@ def test_no_memory_where_scores_depend_on_the_batch(make, toys, monkeypatch, dep
     assert (memory is None) == bool(dependence)
 
 
-def test_two_scores_fitted_twice_walk_the_training_set_once(make, toys, monkeypatch, tmp_path):
-    recipe = make('scores=[{use="typical"}, {name="other", terms=[{use="typical", scale=2.0}]}]')
-    data = prepare(recipe.dataset, recipe.seed)
-    model = build_backbone(recipe, data.spec, CPU)
+def test_two_scores_fitted_twice_walk_the_training_set_once(make, toys, monkeypatch, job_of):
+    job = job_of(
+        make('scores=[{use="typical"}, {name="other", terms=[{use="typical", scale=2.0}]}]')
+    )
     walked = []
     make_trip = toys.Linear.round_trip
 
@@ -119,6 +118,6 @@ def test_two_scores_fitted_twice_walk_the_training_set_once(make, toys, monkeypa
         return found
 
     monkeypatch.setattr(Scorer, "fit", watched)
-    assess(recipe, data, model, CPU, tmp_path, lambda what, total: lambda count: None)
+    assess(job)
     assert len(fits) == 2
-    assert sum(fits) == len(data.train)
+    assert sum(fits) == len(job.data.train)

@@ -79,11 +79,17 @@ def test_a_folder_or_a_binary_file_is_no_recipe(registry, tmp_path):
         (["backbone=linear"], ["backbone ", "got 'linear'"]),
         (["scores=error"], ["scores ", "valid list", "got 'error'"]),
         (["scores=[]"], ["scores ", "at least 1 item"]),
-        (["scores.error.weight=heavy"], ["scores.error.weight", "must be a number, got 'heavy'"]),
-        (["scores.error.weight=true"], ["must be a number, got True"]),
-        (["scores.error.weight=nan"], ["must be a number, got nan"]),
-        (["scores.error.weight=inf"], ["must be a number, got inf"]),
-        (["dataset.contamination=some"], ["dataset.contamination", "must be a number"]),
+        (
+            ["scores.error.weight=heavy"],
+            ["scores.error.weight", "input should be a valid number, got 'heavy'"],
+        ),
+        (["scores.error.weight=true"], ["input should be a valid number, got True"]),
+        (["scores.error.weight=nan"], ["input should be a finite number, got nan"]),
+        (["scores.error.weight=inf"], ["input should be a finite number, got inf"]),
+        (
+            ["dataset.contamination=some"],
+            ["dataset.contamination", "input should be a valid number"],
+        ),
         (["training=3"], ["training ", "got 3"]),
         (["scores.sum.terms=3"], ["scores.sum.terms", "must be a list such as"]),
         (["scores.sum.terms=[]"], ["scores.sum.terms", "must be a list such as"]),
@@ -94,10 +100,16 @@ def test_a_folder_or_a_binary_file_is_no_recipe(registry, tmp_path):
         (["threshold.quantile=1"], ["threshold.quantile", "less than 1", "got 1"]),
         (["evaluation.resamples=0"], ["evaluation.resamples", "got 0"]),
         (["dataset.labels=many"], ["dataset.labels", "'both'", "got 'many'"]),
-        (["dataset.contamination=1"], ["dataset.contamination", "from 0 to below 1, got 1"]),
-        (["dataset.contamination=-0.1"], ["must be a share from 0 to below 1, got -0.1"]),
+        (
+            ["dataset.contamination=1"],
+            ["dataset.contamination", "input should be less than 1, got 1"],
+        ),
+        (["dataset.contamination=-0.1"], ["input should be greater than or equal to 0, got -0.1"]),
         (["dataset.contaminants_from_test=2"], ["dataset.contaminants_from_test", "got 2"]),
-        (["dataset.when_missing=wait"], ["dataset.when_missing", '"error" or "simulate"']),
+        (
+            ["dataset.when_missing=wait"],
+            ["dataset.when_missing", "input should be 'error' or 'simulate', got 'wait'"],
+        ),
         (["dataset.when_missing=simulate"], ["dataset 'blobs' has no simulation"]),
         # Parts that do not fit.
         (
@@ -264,6 +276,6 @@ def test_a_function_of_needs_that_fails_is_named():
         raise KeyError("stage")
 
     with pytest.raises(
-        PluginError, match=r"test_recipe.*fields_by_stage failed .* KeyError: 'stage'; this is a f"
+        PluginError, match=r"test_reading.*fields_by_stage failed .* KeyError: 'stage'; this is a f"
     ):
         resolve_fields(fields_by_stage, Options())

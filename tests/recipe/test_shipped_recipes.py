@@ -16,7 +16,7 @@ from PIL import Image
 from anokit.recipe.reading import check_recipe
 from anokit.registry.lookup import Registry
 
-RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 SHORT = (
     "training.max_steps=2",
     "training.snapshots=1",

@@ -1,11 +1,15 @@
-"""`anokit evaluate`: further scores of a finished run, without training, beside its own results."""
+"""`anokit add-scores`: further scores of a finished run, without training, beside its own."""
 
 import csv
 import json
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from anokit import load
+from anokit.store.score_table import read_scores
 from anokit.store.tensors import load_tensors
 
 EXTRA = """
@@ -33,7 +37,7 @@ def add(toykit, run, tmp_path):
     def call(text=EXTRA, *options):
         path = tmp_path / "extra.toml"
         path.write_text(text)
-        return toykit("evaluate", run, "--scores", path, "--device", "cpu", *options)
+        return toykit("add-scores", run, "--scores", path, "--device", "cpu", *options)
 
     return call
 
@@ -81,8 +85,8 @@ def test_what_is_added_is_marked_everywhere(add, run):
     assert not any(marks[name] for name in marks if name not in ("near", "both"))
     record = json.loads((run / "added.json").read_text())["near"]
     assert record["plugins"]["toys"].startswith("sha256:")
-    assert record["scores"][0]["terms"][0]["most"] == 30
-    assert len(list((run / "added").glob("far-*.safetensors"))) == 2
+    assert record["score"]["terms"][0]["most"] == 30
+    assert len(list((run / "scores").glob("far-*.safetensors"))) == 2
 
 
 def test_an_added_score_is_what_it_would_have_been_in_the_run(add, run):
@@ -113,7 +117,7 @@ def test_scores_are_added_one_after_another(add, run):
 def test_a_taken_name_is_refused(add, run):
     done = add('[[scores]]\nuse = "far"\n')
     assert done.code == 2
-    assert "the run has scores called far already" in done.err
+    assert "the run has scores called far of its own" in done.err
     assert "added.json" not in {path.name for path in run.iterdir()}
 
 
@@ -141,7 +145,7 @@ def test_other_data_are_refused(add, run):
     (run / "resolved.json").write_text(json.dumps(resolved))
     done = add()
     assert done.code == 1
-    assert "the data are not those of the run" in done.err
+    assert "the data changed since this run began" in done.err
 
 
 def test_a_run_that_is_not_finished_is_refused(add, run):
@@ -153,7 +157,7 @@ def test_a_run_that_is_not_finished_is_refused(add, run):
 
 def test_a_folder_that_is_no_run_is_refused(toykit, tmp_path):
     (tmp_path / "extra.toml").write_text(EXTRA)
-    done = toykit("evaluate", tmp_path, "--scores", tmp_path / "extra.toml")
+    done = toykit("add-scores", tmp_path, "--scores", tmp_path / "extra.toml")
     assert done.code == 1
     assert "has no resolved.json" in done.err
 
@@ -166,3 +170,113 @@ def test_a_damaged_table_is_refused_before_it_is_changed(add, run):
     assert done.code == 1
     assert "its ids are not those of the test set" in done.err
     assert results(run) == before
+
+
+PLUGIN = """
+import torch
+from anokit import Component, hookimpl
+
+
+class Largest:
+    def __init__(self, options):
+        pass
+
+    def __call__(self, trip):
+        return {sign}trip.image.flatten(1).amax(dim=1)
+
+    def map(self, trip):
+        return trip.image.amax(dim=1)
+
+
+@hookimpl
+def anokit_scores():
+    return [Component(name="largest", summary="Largest value", factory=Largest,
+                      needs=frozenset({{"image"}}), map_needs=frozenset({{"image"}}))]
+"""
+LARGEST = '[[scores]]\nuse = "largest"\n'
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """Write a one-file plugin of that name with a score ``largest``, or with its negative."""
+
+    def write(name="mine.py", sign=""):
+        path = tmp_path / name
+        path.write_text(PLUGIN.format(sign=sign))
+        return path
+
+    return write
+
+
+def test_an_added_score_is_the_runs_like_its_own(add, run, plugin, anokit, monkeypatch, tmp_path):
+    assert add(LARGEST, "--plugin", plugin()).code == 0
+    record = json.loads((run / "added.json").read_text())["largest"]
+    assert set(record["plugin_files"]) == {"mine.py"}
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    finished = load(run, trust_plugins=True)
+    images = np.full((2, 1, 8, 8), 20, np.uint8)
+    images[1, 0, 3, 4] = 255
+    assert finished.score(images)["largest"].tolist() == pytest.approx([20 / 127.5 - 1, 1.0])
+    assert finished.maps(images, "largest")[1, 3, 4] == 1.0
+    assert "largest" in finished.thresholds
+    Image.fromarray(images[1, 0]).save(tmp_path / "bright.png")
+    out = tmp_path / "scores.csv"
+    done = anokit("score", run, tmp_path / "bright.png", "--out", out, "--trust-plugins")
+    assert done.code == 0, done.err
+    (row,) = csv.DictReader(out.read_text().splitlines())
+    assert float(row["largest"]) == 1.0
+
+
+def test_what_an_added_score_learnt_is_loaded(add, run, monkeypatch):
+    assert add().code == 0
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    finished = load(run, trust_plugins=True)
+    source = finished.recipe.dataset.entry.component.load()(finished.recipe.dataset.options)
+    found = finished.score(source.test.images)
+    table = read_scores(run / "scores.csv")
+    for name in ("near", "both"):
+        at = [table.ids.index(one) for one in source.test.ids]
+        assert found[name] == pytest.approx(table.columns[name][at], rel=1e-6)
+
+
+def test_an_added_score_is_replaced_only_when_asked_to(add, run, plugin):
+    assert add(LARGEST, "--plugin", plugin()).code == 0
+    before = columns(run)["largest"]
+    refused = add(LARGEST, "--plugin", plugin(sign="-"))
+    assert refused.code == 2
+    assert "scores called largest were added before" in refused.err
+    assert "--replace" in refused.err
+    done = add(LARGEST, "--plugin", plugin(sign="-"), "--replace")
+    assert done.code == 0, done.err
+    assert [float(v) for v in columns(run)["largest"]] == [-float(v) for v in before]
+    assert [row["name"] for row in results(run)["rows"]].count("largest") == 1
+    assert (run / "mine.py").read_text() == PLUGIN.format(sign="-")
+
+
+def test_a_score_of_the_runs_own_is_not_replaced(add, run):
+    done = add('[[scores]]\nuse = "far"\n', "--replace")
+    assert (done.code, "what a run measured stays" in done.err) == (2, True)
+
+
+def test_another_plugin_of_the_same_name_is_refused(add, run, plugin):
+    text = '[[scores]]\nname = "one"\nuse = "largest"\n'
+    assert add(text, "--plugin", plugin()).code == 0
+    done = add(text.replace("one", "two"), "--plugin", plugin(sign="-"))
+    assert (done.code, "the run needs another mine.py" in done.err) == (2, True)
+    assert (run / "mine.py").read_text() == PLUGIN.format(sign="")
+
+
+def test_a_score_that_was_being_added_when_the_process_was_killed_is_no_score_yet(
+    add, run, monkeypatch
+):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("anokit.runs.add_scores.write_results", killed)
+        add()
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    assert set(load(run, trust_plugins=True).thresholds) == {"error", "sum", "far"}
+    monkeypatch.delenv("ANOKIT_PLUGINS")
+    assert add().code == 0
+    assert list(columns(run))[-2:] == ["near", "both"]

@@ -31,7 +31,7 @@ SPECS = [ImageSpec(*shape) for shape in SHAPES]
 BATCHES = (1, 3)
 TEST = 8
 TRAIN = 12
-TOYS = Path(__file__).with_name("toys.py")
+TOYS = Path(__file__).parents[1] / "toys.py"
 EVERYTHING = Registry.load([TOYS])
 BACKBONES = list(EVERYTHING.of_kind("backbone"))
 SCORES = [entry for entry in EVERYTHING.of_kind("score") if entry.qualified != "toys/bad"]
@@ -224,7 +224,7 @@ def test_a_published_dependence_is_caught_and_named(name):
         made = build(flawed)
     finally:
         registry[place] = entry
-    assert phrase in made.backbone.batch_dependence
+    assert phrase in made.model.batch_dependence
     needs = frozenset({"critic"})
     images = made.test.read(all_rows(TEST)).float() / 127.5 - 1
     with torch.no_grad():
@@ -235,4 +235,4 @@ def test_a_published_dependence_is_caught_and_named(name):
 
 def test_honest_backbones_claim_no_dependence(built):
     for entry in BACKBONES:
-        assert built(entry.qualified).backbone.batch_dependence == ""
+        assert built(entry.qualified).model.batch_dependence == ""

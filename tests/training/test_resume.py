@@ -61,6 +61,52 @@ def test_interrupted_after_every_step_a_run_ends_the_same(training, whole):
     assert run.metrics() == whole[2]
 
 
+@pytest.mark.parametrize("steps", [1, 3, 7, 11, 12, 13, 20])
+def test_the_log_of_a_resumed_run_is_that_of_one_that_was_not_interrupted(training, steps):
+    """Means over steps on both sides of the interruption are those of all these steps."""
+    undisturbed = training("training.log_every=5", name="undisturbed")
+    undisturbed.go()
+    run = training("training.log_every=5", name="interrupted")
+    run.stopped(steps)
+    run.go()
+    assert run.metrics() == undisturbed.metrics()
+
+
+@pytest.mark.parametrize("last", ["resolved.json", "environment.json", "recipe.toml", None])
+def test_killed_before_training_began_a_run_is_taken_up(
+    toykit, recipe_file, tmp_path, monkeypatch, last
+):
+    """Killed as soon as the file ``last`` is written: nothing is lost, and nothing refuses."""
+    path, out = recipe_file(), tmp_path / "run"
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    def write(self, name, content):
+        write_json(self, name, content)
+        if name == last:
+            killed()
+
+    write_json = RunDirectory.write_json
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "write_json", killed if last == "recipe.toml" else write)
+        if last is None:
+            patch.setattr("anokit.runs.run._write_start", killed)
+        assert toykit("run", path, "--out", out).code == 130
+    assert not (out / "split.json").exists()
+    done = toykit("run", path, "--resume", out)
+    assert done.code == 0, done.err
+    assert (out / "results.json").exists()
+
+
+def test_a_run_that_another_recipe_began_is_not_taken_up(toykit, recipe_file, tmp_path):
+    out = tmp_path / "run"
+    assert toykit("run", recipe_file("backbone.fail_at=0"), "--out", out).code == 1
+    (out / "split.json").unlink()
+    done = toykit("run", recipe_file("seed=4", "backbone.fail_at=0"), "--resume", out)
+    assert (done.code, "was made by another recipe; seed" in done.err) == (1, True)
+
+
 def test_a_crash_between_checkpoints_goes_back_to_the_last_one(training, whole):
     run = training("training.log_every=1")
     run.stopped(9)
@@ -87,7 +133,7 @@ def test_checkpoints_come_by_the_clock(training, monkeypatch):
     run, saved = training("training.checkpoint_minutes=0"), []
     save = save_tensors
     monkeypatch.setattr(
-        "anokit.training.loop.save_tensors", lambda *a: (saved.append(a[0]), save(*a))
+        "anokit.training.state.save_tensors", lambda *a: (saved.append(a[0]), save(*a))
     )
     run.go()
     assert len(saved) == 24 + 1
@@ -289,6 +335,9 @@ def test_a_new_run_directory_is_empty_and_its_own(make, tmp_path, monkeypatch):
     assert first.path.parent.as_posix() == "runs/toys"
     (tmp_path / "out").mkdir()
     assert create(make(), tmp_path / "out").path == tmp_path / "out"
+    # One that failed before it wrote anything leaves nothing that could be lost.
+    assert create(make(), tmp_path / "out").path == tmp_path / "out"
+    (tmp_path / "out" / "recipe.toml").write_text("")
     with pytest.raises(UsageError, match="is there already and not empty; name a new directory"):
         create(make(), tmp_path / "out")
 

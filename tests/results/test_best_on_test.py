@@ -78,9 +78,8 @@ class Watched:
         return self._test.labels
 
 
-def test_by_default_no_label_is_read_before_all_images_are_scored(make, monkeypatch, tmp_path):
-    recipe, cpu = make(), torch.device("cpu")
-    data = prepare(recipe.dataset, recipe.seed)
+def test_by_default_no_label_is_read_before_all_images_are_scored(make, monkeypatch, job_of):
+    job = job_of(make())
     scored, early = [], []
     score_test = _score_test
 
@@ -88,13 +87,10 @@ def test_by_default_no_label_is_read_before_all_images_are_scored(make, monkeypa
         scored.append(score_test(*arguments))
         return scored[-1]
 
-    monkeypatch.setattr(assess, "_score_test", watch)
-    watched = Watched(data.test, lambda: scored or early.append(1))
-    model = build_backbone(recipe, data.spec, cpu)
-    found = assess(
-        recipe, replace(data, test=watched), model, cpu, tmp_path, lambda what, total: float
-    )
-    assert found.rows[0]["metrics"]
+    monkeypatch.setattr("anokit.results.assess._score_test", watch)
+    watched = Watched(job.data.test, lambda: scored or early.append(1))
+    found = assess(replace(job, data=replace(job.data, test=watched)))
+    assert found.rows[0].metrics
     assert not early
     assert found.threshold_rule.endswith("no label was read")
 
@@ -148,10 +144,10 @@ def test_best_on_test_needs_labels_of_both_classes(toykit, recipe_file, tmp_path
 
 def test_an_epoch_ends_where_its_images_do():
     keeper = object.__new__(BestOnTest)
-    keeper.data = SimpleNamespace(train=range(60))
+    keeper.job = SimpleNamespace(data=SimpleNamespace(train=range(60)))
     due = [shown for shown in range(8, 169, 8) if keeper.due(shown, 8, 168)]
     assert due == [64, 120, 168]
-    keeper.data = SimpleNamespace(train=range(1))
+    keeper.job = SimpleNamespace(data=SimpleNamespace(train=range(1)))
     assert sum(keeper.due(shown, 8, 80_000) for shown in range(8, 80_001, 8)) == 100
 
 

@@ -1,7 +1,5 @@
 """Labels come last, thresholds are honest, fitted state survives, faults have names."""
 
-import csv
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -12,26 +10,22 @@ from anokit.data.preparing import prepare
 from anokit.data.sets import all_rows
 from anokit.errors import AnokitError, PluginError
 from anokit.registry.blame import PluginFault
-from anokit.results.assess import _threshold_rule, assess, make_results, write_assessment
+from anokit.results.assess import assess, make_results
+from anokit.results.exhibits import exhibits, terms_of
+from anokit.results.rows import read_results, write_results
 from anokit.scoring.scorer import Scorer
 from anokit.training.backbone import build_backbone
 
 CPU = torch.device("cpu")
 
 
-def silent(what, total):
-    return lambda count: None
-
-
 @pytest.fixture
-def assessed(make, tmp_path):
-    """Assess an untrained toy recipe: the recipe, its data and what was found."""
+def assessed(make, job_of):
+    """Assess an untrained toy recipe: the job and what was found."""
 
     def build(*settings):
-        recipe = make(*settings)
-        data = prepare(recipe.dataset, recipe.seed)
-        model = build_backbone(recipe, data.spec, CPU)
-        return recipe, data, assess(recipe, data, model, CPU, tmp_path / "scores", silent)
+        job = job_of(make(*settings))
+        return job, assess(job)
 
     return build
 
@@ -65,7 +59,7 @@ def test_a_fitted_score_has_its_threshold_from_images_it_was_not_fitted_on(
     options = (
         [] if most is None else [f"scores.far.most={most}", f"scores.sum.terms.far.most={most}"]
     )
-    _recipe, _data, found = assessed(*options)
+    _, found = assessed(*options)
     for_threshold, for_result = toys.FITS
     _, fits_before, held = scored[1]
     assert fits_before == 1, "held out images are scored after the first of two fits"
@@ -76,28 +70,30 @@ def test_a_fitted_score_has_its_threshold_from_images_it_was_not_fitted_on(
     assert not set(as_bytes) & set(for_threshold)
     if most is None:
         assert set(as_bytes) <= set(for_result)
-    rows = {row["name"]: row for row in found.rows}
-    assert rows["far"]["fitted_on"] == (most or 60)
-    assert rows["sum"]["fitted_on"] == (most or 60)
-    assert "fitted_on" not in rows["error"]
+    rows = {row.name: row for row in found.rows}
+    assert rows["far"].fitted_on == (most or 60)
+    assert rows["sum"].fitted_on == (most or 60)
+    assert rows["error"].fitted_on is None
     assert "of 6 training images that they were not fitted on" in found.threshold_rule
 
 
 def test_an_unfitted_threshold_is_a_quantile_of_all_training_scores(assessed, scorer):
-    recipe, data, found = assessed("threshold.quantile=0.9")
+    job, found = assessed("threshold.quantile=0.9")
+    recipe, data = job.recipe, job.data
     again, _, _ = scorer()
     values = again.compute(
         data.train.images, all_rows(60), only=lambda component: not component.fitted
     ).values[recipe.primary.terms[0].key]
-    threshold = found.rows[0]["threshold"]
+    threshold = found.rows[0].threshold
     assert 0.05 <= (values > threshold).mean() <= 0.11
-    assert "fitted" not in _threshold_rule(recipe, 60, 6, Scorer([], None, CPU, 1, 0))
+    _, plain = assessed('scores=[{use="error"}]')
+    assert "fitted" not in plain.threshold_rule
 
 
 def test_the_threshold_looks_at_no_more_training_images_than_allowed(assessed):
-    _, _, found = assessed("evaluation.max_train_images=10", 'scores=[{use="error"}]')
+    job, found = assessed("evaluation.max_train_images=10", 'scores=[{use="error"}]')
     assert "of 10 unlabelled training images" in found.threshold_rule
-    assert len(found.tensors["train_score"]) == 10
+    assert len(exhibits(job, found)["train_score"]) == 10
 
 
 LABELLED = {
@@ -109,21 +105,20 @@ LABELLED = {
 
 
 def test_labels_change_metrics_and_the_gallery_and_nothing_else(assessed):
-    _, _, plain = assessed()
-    _, _, swapped = assessed("dataset.labels=swapped")
+    job, plain = assessed()
+    other_job, swapped = assessed("dataset.labels=swapped")
     for name, column in plain.columns.items():
         assert np.array_equal(column, swapped.columns[name])
-    for name, tensor in plain.tensors.items():
+    shown = exhibits(other_job, swapped)
+    for name, tensor in exhibits(job, plain).items():
         if name not in LABELLED:
-            assert torch.equal(tensor, swapped.tensors[name]), name
+            assert torch.equal(tensor, shown[name]), name
     for one, other in zip(plain.rows, swapped.rows, strict=True):
-        assert one["threshold"] == other["threshold"]
-        assert one["metrics"]["auroc"]["value"] + other["metrics"]["auroc"][
-            "value"
-        ] == pytest.approx(1)
+        assert one.threshold == other.threshold
+        assert one.metrics["auroc"].value + other.metrics["auroc"].value == pytest.approx(1)
 
 
-def test_no_label_is_read_before_training_thresholds_and_fits_are_done(make, monkeypatch, tmp_path):
+def test_no_label_is_read_before_training_thresholds_and_fits_are_done(make, monkeypatch, job_of):
     class Hidden:
         """Labels that may not be looked at yet."""
 
@@ -136,11 +131,9 @@ def test_no_label_is_read_before_training_thresholds_and_fits_are_done(make, mon
             assert Hidden.ready, "a label was read"
             return getattr(self.values, name)
 
-    recipe = make()
-    data = prepare(recipe.dataset, recipe.seed)
-    object.__setattr__(data.test, "labels", Hidden(data.test.labels))
-    object.__setattr__(data.test, "kinds", None)
-    model = build_backbone(recipe, data.spec, CPU)
+    job = job_of(make())
+    object.__setattr__(job.data.test, "labels", Hidden(job.data.test.labels))
+    object.__setattr__(job.data.test, "kinds", None)
 
     class Done(Exception):
         """The test set is about to be scored."""
@@ -148,27 +141,27 @@ def test_no_label_is_read_before_training_thresholds_and_fits_are_done(make, mon
     def score_test(*_):
         raise Done
 
-    monkeypatch.setattr(assess, "_score_test", score_test)
+    monkeypatch.setattr("anokit.results.assess._score_test", score_test)
     with pytest.raises(Done):
-        assess(recipe, data, model, CPU, tmp_path, silent)
+        assess(job)
     with pytest.raises(AssertionError, match="a label was read"):
-        data.test.labels.sum()
+        job.data.test.labels.sum()
 
 
 def test_a_weighted_sum_is_the_sum_of_its_weighted_terms(assessed):
-    _, _, found = assessed()
+    job, found = assessed()
     total = 0.5 * found.columns["error"] + found.columns["far"]
     assert np.allclose(found.columns["sum"], total, rtol=1e-6)
-    assert found.terms == {"sum": [("error", 0.5), ("far", 1.0)]}
-    assert {"term/sum/0", "term/sum/1"} <= set(found.tensors)
-    notes = {row["name"]: row["note"] for row in found.rows}
+    assert terms_of(job) == {"sum": [("error", 0.5), ("far", 1.0)]}
+    assert {"term/sum/0", "term/sum/1"} <= set(exhibits(job, found))
+    notes = {row.name: row.note for row in found.rows}
     assert notes["sum"].startswith("spread of the terms: error ")
     assert notes["error"] is None
 
 
 def test_a_sum_that_one_term_rules_says_so(assessed):
-    _, _, found = assessed("scores.sum.terms.error.weight=1e-6")
-    assert found.rows[1]["note"].endswith("; so this is nearly far alone")
+    _, found = assessed("scores.sum.terms.error.weight=1e-6")
+    assert found.rows[1].note.endswith("; so this is nearly far alone")
 
 
 def test_the_map_of_a_sum_is_that_of_its_terms_with_a_map(scorer):
@@ -189,7 +182,7 @@ def test_equal_components_are_computed_once(scorer):
 
 def test_fitted_state_round_trips_through_files(scorer, tmp_path):
     fitted, data, _recipe = scorer()
-    fitted.fit(data.train.images, all_rows(60), silent)
+    fitted.fit(data.train.images, all_rows(60))
     fitted.save(tmp_path)
     fresh, _, _ = scorer()
     fresh.load(tmp_path)
@@ -254,10 +247,10 @@ def test_a_backbone_that_leaves_a_promised_field_unfilled_is_named(assessed):
 
 
 def test_a_direction_below_chance_is_warned_about_and_not_flipped(assessed):
-    _, _, plain = assessed()
-    _, _, swapped = assessed("dataset.labels=swapped")
-    value = plain.rows[0]["metrics"]["auroc"]["value"]
-    assert swapped.rows[0]["metrics"]["auroc"]["value"] == pytest.approx(1 - value)
+    _, plain = assessed()
+    _, swapped = assessed("dataset.labels=swapped")
+    value = plain.rows[0].metrics["auroc"].value
+    assert swapped.rows[0].metrics["auroc"].value == pytest.approx(1 - value)
     warned = plain.warnings if value < 0.5 else swapped.warnings
     assert "below 0.5" in warned[0]
     assert "never flipped" in warned[0]
@@ -266,37 +259,38 @@ def test_a_direction_below_chance_is_warned_about_and_not_flipped(assessed):
 
 @pytest.mark.parametrize("settings", [["dataset.labels=normal"], ["dataset.labels=none"]])
 def test_a_test_set_of_one_class_or_without_labels_has_scores_and_no_metrics(assessed, settings):
-    _, data, found = assessed(*settings, "dataset.masks=true")
+    job, found = assessed(*settings, "dataset.masks=true")
+    data = job.data
     assert set(found.columns) == {"error", "sum", "far"}
     assert all(len(column) == len(data.test) for column in found.columns.values())
-    assert all(row["metrics"] is None for row in found.rows)
+    assert all(row.metrics is None for row in found.rows)
     assert not found.warnings
 
 
 def test_without_a_test_set_there_are_thresholds_alone(assessed):
-    _, _, found = assessed("dataset.test=0")
+    job, found = assessed("dataset.test=0")
     assert found.columns == {}
-    assert all(np.isfinite(row["threshold"]) for row in found.rows)
-    assert "train_top_image" in found.tensors
+    assert all(np.isfinite(row.threshold) for row in found.rows)
+    assert "train_top_image" in exhibits(job, found)
 
 
 def test_a_single_training_image_is_enough(assessed):
-    _, _, found = assessed("dataset.train=1")
-    assert found.rows[0]["metrics"]
+    _, found = assessed("dataset.train=1")
+    assert found.rows[0].metrics
 
 
 def test_pixel_metrics_come_where_masks_and_maps_are(assessed):
-    _, _, found = assessed("dataset.masks=true")
-    rows = {row["name"]: row["pixel"] for row in found.rows}
+    _, found = assessed("dataset.masks=true")
+    rows = {row.name: row.pixel for row in found.rows}
     assert rows["far"] is None
-    assert 0 <= rows["error"]["auroc"]["value"] <= 1
-    _, _, found = assessed()
-    assert all(row["pixel"] is None for row in found.rows)
+    assert 0 <= rows["error"]["auroc"].value <= 1
+    _, found = assessed()
+    assert all(row.pixel is None for row in found.rows)
 
 
 def test_baselines_are_scored_beside_and_marked(assessed):
-    _, _, found = assessed('scores=[{use="error"}]', 'baselines=["far"]')
-    assert [(row["name"], row["kind"]) for row in found.rows] == [
+    _, found = assessed('scores=[{use="error"}]', 'baselines=["far"]')
+    assert [(row.name, row.kind) for row in found.rows] == [
         ("error", "score"),
         ("far", "baseline"),
     ]
@@ -304,40 +298,39 @@ def test_baselines_are_scored_beside_and_marked(assessed):
 
 def test_published_figures_stand_only_beside_whole_runs_on_real_data(assessed, make):
     published = 'published={source="A", error=0.5}'
-    recipe, data, found = assessed(published)
+    job, found = assessed(published)
+    recipe, data = job.recipe, job.data
 
-    def first(recipe=recipe, data=data):
-        results = make_results(recipe, data, found, [])
-        json.dumps(results)
-        return results["rows"][0]["published"], results["published_source"]
+    def first(**changes):
+        results = make_results(replace(job, **changes), found, [])
+        return results.rows[0].published, results.published_source
 
     assert first() == (0.5, "A")
-    assert first(replace(recipe, quick=True)) == (None, None)
+    assert first(recipe=replace(recipe, quick=True)) == (None, None)
     assert first(data=replace(data, simulated=True)) == (None, None)
-    assert first(make(published, "training.max_steps=3")) == (None, None)
+    assert first(recipe=make(published, "training.max_steps=3")) == (None, None)
 
 
 def test_results_name_rule_counts_and_simulation(assessed):
-    recipe, data, found = assessed("dataset.contamination=0.1")
-    results = make_results(recipe, data, found, ["careful"])
-    assert (results["train_images"], results["contaminants"]) == (66, 6)
-    assert (results["test_normal"], results["test_anomalous"]) == (20, 20)
-    assert results["warnings"] == ["careful"]
-    assert results["data"] == "real"
-    assert all(row["selection"] == "none" for row in results["rows"])
-    simulated = make_results(recipe, replace(data, simulated=True), found, [])
-    assert simulated["data"] == "simulated"
-    assert simulated["notices"][0].startswith("SIMULATED DATA")
+    job, found = assessed("dataset.contamination=0.1")
+    data = job.data
+    results = make_results(job, found, ["careful"])
+    assert (results.train_images, results.contaminants) == (66, 6)
+    assert (results.test_normal, results.test_anomalous) == (20, 20)
+    assert results.warnings[0] == "careful"
+    assert results.data == "real"
+    assert all(row.selection == "none" for row in results.rows)
+    simulated = make_results(replace(job, data=replace(data, simulated=True)), found, [])
+    assert simulated.data == "simulated"
+    assert simulated.notices[0].startswith("SIMULATED DATA")
 
 
-def test_scores_are_written_in_full_precision(assessed, tmp_path):
-    _, data, found = assessed()
-    write_assessment(found, data, tmp_path)
-    with (tmp_path / "scores.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["id"] for row in rows] == data.test.ids
-    assert [int(row["label"]) for row in rows] == data.test.labels.tolist()
-    assert [float(row["error"]) for row in rows] == found.columns["error"].tolist()
+def test_results_are_read_back_as_they_were_written(assessed):
+    job, found = assessed("dataset.masks=true")
+    results = make_results(job, found, ["careful"])
+    write_results(job.directory, results)
+    assert read_results(job.directory) == results
+    assert results.rows[0].pixel
 
 
 def test_the_score_of_raw_images_runs_no_network(scorer, toys, monkeypatch):
@@ -346,5 +339,5 @@ def test_the_score_of_raw_images_runs_no_network(scorer, toys, monkeypatch):
 
     monkeypatch.setattr(toys.Linear, "round_trip", never)
     found, data, _ = scorer('scores=[{use="far"}]')
-    found.fit(data.train.images, all_rows(10), silent)
+    found.fit(data.train.images, all_rows(10))
     assert len(next(iter(found.compute(data.test.images, all_rows(5)).values.values()))) == 5

@@ -308,7 +308,7 @@ def test_bare_run_skips_every_section_with_a_sentence(bare):
     # Choices and health always has something to say.
     assert len(reasons) == page.count("<section") - 1
     assert all(reason.endswith(".") for reason in reasons)
-    assert not list((bare / "figures").iterdir())
+    assert not list(bare.glob("figures/*"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The public API is frozen in public_api.txt: a change of it shows in review.
 
-After a change that is meant: ``python -m anokit.authoring.public_api > tests/public_api.txt``
+After a change that is meant::
+
+    python -m anokit.authoring.public_api > tests/authoring/public_api.txt
 """
 
 import sys
@@ -25,7 +27,7 @@ def test_the_public_surface_is_the_frozen_one():
     assert not changed, "\n".join(
         [
             "The public API changed. If that is meant, say so in CHANGELOG.md and freeze it anew:",
-            "  python -m anokit.authoring.public_api > tests/public_api.txt",
+            "  python -m anokit.authoring.public_api > tests/authoring/public_api.txt",
             *(f"- {line}" for line in gone),
             *(f"+ {line}" for line in new),
         ]

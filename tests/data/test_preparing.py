@@ -226,9 +226,8 @@ def test_missing_data_say_how_to_simulate_only_where_there_is_a_simulation(make,
     def dataset(simulate, when_missing="error"):
         found = make().dataset
         component = replace(found.entry.component, factory=missing, simulate=simulate)
-        return replace(
-            found, entry=replace(found.entry, component=component), when_missing=when_missing
-        )
+        keys = found.keys.model_copy(update={"when_missing": when_missing})
+        return replace(found, entry=replace(found.entry, component=component), keys=keys)
 
     with pytest.raises(MissingDataError) as caught:
         prepare(dataset(None), 3)

@@ -1,0 +1,91 @@
+"""Files of a run are written whole or not at all, and by one writer."""
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+import torch
+
+from anokit.errors import CheckpointError
+from anokit.store.files import replacing, write_json, write_text
+from anokit.store.tensors import load_tensors, save_tensors
+
+
+def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def fail():
+        with replacing(path) as new:
+            new.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert path.read_text() == "old"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("write", [write_text, write_json, save_tensors])
+def test_a_full_disk_is_said_with_the_file_and_the_old_one_kept(tmp_path, monkeypatch, write):
+    path = tmp_path / "file"
+    content = {write_text: "x", write_json: {}, save_tensors: {"t": torch.ones(2)}}[write]
+    write(path, content)
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(CheckpointError, match=r"file: could not be written: No space.*kept as it"):
+        write(path, content)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_files_may_be_read_by_whom_the_umask_says(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "text", "x")
+        save_tensors(tmp_path / "tensors", {"t": torch.ones(2)})
+    finally:
+        os.umask(before)
+    for name in ("text", "tensors"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o666 & ~umask
+
+
+def test_nothing_has_its_name_before_it_is_on_the_disk(tmp_path, monkeypatch):
+    order = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr("os.fsync", lambda handle: (order.append("disk"), fsync(handle)))
+    monkeypatch.setattr(Path, "replace", lambda *a: (order.append("name"), replace(*a))[1])
+    save_tensors(tmp_path / "t", {"t": torch.ones(2)})
+    assert order == ["disk", "name", "disk"]
+    assert load_tensors(tmp_path / "t")["t"].tolist() == [1, 1]
+
+
+def test_line_ends_stay_as_they_are_given(tmp_path):
+    write_text(tmp_path / "t", "a\r\nb\n")
+    assert (tmp_path / "t").read_bytes() == b"a\r\nb\n"
+
+
+PAST_THE_WRITER = re.compile(
+    r"(?<!\bnew)(?<!\bdirectory)\.write_(text|bytes)\(|save_file\(|\.open\(\s*['\"][wax]"
+)
+
+
+def test_nothing_that_a_run_leaves_is_written_any_other_way(repository):
+    """Whoever writes into a run directory does so through `anokit.store`."""
+    rooms = ("data", "training", "scoring", "results", "report", "runs")
+    found = [
+        f"{path.relative_to(repository)}: {line.strip()}"
+        for room in rooms
+        for path in (repository / "anokit" / room).rglob("*.py")
+        for line in path.read_text().splitlines()
+        if PAST_THE_WRITER.search(line)
+    ]
+    assert not found
