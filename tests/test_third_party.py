@@ -153,7 +153,7 @@ def test_added_scores_stand_beside_the_original_results(tutorial):
     assert head == ["id", "label", "kind", *names]
     assert "added later" in (run / "report.html").read_text()
     assert set(json.loads((run / "added.json").read_text())) == {"angle", "angle-1"}
-    assert len(list((run / "added").glob("angle-*.safetensors"))) == 2
+    assert len(list((run / "scores").glob("angle-*.safetensors"))) == 2
 
 
 def test_the_built_wheel_works_in_another_environment(tutorial, tmp_path, lent, wheels):
