@@ -81,17 +81,17 @@ def latent_search(
     steps: int = 500,
     learning_rate: float = 0.01,
     schedule: Callable[[float], float] = settle,
-    batch_size: int = 64,
+    batch_size: int = 1,
     progress: Callable[[float], None] | None = None,
 ) -> FoundLatents:
-    """Minimise an objective over latents by Adam, for many queries at once.
+    """Minimise an objective over latents by Adam, for every query from several starts at once.
 
     Every query begins at the same starts, and the objectives are *summed*: the gradient of one
-    query's latent is then the one that it would have alone, and so are Adam's steps. That leaves
-    rounding, which hundreds of steps over a function with kinks can blow up to percents of the
-    result, and which depends on the number of queries, since matrix products of different sizes are
-    computed differently. So all are searched for in batches of one size, the last one filled up
-    with copies: the result is the same for any number of queries in any order.
+    latent is then the one that it would have alone, and so are Adam's steps. That leaves rounding.
+    Matrix products round by the size of a batch and, on some processors, by a row's place in it,
+    and hundreds of steps over a function with kinks blow one unit in the last place up to any size,
+    in float64 too. So by default one query is searched for at a time, from all starts at once: what
+    is found is the same to the bit, whatever the other queries are, their number and their order.
 
     Gradients are enabled inside, whatever holds outside; parameters of networks that the objective
     runs through get none.
@@ -99,13 +99,13 @@ def latent_search(
     Parameters
     ----------
     objective
-        Takes b queries ``[b, ...]`` and returns what is to be minimised for them: a function
-        ``[b, Z] -> [b]`` of their latents, in which no value depends on another query.
+        Takes queries ``[b·R, ...]``, each R times in a row, and returns what is to be minimised for
+        them: a function ``[b·R, Z] -> [b·R]`` of latents, in which no value depends on another.
     queries
         ``[B, ...]``, B ≥ 1.
     starts
-        ``[R, Z]``, shared by all queries. R = 1 is the plain search, more are restarts, one after
-        the other, of which every query keeps the best.
+        ``[R, Z]``, shared by all queries. R = 1 is the plain search, more are restarts, made at
+        once, of which every query keeps the best.
     steps
         Steps of Adam (β = 0.9, 0.999) from each start, ≥ 0.
     learning_rate
@@ -113,31 +113,26 @@ def latent_search(
     schedule
         Factor of the learning rate by the share of steps done, in [0, 1).
     batch_size
-        b, queries at once, ≥ 1. Fewer of them cost as much as b.
+        b, queries at once, ≥ 1. More than one is faster where a processor has room for them, and
+        then what is found depends on the batch: by rounding alone, yet by any amount.
     progress
         Called after every step with the share of the whole work that it made up; they sum to 1.
 
     Raises
     ------
     ValueError
-        Where ``starts`` is not ``[R, Z]`` or the objective does not return ``[b]``.
+        Where ``starts`` is not ``[R, Z]`` or the objective does not return ``[b·R]``.
     """
     assert_shape(starts, (None, None), "starts of a latent search")
     parts = []
-    batches = math.ceil(len(queries) / batch_size)
-    share = 1 / max(1, steps * len(starts) * batches)
+    share = 1 / max(1, steps * math.ceil(len(queries) / batch_size))
     tell = (lambda: progress(share)) if progress else lambda: None
     for first in range(0, len(queries), batch_size):
-        batch = queries[first : first + batch_size]
-        missing = batch_size - len(batch)
-        filled = torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])])
-        minimand = objective(filled)
-        ends = [
-            _descend(minimand, start.expand(batch_size, -1), steps, learning_rate, schedule, tell)
-            for start in starts
-        ]
-        found = _best(torch.stack([z for z, _ in ends], 1), torch.stack([e for _, e in ends], 1))
-        parts.append([value[: len(batch)] for value in found])
+        # A copy: where a row lies in memory may decide how it is rounded, too.
+        batch = queries[first : first + batch_size].repeat_interleave(len(starts), dim=0)
+        own = starts.repeat(len(batch) // len(starts), 1)
+        z, loss = _descend(objective(batch), own, steps, learning_rate, schedule, tell)
+        parts.append(_best(z.unflatten(0, (-1, len(starts))), loss.view(-1, len(starts))))
     return FoundLatents(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 
@@ -149,8 +144,8 @@ def _descend(
     schedule: Callable[[float], float],
     tell: Callable[[], None],
 ) -> tuple[Tensor, Tensor]:
-    """Return latents ``[b, Z]`` after so many steps, and the objective ``[b]`` there."""
-    z = start.detach().float().clone().requires_grad_()
+    """Return latents ``[b·R, Z]`` after so many steps, and the objective ``[b·R]`` there."""
+    z = start.detach().clone().requires_grad_()
     adam = Adam([z], lr=learning_rate)
     for step in range(steps):
         adam.param_groups[0]["lr"] = learning_rate * schedule(step / steps)

@@ -1,5 +1,6 @@
 """The latent search: what it finds, and that no query sees another."""
 
+import copy
 from functools import partial
 
 import pytest
@@ -50,7 +51,7 @@ def search(networks, starts):
 
     def run(images, starts=starts, **options):
         objective = partial(residual_objective, generate=generate, features=features)
-        options = {"steps": 20, "learning_rate": 0.1, "batch_size": 4} | options
+        options = {"steps": 20, "learning_rate": 0.1} | options
         return latent_search(objective, images, starts, **options)
 
     return run
@@ -81,7 +82,56 @@ def test_what_is_found_depends_neither_on_the_batch_nor_on_the_order(search, ima
     parts = [search(part) for part in images[order].split(sizes)]
     for name in ("latent", "loss", "losses"):
         found = torch.cat([getattr(part, name) for part in parts])
-        torch.testing.assert_close(found, getattr(whole, name)[order], rtol=1e-4, atol=1e-4)
+        assert torch.equal(found, getattr(whole, name)[order])
+
+
+class OneUlp(torch.autograd.Function):
+    """Hands on what it is given; every gradient comes back one unit in the last place off."""
+
+    @staticmethod
+    def forward(ctx, z):
+        return z.clone()
+
+    @staticmethod
+    def backward(ctx, slope):
+        return torch.nextafter(slope, torch.full_like(slope, torch.inf))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_search_amplifies_rounding_beyond_any_bound(networks, starts, images, dtype):
+    """Why a search may not hang on rounding: one unit in the last place becomes anything.
+
+    The same bits are promised instead, which the test above holds with noise that is the same for
+    a query whatever the others are.
+    """
+    generate, features = (copy.deepcopy(network).to(dtype) for network in networks)
+
+    def search(noise):
+        def own(z):
+            return generate(OneUlp.apply(z) if noise else z)
+
+        objective = partial(residual_objective, generate=own, features=features)
+        return latent_search(objective, images.to(dtype), starts.to(dtype), steps=300, **FAST)
+
+    plain, noisy = search(False), search(True)
+    off = float((plain.losses - noisy.losses).abs().max())
+    assert off > 1e3 * torch.finfo(dtype).eps * float(plain.losses.max())
+
+
+FAST = {"learning_rate": 0.3, "schedule": lambda progress: 1.0}
+
+
+@pytest.mark.parametrize("sizes", [[1] * QUERIES, [5, 1]])
+def test_noise_in_every_gradient_does_not_make_a_query_depend_on_others(
+    networks, starts, images, sizes
+):
+    generate, features = networks
+    objective = partial(
+        residual_objective, generate=lambda z: generate(OneUlp.apply(z)), features=features
+    )
+    whole = latent_search(objective, images, starts, steps=300, **FAST)
+    parts = [latent_search(objective, p, starts, steps=300, **FAST) for p in images.split(sizes)]
+    assert torch.equal(torch.cat([part.latent for part in parts]), whole.latent)
 
 
 def test_another_query_has_no_influence(search, images):
@@ -109,19 +159,22 @@ def test_every_query_begins_at_the_same_start(starts):
         return lambda z: begun.append(z.detach().clone()) or square(queries)(z)
 
     latent_search(objective, draw(4, LATENT), starts[:2], steps=2, batch_size=4)
-    for place, start in ((0, starts[0]), (3, starts[1])):
-        assert torch.equal(begun[place], start.expand(4, -1))
+    latent_search(objective, draw(4, LATENT), starts[:2], steps=2)
+    assert torch.equal(begun[0], starts[:2].repeat(4, 1))
+    assert torch.equal(begun[3], starts[:2])
 
 
 def test_each_query_keeps_its_best_start(search, images, starts):
     found = search(images)
     alone = [search(images, starts[i : i + 1]) for i in range(2)]
-    assert torch.equal(found.losses, torch.cat([a.losses for a in alone], dim=1))
+    torch.testing.assert_close(found.losses, torch.cat([a.losses for a in alone], dim=1))
     assert torch.equal(found.loss, found.losses.min(dim=1).values)
     assert len(found.losses.argmin(dim=1).unique()) > 1
     best = found.losses.argmin(dim=1)
     latents = torch.stack([a.latent for a in alone], dim=1)
-    assert torch.equal(found.latent, latents[torch.arange(QUERIES), best])
+    torch.testing.assert_close(
+        found.latent, latents[torch.arange(QUERIES), best], rtol=1e-3, atol=1e-3
+    )
 
 
 def test_a_start_that_diverged_is_not_the_best():
@@ -155,7 +208,7 @@ def test_starts_and_queries_stay_as_they_are(search, images, starts):
 def test_progress_is_told_in_shares_that_sum_to_one(search, images):
     shares = []
     search(images, steps=10, progress=shares.append)
-    assert len(shares) == 10 * 2 * 2
+    assert len(shares) == 10 * QUERIES
     assert sum(shares) == pytest.approx(1)
 
 

@@ -137,13 +137,25 @@ def test_the_reconstruction_is_that_of_the_best_start(generator, queries, starts
     torch.testing.assert_close(error, found.losses.min(dim=1).values)
 
 
-def test_adgan_batches_of_the_search_change_nothing_but_memory(trained, draw):
+@pytest.mark.parametrize("name", ["anogan", "adgan"])
+def test_a_search_finds_the_same_to_the_bit_whatever_the_others_are(trained, draw, name):
+    backbone, images, needs = trained(name), draw(5), frozenset({"latent"})
+    order = torch.tensor([3, 0, 4, 1, 2])
+    with torch.no_grad():
+        whole = backbone.round_trip(images, needs).latent
+        parts = [backbone.round_trip(part, needs).latent for part in images[order].split([1, 4])]
+    assert torch.equal(torch.cat(parts), whole[order])
+    assert backbone.batch_dependence == ""
+
+
+def test_adgan_searches_several_queries_at_once_where_that_is_declared(trained, draw):
     needs = frozenset({"search_loss"})
     one, all_at_once = (trained("adgan", search_batch=size) for size in (1, 64))
     with torch.no_grad():
         few, many = (b.round_trip(draw(5), needs).extra["search_loss"] for b in (one, all_at_once))
     assert few.shape == (5, 2)
     torch.testing.assert_close(few, many, rtol=1e-4, atol=1e-6)
+    assert all_at_once.batch_dependence == "64 queries are searched for at once"
 
 
 def test_a_saturated_discriminator_leaves_training_finite(build, draw):

@@ -25,7 +25,6 @@ OPTIONS = PganOptions(
     search_steps=12,
     search_learning_rate=0.1,
     search_starts=2,
-    search_batch=4,
 )
 FIELDS = resolve_fields(COMPONENT.provides, OPTIONS)
 SPEC = ImageSpec(1, 16, 16)
@@ -79,13 +78,19 @@ def test_the_search_lowers_its_objective(images):
 
 @pytest.mark.parametrize("batches", [[1] * 6, [4, 2]])
 def test_no_latent_depends_on_the_batch(batches, images):
-    backbone = build()
+    backbone = build(search_steps=100)
     order = torch.randperm(6, generator=torch.Generator().manual_seed(0))
     whole = trip(backbone, images)
     parts = [trip(backbone, part) for part in images[order].split(batches)]
-    for name in FIELDS:
+    assert torch.equal(torch.cat([part.latent for part in parts]), whole.latent[order])
+    for name in FIELDS - {"latent"}:
         joined = torch.cat([part.get(name) for part in parts])
         torch.testing.assert_close(joined, whole.get(name)[order], rtol=1e-4, atol=1e-4)
+
+
+def test_a_search_of_several_queries_at_once_is_declared():
+    assert build().batch_dependence == ""
+    assert "64 queries are searched for at once" in build(search_batch=64).batch_dependence
 
 
 def test_starts_are_uniform_seeded_and_saved():

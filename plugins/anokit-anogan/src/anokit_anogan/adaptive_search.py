@@ -1,7 +1,7 @@
 """ADGAN's search: latent and generator are both fitted to each query (Deecke et al., section 3.3).
 
-Every query has its own copy of the generator's weights, stacked along a first dimension; torch.func
-runs the one network with all copies at once.
+Every query and start has its own copy of the generator's weights, stacked along a first dimension;
+torch.func runs the one network with all copies at once.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def adaptive_search(
     """Minimise mean (x − G(z))² over z and the weights of G, anew for each query and start.
 
     One step moves z by Adam and then, at the new z, the weights by another Adam (β₁ = 0.5 both).
-    Weights and moments are restored for each start. No query sees another; the generator itself is
-    left as it is.
+    Every query and start has weights and moments of its own. No query sees another, but for
+    rounding: give one query at a time where that matters. The generator itself is left as it is.
 
     Parameters
     ----------
@@ -82,32 +82,26 @@ def adaptive_search(
 
     slope_of_weights = vmap(grad(loss, argnums=0))
     slope_of_latent = vmap(grad(loss, argnums=1))
-    share = 1 / max(1, steps * len(starts))
-    latents, found, losses = [], [], []
-    for start in starts:
-        own = {
-            name: weight.expand(len(images), *weight.shape).clone()
-            for name, weight in weights.items()
-        }
-        z = start.expand(len(images), -1).clone()
-        adam_z = Adam([z], lr=latent_learning_rate, betas=BETAS)
-        # Most of the time goes into this optimiser: B copies of all weights.
-        fused = z.device.type in {"cpu", "cuda"}
-        adam_g = Adam(list(own.values()), lr=generator_learning_rate, betas=BETAS, fused=fused)
-        for _ in range(steps):
-            z.grad = slope_of_latent(own, z, images)
-            adam_z.step()
-            if generator_learning_rate:
-                for name, slope in slope_of_weights(own, z, images).items():
-                    own[name].grad = slope
-                adam_g.step()
-            if progress:
-                progress(share)
-        image_hat = vmap(generate)(own, z)
-        latents.append(z)
-        found.append(image_hat)
-        losses.append((images - image_hat).square().flatten(1).mean(dim=1))
-    ends = torch.stack(losses, dim=1)
+    share = 1 / max(1, steps)
+    # Every query from every start. A copy: where a row lies may decide how it is rounded, too.
+    wanted = images.repeat_interleave(len(starts), dim=0)
+    z = starts.repeat(len(images), 1)
+    own = {name: weight.expand(len(z), *weight.shape).clone() for name, weight in weights.items()}
+    adam_z = Adam([z], lr=latent_learning_rate, betas=BETAS)
+    # Most of the time goes into this optimiser: copies of all weights.
+    fused = z.device.type in {"cpu", "cuda"}
+    adam_g = Adam(list(own.values()), lr=generator_learning_rate, betas=BETAS, fused=fused)
+    for _ in range(steps):
+        z.grad = slope_of_latent(own, z, wanted)
+        adam_z.step()
+        if generator_learning_rate:
+            for name, slope in slope_of_weights(own, z, wanted).items():
+                own[name].grad = slope
+            adam_g.step()
+        if progress:
+            progress(share)
+    found = vmap(generate)(own, z)
+    ends = (wanted - found).square().flatten(1).mean(dim=1).view(-1, len(starts))
     best = ends.nan_to_num(nan=torch.inf).argmin(dim=1)
-    rows = torch.arange(len(images), device=best.device)
-    return Adapted(torch.stack(latents, 1)[rows, best], torch.stack(found, 1)[rows, best], ends)
+    chosen = torch.arange(len(images), device=best.device) * len(starts) + best
+    return Adapted(z[chosen], found[chosen], ends)

@@ -69,6 +69,12 @@ class ADGAN(nn.Module):
         )
         self.register_buffer("starts", torch.randn(options.search_starts, options.latent_size))
 
+    @property
+    def batch_dependence(self) -> str:
+        """What makes a score depend on the other images of its batch; empty if nothing does."""
+        at_once = self.options.search_batch
+        return f"{at_once} queries are searched for at once" if at_once > 1 else ""
+
     def phases(self) -> Sequence[Phase]:
         """Return the one phase."""
         return [
@@ -109,7 +115,7 @@ class ADGAN(nn.Module):
         return runaway_warnings(metrics, self.spec)
 
     def _search(self, images: Tensor) -> Adapted:
-        """Search for a few queries at a time: each has its own copy of the generator."""
+        """Search for each query from all starts: each start has its own copy of the generator."""
         options = self.options
         parts = torch.split(images, options.search_batch)
         found = [

@@ -78,6 +78,12 @@ class AnoGAN(nn.Module):
         self.discriminator = DCDiscriminator(spec.channels, size, options.width)
         self.register_buffer("starts", torch.randn(options.search_starts, options.latent_size))
 
+    @property
+    def batch_dependence(self) -> str:
+        """What makes a score depend on the other images of its batch; empty if nothing does."""
+        at_once = self.options.search_batch
+        return f"latents of {at_once} queries are searched for at once" if at_once > 1 else ""
+
     def phases(self) -> Sequence[Phase]:
         """Return the one phase, in which D and G take a step each on every batch."""
         return [

@@ -132,10 +132,10 @@ class AnoGANOptions(GANOptions):
         "queries share the starts.",
     )
     search_batch: int = Field(
-        default=64,
+        default=1,
         ge=1,
-        description="Queries searched for at once, ≥ 1; fewer are filled up to as many, so that "
-        "the result is the same for any number. Changes memory and speed, and rounding.",
+        description="Queries searched for at once. More than 1 may be faster on a GPU; scores then "
+        "depend on the batch, by rounding that a search blows up, and every result says so.",
     )
     feature_weight: float = Field(
         default=0.1,
@@ -190,10 +190,10 @@ class ADGANOptions(GANOptions):
         "as they are.",
     )
     search_batch: int = Field(
-        default=16,
+        default=1,
         ge=1,
-        description="Queries searched for at once, ≥ 1. Each of them has a copy of the generator "
-        "with gradients and Adam's state; changes memory and speed alone.",
+        description="Queries searched for at once. More than 1 may be faster on a GPU; scores then "
+        "depend on the batch, by rounding that a search blows up, and every result says so.",
     )
 
 
@@ -229,7 +229,6 @@ def anokit_backbones() -> Iterable[Component]:
             "images": 8,
             "search_steps": 3,
             "search_starts": 2,
-            "search_batch": 4,
         },
         provides=TRIP,
         reference="Schlegl et al., AnoGAN (IPMI 2017); networks for 32×32 pixels and search as in "

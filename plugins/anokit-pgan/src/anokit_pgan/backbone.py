@@ -99,6 +99,8 @@ class ProgressiveGAN(nn.Module):
         """What makes a score depend on the other images of its batch; empty if nothing does."""
         if self.options.minibatch_stddev == "batch":
             return "minibatch stddev over the batch, as published"
+        if self.options.inference == "search" and self.options.search_batch > 1:
+            return f"latents of {self.options.search_batch} queries are searched for at once"
         return ""
 
     def phases(self) -> Sequence[Phase]:

@@ -122,10 +122,10 @@ class PganOptions(Options):
         "by all queries; the best one counts.",
     )
     search_batch: int = Field(
-        default=64,
+        default=1,
         ge=1,
-        description="Queries searched for at once; fewer of them are filled up to as many, so that "
-        "the result is the same for any number. Changes memory and speed, and rounding.",
+        description="Queries searched for at once. More than 1 may be faster on a GPU; scores then "
+        "depend on the batch, by rounding that a search blows up, and every result says so.",
     )
     feature_weight: float = Field(
         default=0.1,
