@@ -174,7 +174,9 @@ def assert_independent(part: Part, trips: Trips):
     maps = component.compute_map(trips.together).numpy() if component.has_map else None
     for name, (rows, found) in trips.arranged.items():
         values = torch.cat([component.compute(trip) for trip in found]).numpy()
-        np.testing.assert_allclose(values, together[rows], rtol=1e-4, err_msg=name)
+        # Rounding is relative to what is added up, so a sum that nearly cancels has more of it.
+        slack = 1e-5 * np.abs(together).max()
+        np.testing.assert_allclose(values, together[rows], rtol=1e-4, atol=slack, err_msg=name)
         if maps is not None:
             drawn = torch.cat([component.compute_map(trip) for trip in found]).numpy()
             np.testing.assert_allclose(
