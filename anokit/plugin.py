@@ -9,12 +9,21 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import pluggy
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from anokit.errors import PluginError
 from anokit.types import ImageSpec
 
-__all__ = ["Component", "Fields", "Kind", "Options", "hookimpl", "hookspec"]
+__all__ = [
+    "Component",
+    "Fields",
+    "FittedField",
+    "FittedOptions",
+    "Kind",
+    "Options",
+    "hookimpl",
+    "hookspec",
+]
 
 hookspec = pluggy.HookspecMarker("anokit")
 hookimpl = pluggy.HookimplMarker("anokit")
@@ -37,6 +46,40 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+FittedField = Literal["features", "latent", "patches", "image"]
+"""Fields of a round trip that `anokit.nn.field_score` can be fitted on."""
+
+
+class FittedOptions(Options):
+    """Options of a score that is fitted on one field, as `anokit.nn.field_score` takes them.
+
+    A score adds its own by a subclass, which may state other defaults.
+    """
+
+    on: FittedField = Field(
+        default="features",
+        description="Field of the round trip that is read, flattened to one vector per image; "
+        "'patches' = one vector per position of the feature map, which gives an anomaly map too.",
+    )
+    max_fit_images: int = Field(
+        default=10_000,
+        ge=1,
+        description="Most training images that are fitted on, ≥ 1; a larger set is cut to a "
+        "seeded subset.",
+    )
+    patch_score: Literal["max", "mean"] = Field(
+        default="max",
+        description="With on = 'patches': how the positions of an image become its score.",
+    )
+    max_patches: int = Field(
+        default=20_000,
+        ge=1,
+        description="With on = 'patches': most positions of all training images together that are "
+        "fitted on, ≥ 1; a seeded random subset.",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of every random choice in fitting, ≥ 0.")
 
 
 Fields = frozenset[str] | Callable[[Any], frozenset[str]]

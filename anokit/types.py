@@ -184,8 +184,9 @@ class Backbone(Protocol):
     def round_trip(self, images: Tensor, needs: frozenset[str]) -> RoundTrip:
         """Make a trip from images ``[B, C, H, W]`` and fill just the fields in ``needs``.
 
-        Called in evaluation mode under ``torch.no_grad``. No field of one image may depend on the
-        other images of the batch.
+        Called in evaluation mode, with float32 images, and with gradients, autocast and TF32 off;
+        fields may have any layout in memory, since the core makes them contiguous float32. No field
+        of one image may depend on the other images of the batch.
         """
         ...
 

@@ -25,7 +25,10 @@ MODULES = (
 
 PLAIN = {
     "Fields": "Names of round-trip fields, or a function of the options where these decide.",
+    "FittedField": "One of `features`, `latent`, `patches`, `image`.",
     "Kind": "One of `backbone`, `encoder-loss`, `score`, `dataset`.",
+    "Precision": "One of `auto`, `fp32`, `bf16`: arithmetic of training.",
+    "Source": "How a field of a round trip is computed, and from which other one.",
     "__version__": "Version of anokit.",
     "hookimpl": "Marks a function of a plugin's module as the implementation of a hook.",
     "hookspec": "Marks a function of anokit itself as a hook; plugins have no use for it.",

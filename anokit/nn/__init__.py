@@ -1,13 +1,15 @@
 """Helpers for authors of backbones: layers, blends, penalties and precision. Imports torch."""
 
 from anokit.nn.ema import ExponentialMovingAverage
+from anokit.nn.encoder_losses import needs_of_losses, weighted_losses
 from anokit.nn.equalized import EqualizedConv2d, EqualizedLinear
 from anokit.nn.field_scores import Detector, FieldOptions, FieldScore, PatchScore, field_score
+from anokit.nn.filling import Source, fill
 from anokit.nn.freezing import frozen
 from anokit.nn.gradient_penalty import gradient_penalty
 from anokit.nn.minibatch_stddev import MinibatchStddev, minibatch_stddev
 from anokit.nn.pixel_norm import PixelNorm, pixel_norm
-from anokit.nn.precision import autocast, tf32, to_double
+from anokit.nn.precision import Precision, autocast, tf32, to_double, uses_bf16
 from anokit.nn.resampling import box_downscale, lerp, upscale_nearest
 from anokit.nn.search import FoundLatents, latent_search, residual_objective, settle
 from anokit.nn.shapes import assert_shape, check_images, check_square
@@ -23,21 +25,27 @@ __all__ = [
     "MinibatchStddev",
     "PatchScore",
     "PixelNorm",
+    "Precision",
+    "Source",
     "assert_shape",
     "autocast",
     "box_downscale",
     "check_images",
     "check_square",
     "field_score",
+    "fill",
     "frozen",
     "gradient_penalty",
     "latent_search",
     "lerp",
     "minibatch_stddev",
+    "needs_of_losses",
     "pixel_norm",
     "residual_objective",
     "settle",
     "tf32",
     "to_double",
     "upscale_nearest",
+    "uses_bf16",
+    "weighted_losses",
 ]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 
-__all__ = ["autocast", "tf32", "to_double"]
+__all__ = ["Precision", "autocast", "tf32", "to_double", "uses_bf16"]
+
+Precision = Literal["auto", "fp32", "bf16"]
+"""Arithmetic of training, as options of backbones name it."""
 
 
 def autocast(device: torch.device, enabled: bool) -> torch.autocast:
@@ -17,6 +21,11 @@ def autocast(device: torch.device, enabled: bool) -> torch.autocast:
     keeps the converted weights, and a step would leave those behind.
     """
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def uses_bf16(device: torch.device, precision: Precision) -> bool:
+    """Return whether forward passes of training run in bfloat16: ``auto`` means on CUDA."""
+    return precision == "bf16" or (precision == "auto" and device.type == "cuda")
 
 
 @contextmanager

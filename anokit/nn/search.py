@@ -132,7 +132,7 @@ def latent_search(
         batch = queries[first : first + batch_size].repeat_interleave(len(starts), dim=0)
         own = starts.repeat(len(batch) // len(starts), 1)
         z, loss = _descend(objective(batch), own, steps, learning_rate, schedule, tell)
-        parts.append(_best(z.unflatten(0, (-1, len(starts))), loss.view(-1, len(starts))))
+        parts.append(_best(z.view(-1, len(starts), z.shape[1]), loss.view(-1, len(starts))))
     return FoundLatents(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 

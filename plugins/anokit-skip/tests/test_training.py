@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy, mse_loss
 
+from anokit.nn import uses_bf16
 from anokit.types import Batch, Phase
 from anokit_skip import saturation
-from anokit_skip.training import uses_bf16
 
 
 def weights(network):

@@ -101,12 +101,6 @@ def test_pooling_is_over_the_positions_of_the_last_map(build, images):
     assert (pooled["max"] >= pooled["avg"]).all()
 
 
-def test_no_gradient_is_recorded_where_gradients_are_enabled(build, images):
-    with torch.enable_grad():
-        trip = build().round_trip(images(2).requires_grad_(), FEATURES)
-    assert not trip.features.requires_grad
-
-
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -51,4 +51,6 @@ def test_a_run_scores_without_the_file_that_its_weights_came_from(tmp_path: Path
     assert len(set(after.tolist())) == 5
     more = tmp_path / "more.toml"
     more.write_text('[[scores]]\nuse = "mahalanobis"\n', encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "anokit", "add-scores", run, "--scores", more], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "anokit", "add-scores", run, "--scores", more], check=True
+    )

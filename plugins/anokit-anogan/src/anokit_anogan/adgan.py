@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from anokit.nn import autocast, check_images, check_square, tf32
+from anokit.nn import check_images, check_square
 from anokit.types import Phase, RoundTrip
 from anokit_anogan.adaptive_search import Adapted, adaptive_search
 from anokit_anogan.adgan_networks import ADGANCritic, ADGANGenerator
@@ -88,7 +88,7 @@ class ADGAN(nn.Module):
         ]
 
     def round_trip(self, images: Tensor, needs: frozenset[str]) -> RoundTrip:
-        """Search for images ``[B, C, H, W]`` in float32, where ``needs`` asks for what is found.
+        """Search for images ``[B, C, H, W]``, where ``needs`` asks for what is found.
 
         Raises
         ------
@@ -98,8 +98,7 @@ class ADGAN(nn.Module):
         check_images(images, self.spec, "adgan")
         fields = {"image": images}
         if needs & SEARCHED:
-            with tf32(False), autocast(images.device, False):
-                found = self._search(images)
+            found = self._search(images)
             fields |= {"latent": found.latent, "image_hat": found.image_hat}
         asked = {name: value for name, value in fields.items() if name in needs}
         extra = {"search_loss": found.losses} if "search_loss" in needs else {}

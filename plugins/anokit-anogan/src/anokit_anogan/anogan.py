@@ -14,15 +14,16 @@ from anokit.nn import (
     autocast,
     check_images,
     check_square,
+    fill,
     frozen,
     latent_search,
     residual_objective,
-    tf32,
+    uses_bf16,
 )
 from anokit.types import Phase, RoundTrip
 from anokit_anogan.dcgan import DCDiscriminator, DCGenerator
-from anokit_anogan.trips import fill, opinions
-from anokit_anogan.wasserstein import adam, detached, normal, uses_bf16
+from anokit_anogan.trips import opinions
+from anokit_anogan.wasserstein import adam, detached, normal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
     from torch.optim import Optimizer
 
+    from anokit.nn import Source
     from anokit.types import Batch, ImageSpec, WeightedLoss
     from anokit_anogan.plugin import AnoGANOptions
-    from anokit_anogan.trips import Source
 
 BETAS = (0.5, 0.999)
 
@@ -98,7 +99,7 @@ class AnoGAN(nn.Module):
         ]
 
     def round_trip(self, images: Tensor, needs: frozenset[str]) -> RoundTrip:
-        """Fill ``needs`` for images ``[B, C, H, W]`` in float32: x, z(x), x̂ = G(z(x)).
+        """Fill ``needs`` for images ``[B, C, H, W]``: x, z(x), x̂ = G(z(x)).
 
         Raises
         ------
@@ -106,13 +107,12 @@ class AnoGAN(nn.Module):
             Where images are not those that the backbone was built for.
         """
         check_images(images, self.spec, "anogan")
-        with tf32(False), autocast(images.device, False):
-            sources: dict[str, Source] = {
-                "latent": (self._search, "image"),
-                "image_hat": (self.generator_ema, "latent"),
-                **opinions(self.discriminator.features, self.discriminator.judge),
-            }
-            return fill({"image": images}, sources, needs)
+        sources: dict[str, Source] = {
+            "latent": (self._search, "image"),
+            "image_hat": (self.generator_ema, "latent"),
+            **opinions(self.discriminator.features, self.discriminator.judge),
+        }
+        return fill({"image": images}, sources, needs)
 
     def samples(self, count: int, generator: Generator) -> Tensor:
         """Return ``[count, C, H, W]`` images of the averaged G, comparable over time."""

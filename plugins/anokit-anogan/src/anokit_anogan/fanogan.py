@@ -8,17 +8,25 @@ import torch
 from torch import nn
 
 from anokit.errors import RecipeError
-from anokit.nn import autocast, check_images, check_square, frozen, tf32
+from anokit.nn import (
+    autocast,
+    check_images,
+    check_square,
+    fill,
+    frozen,
+    needs_of_losses,
+    uses_bf16,
+    weighted_losses,
+)
 from anokit.types import Phase, RoundTrip
 from anokit_anogan.residual_networks import Critic, ResidualEncoder, ResidualGenerator
 from anokit_anogan.rmsprop import tensorflow_rmsprop
-from anokit_anogan.trips import fill, opinions
+from anokit_anogan.trips import opinions
 from anokit_anogan.wasserstein import (
     WassersteinGAN,
     detached,
     normal,
     runaway_warnings,
-    uses_bf16,
 )
 
 if TYPE_CHECKING:
@@ -27,9 +35,9 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
     from torch.optim import Optimizer
 
+    from anokit.nn import Source
     from anokit.types import Batch, ImageSpec, WeightedLoss
     from anokit_anogan.plugin import FAnoGANOptions
-    from anokit_anogan.trips import Source
 
 
 class FAnoGAN(nn.Module):
@@ -98,7 +106,7 @@ class FAnoGAN(nn.Module):
         ]
 
     def round_trip(self, images: Tensor, needs: frozenset[str]) -> RoundTrip:
-        """Fill ``needs`` for images ``[B, C, H, W]`` in float32: x, ẑ = E(x), x̂ = G(ẑ), E(x̂).
+        """Fill ``needs`` for images ``[B, C, H, W]``: x, ẑ = E(x), x̂ = G(ẑ), E(x̂).
 
         Raises
         ------
@@ -106,8 +114,7 @@ class FAnoGAN(nn.Module):
             Where images are not those that the backbone was built for.
         """
         check_images(images, self.spec, "f-anogan")
-        with tf32(False), autocast(images.device, False):
-            return fill({"image": images}, self._from_image(), needs)
+        return fill({"image": images}, self._from_image(), needs)
 
     def samples(self, count: int, generator: Generator) -> Tensor:
         """Return ``[count, C, H, W]`` images of G, comparable over time."""
@@ -132,18 +139,13 @@ class FAnoGAN(nn.Module):
         self.generator.eval()
         self.critic.eval()
         images = self._prepared(batch)
-        total, metrics = images.new_zeros(()), {}
+        trips = {}
         with frozen(self.generator, self.critic):
             for start in ("latent", "image"):
-                losses = [entry for entry in self.losses if entry.trip_from == start]
-                if not losses:
-                    continue
-                needs = frozenset[str]().union(*(entry.needs for entry in losses))
-                with autocast(images.device, uses_bf16(images.device, self.options.precision)):
-                    trip = self._training_trip(start, images, needs, batch.generator)
-                for entry in losses:
-                    metrics[entry.name] = entry.loss(trip)
-                    total = total + entry.weight * metrics[entry.name]
+                if needs := needs_of_losses(self.losses, start):
+                    with autocast(images.device, uses_bf16(images.device, self.options.precision)):
+                        trips[start] = self._training_trip(start, images, needs, batch.generator)
+            total, metrics = weighted_losses(self.losses, trips)
             self._rmsprop.zero_grad()
             torch.autograd.backward(total)
             self._rmsprop.step()

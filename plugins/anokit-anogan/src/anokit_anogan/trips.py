@@ -1,30 +1,14 @@
-"""Round trips of which only the fields asked for are computed, each at most once."""
+"""What a discriminator adds to a round trip."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from anokit.types import RoundTrip
-
 if TYPE_CHECKING:
     from torch import Tensor
 
-Source = tuple["Callable[[Tensor], Tensor]", str]
-"""How a field is computed, and from which other one."""
-
-
-def fill(known: dict[str, Tensor], sources: dict[str, Source], needs: frozenset[str]) -> RoundTrip:
-    """Return a trip with the fields in ``needs``, computed from ``known`` by their sources."""
-
-    def value(name: str) -> Tensor:
-        if name not in known:
-            compute, source = sources[name]
-            known[name] = compute(value(source))
-        return known[name]
-
-    # float32 whatever the arithmetic: losses and scores compare these fields.
-    return RoundTrip(**{name: value(name).float() for name in sorted(needs)}, extra={})
+    from anokit.nn import Source
 
 
 def opinions(

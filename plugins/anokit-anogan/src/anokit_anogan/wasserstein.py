@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch.optim import Adam
 
-from anokit.nn import autocast, frozen, gradient_penalty
+from anokit.nn import Precision, autocast, frozen, gradient_penalty, uses_bf16
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Generator, Tensor, device, nn
+    from torch import Generator, Tensor, nn
     from torch.optim import Optimizer
 
     from anokit.types import Batch, ImageSpec
 
 BETAS = (0.0, 0.9)
-Precision = Literal["auto", "fp32", "bf16"]
 
 
 class WassersteinGAN:
@@ -140,11 +139,6 @@ def adam(network: nn.Module, learning_rate: float, betas: tuple[float, float]) -
     parameters = list(network.parameters())
     fused = all(parameter.device.type in {"cpu", "cuda"} for parameter in parameters)
     return Adam(parameters, lr=learning_rate, betas=betas, fused=fused)
-
-
-def uses_bf16(where: device, precision: Precision) -> bool:
-    """Return whether forward passes of training run in bfloat16: ``auto`` means on CUDA."""
-    return precision == "bf16" or (precision == "auto" and where.type == "cuda")
 
 
 def normal(count: int, size: int, like: Tensor, random: Generator) -> Tensor:

@@ -7,42 +7,25 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from anokit.plugin import Component, Options, hookimpl
+from anokit.plugin import Component, FittedField, FittedOptions, hookimpl
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class FieldOptions(Options):
-    """Which field of the round trip is read, and how patches become one score."""
+_SHARED = FittedOptions.model_fields
 
-    on: Literal["features", "latent", "patches", "image"] = Field(
-        default="image",
-        description=(
-            "Field of the round trip that is read, flattened to one vector per image; 'patches' = "
-            "one vector per position of the feature map, which gives an anomaly map too."
-        ),
-    )
+
+class DensityOptions(FittedOptions):
+    """Options of every score of this package."""
+
+    on: FittedField = Field(default="image", description=_SHARED["on"].description)
     max_fit_images: int = Field(
-        default=5_000,
-        ge=1,
-        description="Most training images that are fitted on, ≥ 1; a larger set is cut to a "
-        "seeded subset.",
+        default=5_000, ge=1, description=_SHARED["max_fit_images"].description
     )
-    patch_score: Literal["max", "mean"] = Field(
-        default="max",
-        description="With on = 'patches': how the positions of an image become its score.",
-    )
-    max_patches: int = Field(
-        default=20_000,
-        ge=1,
-        description="With on = 'patches': most positions of all training images together that are "
-        "fitted on, ≥ 1; a seeded random subset.",
-    )
-    seed: int = Field(default=0, ge=0, description="Seed of every random choice in fitting, ≥ 0.")
 
 
-class PCAOptions(FieldOptions):
+class PCAOptions(DensityOptions):
     """Options of ``pca``."""
 
     components: Share | Count = Field(
@@ -82,7 +65,7 @@ class KDEOptions(PCAOptions):
     )
 
 
-class RXOptions(FieldOptions):
+class RXOptions(DensityOptions):
     """Options of ``rx``."""
 
     ridge: float = Field(
@@ -114,7 +97,7 @@ class RXOptions(FieldOptions):
         return self
 
 
-class IsolationForestOptions(FieldOptions):
+class IsolationForestOptions(DensityOptions):
     """Options of ``isolation-forest``."""
 
     trees: int = Field(default=100, ge=1, description="Trees of the forest, ≥ 1.")
@@ -123,7 +106,7 @@ class IsolationForestOptions(FieldOptions):
     )
 
 
-class OCSVMOptions(FieldOptions):
+class OCSVMOptions(DensityOptions):
     """Options of ``ocsvm``."""
 
     nu: float = Field(
@@ -139,12 +122,12 @@ class OCSVMOptions(FieldOptions):
     )
 
 
-def needs(options: FieldOptions) -> frozenset[str]:
+def needs(options: FittedOptions) -> frozenset[str]:
     """Return the field that a score reads."""
     return frozenset({options.on})
 
 
-def map_needs(options: FieldOptions) -> frozenset[str]:
+def map_needs(options: FittedOptions) -> frozenset[str]:
     """Return the fields that a map over patches reads; none where there is no map."""
     return frozenset({"patches", "image"}) if options.on == "patches" else frozenset()
 

@@ -7,41 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from anokit.plugin import Component, Options, hookimpl
+from anokit.plugin import Component, FittedOptions, hookimpl
 
 
-class FieldOptions(Options):
-    """Which field of the round trip is read, and how patches become one score."""
-
-    on: Literal["features", "latent", "patches", "image"] = Field(
-        default="features",
-        description=(
-            "Field of the round trip that is read, flattened to one vector per image; 'patches' = "
-            "one vector per position of the feature map, which gives an anomaly map too."
-        ),
-    )
-    max_fit_images: int = Field(
-        default=10_000,
-        ge=1,
-        description="Most training images that are fitted on, ≥ 1; a larger set is cut to a "
-        "seeded subset.",
-    )
-    patch_score: Literal["max", "mean"] = Field(
-        default="max",
-        description="With on = 'patches': how the positions of an image become its score.",
-    )
-    max_patches: int = Field(
-        default=20_000,
-        ge=1,
-        description="With on = 'patches': most positions of all training images together that are "
-        "kept, ≥ 1; a seeded random subset.",
-    )
-    seed: int = Field(
-        default=0, ge=0, description="With on = 'patches': seed of the subset of positions, ≥ 0."
-    )
-
-
-class KNNOptions(FieldOptions):
+class KNNOptions(FittedOptions):
     """Options of ``knn``."""
 
     k: int = Field(
@@ -63,7 +32,7 @@ class PixelKNNOptions(KNNOptions):
     )
 
 
-class MahalanobisOptions(FieldOptions):
+class MahalanobisOptions(FittedOptions):
     """Options of ``mahalanobis``."""
 
     shrinkage: Literal["ledoit-wolf"] | Annotated[float, Field(ge=0, le=1)] = Field(
@@ -75,12 +44,12 @@ class MahalanobisOptions(FieldOptions):
     )
 
 
-def needs(options: FieldOptions) -> frozenset[str]:
+def needs(options: FittedOptions) -> frozenset[str]:
     """Return the field that a score reads."""
     return frozenset({options.on})
 
 
-def map_needs(options: FieldOptions) -> frozenset[str]:
+def map_needs(options: FittedOptions) -> frozenset[str]:
     """Return the fields that a score's map reads: none where there is no map."""
     return frozenset({"patches", "image"}) if options.on == "patches" else frozenset()
 

@@ -141,12 +141,11 @@ class ProgressiveGAN(nn.Module):
         return phases
 
     def round_trip(self, images: Tensor, needs: frozenset[str]) -> RoundTrip:
-        """Fill ``needs`` for images ``[B, C, H, W]`` in float32; nothing else is computed."""
+        """Fill ``needs`` for images ``[B, C, H, W]``; nothing else is computed."""
         check_images(images, self.spec, "pgan")
         networks = self._networks(averaged=True)
-        with tf32(False), torch.autocast(images.device.type, enabled=False):
-            infer = None if networks.encoder is not None else partial(self._search, networks)
-            return trip_from_image(networks, images.float(), needs, infer)
+        infer = None if networks.encoder is not None else partial(self._search, networks)
+        return trip_from_image(networks, images, needs, infer)
 
     def samples(self, count: int, generator: RandomSource) -> Tensor:
         """Return ``[count, C, H, W]`` images of G_ema in [-1, 1], comparable over time.
@@ -156,8 +155,7 @@ class ProgressiveGAN(nn.Module):
         latents = torch.randn(
             (count, self.options.latent_size), generator=generator, device=generator.device
         )
-        with torch.no_grad(), tf32(False):
-            images: Tensor = self.generator_ema(latents, self._resolution, self._fade)
+        images: Tensor = self.generator_ema(latents, self._resolution, self._fade)
         return upscale_nearest(images, self.spec.height // self._resolution).clamp(-1, 1)
 
     def warnings(self, metrics: Mapping[str, float]) -> list[str]:

@@ -16,8 +16,11 @@ from anokit.nn import (
     frozen,
     gradient_penalty,
     lerp,
+    needs_of_losses,
     tf32,
     upscale_nearest,
+    uses_bf16,
+    weighted_losses,
 )
 from anokit.types import Batch, RoundTrip, WeightedLoss
 from anokit_pgan.plugin import PganOptions
@@ -50,10 +53,7 @@ class Steps:
     ) -> None:
         self.average = average
         self.options = options
-        self.losses = {
-            start: [loss for loss in losses if loss.trip_from == start]
-            for start in ("latent", "image")
-        }
+        self.losses = list(losses)
         self.optimisers: dict[str, Optimizer] = {}
 
     def renew_optimisers(self, networks: Networks) -> Mapping[str, Optimizer]:
@@ -119,7 +119,9 @@ class Steps:
         z = self._latents(real, random)
         with frozen(networks.discriminator):
             with self._autocast(real):
-                trip = trip_from_latent(networks, z, self._needs("latent") | {"critic"})
+                trip = trip_from_latent(
+                    networks, z, needs_of_losses(self.losses, "latent") | {"critic"}
+                )
             terms, metrics = self._encoder_losses(networks, real, trip)
             adversarial = -trip.critic.mean()  # −E[D(G(z))]
             self._descend("generator_encoder", adversarial + terms)  # + Σ w·d
@@ -142,10 +144,10 @@ class Steps:
         """Move E alone, as the authors' code does; gradients pass through G but do not move it."""
         with frozen(networks.generator, networks.discriminator):
             trip = RoundTrip()
-            if self.losses["latent"]:
+            if needs := needs_of_losses(self.losses, "latent"):
                 z = self._latents(real, random)
                 with self._autocast(real):
-                    trip = trip_from_latent(networks, z, self._needs("latent"))
+                    trip = trip_from_latent(networks, z, needs)
             terms, metrics = self._encoder_losses(networks, real, trip)
             self._descend("encoder", terms)  # Σ w·d
         return _detached(**metrics)
@@ -155,24 +157,15 @@ class Steps:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return Σ w·loss, and each loss without its weight by name."""
         trips = {"latent": from_latent}
-        if self.losses["image"]:
+        if needs := needs_of_losses(self.losses, "image"):
             with self._autocast(real):
-                trips["image"] = trip_from_image(networks, real, self._needs("image"))
-        total = real.new_zeros(())
-        metrics: dict[str, Tensor] = {}
-        for start, losses in self.losses.items():
-            for entry in losses:
-                metrics[entry.name] = entry.loss(trips[start])
-                total = total + entry.weight * metrics[entry.name]
-        return total, metrics
+                trips["image"] = trip_from_image(networks, real, needs)
+        return weighted_losses(self.losses, trips)
 
     def _decay(self, done: int) -> float:
         """Return the average's decay: its span grows with the steps done, up to the option's."""
         span = max(1.0, self.options.ema_rampup * done)
         return min(self.options.ema, 1 - 1 / span)
-
-    def _needs(self, start: str) -> frozenset[str]:
-        return frozenset().union(*(entry.needs for entry in self.losses[start]))
 
     def _latents(self, real: Tensor, random: RandomSource) -> Tensor:
         """Draw as many latents as there are images, ``[B, Z]``."""
@@ -180,8 +173,7 @@ class Steps:
         return self.options.latent_scale * torch.randn(shape, generator=random, device=real.device)
 
     def _autocast(self, like: Tensor) -> torch.autocast:
-        wanted = {"auto": like.device.type == "cuda", "fp32": False, "bf16": True}
-        return autocast(like.device, wanted[self.options.precision])
+        return autocast(like.device, uses_bf16(like.device, self.options.precision))
 
     def _adam(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         chosen = list(parameters)

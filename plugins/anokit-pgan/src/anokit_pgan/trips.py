@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from anokit.nn import Source, fill
 from anokit.types import RoundTrip
 from anokit_pgan.networks import Discriminator, Encoder, Generator
 
@@ -48,9 +49,6 @@ class Networks:
         return self.judge(self.activations(image))
 
 
-Source = tuple[Callable[[Tensor], Tensor], str]
-
-
 def trip_from_image(
     networks: Networks,
     image: Tensor,
@@ -66,7 +64,7 @@ def trip_from_image(
         "image_hat": (networks.generate, "latent"),
         "latent_hat": (networks.encode, "image_hat"),
     }
-    return _fill({"image": image}, sources | _opinions(networks), needs)
+    return fill({"image": image}, sources | _opinions(networks), needs)
 
 
 def trip_from_latent(networks: Networks, latent: Tensor, needs: frozenset[str]) -> RoundTrip:
@@ -76,7 +74,7 @@ def trip_from_latent(networks: Networks, latent: Tensor, needs: frozenset[str]) 
         "latent_hat": (networks.encode, "image"),
         "image_hat": (networks.generate, "latent_hat"),
     }
-    return _fill({"latent": latent}, sources | _opinions(networks), needs)
+    return fill({"latent": latent}, sources | _opinions(networks), needs)
 
 
 def _opinions(networks: Networks) -> dict[str, Source]:
@@ -93,16 +91,3 @@ def _opinions(networks: Networks) -> dict[str, Source]:
 
 def _flatten(activations: Tensor) -> Tensor:
     return activations.flatten(1)
-
-
-def _fill(known: dict[str, Tensor], sources: dict[str, Source], needs: frozenset[str]) -> RoundTrip:
-    """Compute each field in ``needs`` from its source, each source at most once."""
-
-    def value(name: str) -> Tensor:
-        if name not in known:
-            compute, source = sources[name]
-            known[name] = compute(value(source))
-        return known[name]
-
-    # float32 whatever the arithmetic: losses and scores compare these fields.
-    return RoundTrip(**{name: value(name).float() for name in sorted(needs)}, extra={})

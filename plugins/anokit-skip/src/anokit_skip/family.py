@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 
-from anokit.nn import autocast, tf32
 from anokit.types import Phase
 from anokit_skip.batch_norm import batch_statistics
 from anokit_skip.training import adam
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor, nn
     from torch.optim import Adam
@@ -124,12 +123,6 @@ def channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last) if images.is_cuda else images
 
 
-@contextmanager
-def scoring(backbone: nn.Module, device: torch.device, *, over_batch: bool) -> Iterator[None]:
-    """Compute in float32; ``over_batch``: with batch norm as published (`batch_statistics`)."""
-    with (
-        tf32(False),
-        autocast(device, False),
-        batch_statistics(backbone) if over_batch else nullcontext(),
-    ):
-        yield
+def scoring(backbone: nn.Module, *, over_batch: bool) -> AbstractContextManager[None]:
+    """Return the context of a trip; ``over_batch``: see `batch_statistics`, as published."""
+    return batch_statistics(backbone) if over_batch else nullcontext()

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from anokit.nn import autocast, check_images, check_square
+from anokit.nn import autocast, check_images, check_square, uses_bf16
 from anokit.types import RoundTrip
 from anokit_skip.batch_norm import DEPENDENCE
 from anokit_skip.blocks import initialise
 from anokit_skip.family import SMALLEST, Opponents, channels_last, one_phase, scoring
 from anokit_skip.ganomaly_networks import LatentDecoder, LatentEncoder, TrunkDiscriminator
 from anokit_skip.saturation import SaturationGuard
-from anokit_skip.training import cross_entropy, uses_bf16
+from anokit_skip.training import cross_entropy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +86,7 @@ class Ganomaly(nn.Module):
         check_images(images, self.spec, "ganomaly")
         judged_hat = {"features_hat", "critic_hat"}
         fields = {"image": images}
-        with scoring(self, images.device, over_batch=self.options.batch_norm == "batch"):
+        with scoring(self, over_batch=self.options.batch_norm == "batch"):
             if needs & {"latent", "image_hat", "latent_hat", *judged_hat}:
                 fields["latent"] = self.encoder(images)
             if needs & {"image_hat", "latent_hat", *judged_hat}:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from anokit.nn import autocast, check_images, check_square
+from anokit.nn import autocast, check_images, check_square, uses_bf16
 from anokit.types import RoundTrip
 from anokit_skip.batch_norm import DEPENDENCE
 from anokit_skip.blocks import initialise
 from anokit_skip.discriminator import BasicDiscriminator
 from anokit_skip.family import SMALLEST, Opponents, channels_last, one_phase, scoring
 from anokit_skip.saturation import SaturationGuard
-from anokit_skip.training import cross_entropy, uses_bf16
+from anokit_skip.training import cross_entropy
 from anokit_skip.unet import UNet
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class SkipGanomaly(nn.Module):
         """
         check_images(images, self.spec, "skip-ganomaly")
         fields = {"image": images}
-        with scoring(self, images.device, over_batch=self.options.batch_norm == "batch"):
+        with scoring(self, over_batch=self.options.batch_norm == "batch"):
             if needs & {"image_hat", "features_hat", "critic_hat"}:
                 fields["image_hat"] = self.generator(images)
             self._opponents.judge(fields, needs)

@@ -1,26 +1,21 @@
-"""Arithmetic and optimiser of DCGAN-like backbones."""
+"""Loss and optimiser of DCGAN-like backbones."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Adam
 
 if TYPE_CHECKING:
-    from torch import Tensor, device, nn
+    from torch import Tensor, nn
 
 
 def adam(parameters: list[nn.Parameter], learning_rate: float) -> Adam:
     """Return a fresh Adam with β = (0.5, 0.999), fused where the device can. DCGAN (2016)."""
     fused = all(parameter.device.type in {"cpu", "cuda"} for parameter in parameters)
     return Adam(parameters, lr=learning_rate, betas=(0.5, 0.999), fused=fused)
-
-
-def uses_bf16(where: device, precision: Literal["auto", "fp32", "bf16"]) -> bool:
-    """Return whether forward passes of training run in bfloat16: ``auto`` means on CUDA."""
-    return precision == "bf16" or (precision == "auto" and where.type == "cuda")
 
 
 def cross_entropy(logits: Tensor, real: bool) -> Tensor:

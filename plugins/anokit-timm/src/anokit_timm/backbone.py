@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from anokit.errors import DataError, RecipeError
-from anokit.nn import assert_shape, autocast, tf32
+from anokit.nn import assert_shape
 from anokit.types import RoundTrip
 from anokit_timm.models import build_network, describe
 
@@ -74,7 +74,6 @@ class TimmFeatures(nn.Module):
         """Return nothing: the backbone is never trained."""
         return ()
 
-    @torch.no_grad()
     def round_trip(self, images: Tensor, needs: frozenset[str]) -> RoundTrip:
         """Describe ``[B, C, H, W]``; fill just ``needs``, with one pass through the network."""
         spec = self.spec
@@ -82,16 +81,14 @@ class TimmFeatures(nn.Module):
             images, (None, spec.channels, spec.height, spec.width), "images of timm-features"
         )
         fields = {"image": images} if "image" in needs else {}
-        with tf32(False), autocast(images.device, False):
-            if "patches" in needs:
-                fields |= self._describe(self.prepare(images), "features" in needs)
-            elif "features" in needs:
-                fields["features"] = self.network(self.prepare(images)).flatten(1)
+        if "patches" in needs:
+            fields |= self._describe(self.prepare(images), "features" in needs)
+        elif "features" in needs:
+            fields["features"] = self.network(self.prepare(images)).flatten(1)
         return RoundTrip(**fields, extra={})
 
     def prepare(self, images: Tensor) -> Tensor:
         """Return what the network sees: ``[B, C, H, W]`` in [-1, 1] -> ``[B, 3, size, size]``."""
-        images = images.float()
         if images.shape[-2:] != (self.size, self.size):
             # Enlarging is the same with and without antialias, and faster without.
             smaller = self.size < max(images.shape[-2:])
@@ -125,7 +122,8 @@ class TimmFeatures(nn.Module):
         spec = self.spec
         needs = frozenset({"features"} | ({"patches"} if self.stages else set()))
         try:
-            self.round_trip(torch.zeros(1, spec.channels, spec.height, spec.width), needs)
+            with torch.no_grad():
+                self.round_trip(torch.zeros(1, spec.channels, spec.height, spec.width), needs)
         except Exception as error:
             asked = f" with patch_stages = {self.stages}" if self.stages else ""
             raise RecipeError(

@@ -82,7 +82,9 @@ def unreachable(url: str, seconds: float = DEADLINE) -> str:
             error.close()
             outcome[0] = ""
         except (OSError, ValueError) as error:
-            outcome[0] = str(getattr(error, "reason", error))
+            reason = getattr(error, "reason", error)
+            if not isinstance(reason, TimeoutError):  # that one is said already
+                outcome[0] = str(reason)
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
