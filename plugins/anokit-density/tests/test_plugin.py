@@ -6,17 +6,14 @@ import subprocess
 import sys
 
 import pytest
-import torch
 from pydantic import ValidationError
 
 from anokit.plugin import resolve_fields
-from anokit.types import Backbone, ImageSpec
 from anokit_density.plugin import (
     KDEOptions,
     OCSVMOptions,
     PCAOptions,
     RXOptions,
-    anokit_backbones,
     anokit_scores,
 )
 
@@ -25,7 +22,6 @@ COMPONENTS = {component.name: component for component in anokit_scores()}
 
 def test_public_names():
     assert set(COMPONENTS) == {"kde", "rx", "pca", "isolation-forest", "ocsvm", "pixel-pca"}
-    assert [component.name for component in anokit_backbones()] == ["pixels"]
 
 
 def test_describing_the_package_imports_neither_torch_nor_scikit_learn():
@@ -78,13 +74,3 @@ def test_options_out_of_range_are_refused(options, wrong):
 def test_components_is_a_share_or_a_count():
     assert isinstance(PCAOptions(components=12).components, int)
     assert isinstance(PCAOptions(components=0.5).components, float)
-
-
-def test_pixels_hands_images_on_and_has_nothing_to_train():
-    (component,) = anokit_backbones()
-    backbone = component.load()(component.options(), ImageSpec(1, 4, 4), ())
-    images = torch.rand(2, 1, 4, 4)
-    assert isinstance(backbone, Backbone)
-    assert not list(backbone.phases())
-    assert not backbone.state_dict()
-    assert backbone.round_trip(images, frozenset({"image"})).image is images

@@ -143,17 +143,6 @@ def rx_map_needs(options: RXOptions) -> frozenset[str]:
 
 
 @hookimpl
-def anokit_backbones() -> Iterable[Component]:
-    """Offer a backbone for recipes whose scores read raw images."""
-    yield Component(
-        name="pixels",
-        summary="No model: for recipes whose scores read the image itself",
-        factory="anokit_density.pixels:Pixels",
-        provides=frozenset({"image"}),
-    )
-
-
-@hookimpl
 def anokit_scores() -> Iterable[Component]:
     """Offer the classical detectors of the papers' related work."""
     yield Component(

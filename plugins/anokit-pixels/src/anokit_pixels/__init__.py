@@ -1,0 +1,1 @@
+"""Raw pixels in the place of a model, for anokit."""

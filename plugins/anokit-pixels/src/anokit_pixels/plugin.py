@@ -1,0 +1,18 @@
+"""The component that this package offers, described without importing torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from anokit.plugin import Component, hookimpl
+
+
+@hookimpl
+def anokit_backbones() -> Iterable[Component]:
+    """Offer a stand-in for a model."""
+    yield Component(
+        name="pixels",
+        summary="No model: for recipes whose scores read the image itself",
+        factory="anokit_pixels.pixels:Pixels",
+        provides=frozenset({"image"}),
+    )
