@@ -14,35 +14,30 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from anokit.data.feed import Feed
 from anokit.data.pixels import to_float
-from anokit.data.sets import ImageTable, all_rows
+from anokit.data.sets import ImageTable, RunData, TrainingSet, all_rows
 from anokit.recipe.parts import Recipe
 from anokit.recipe.reading import resolve
 from anokit.registry.lookup import Registry
 from anokit.scoring.scorer import Scorer
 from anokit.store.run_directory import RunDirectory
 from anokit.training.backbone import GuardedBackbone, build_backbone
-from anokit.training.device import generator, peak_memory, resolve_device
+from anokit.training.device import peak_memory, resolve_device
+from anokit.training.job import Job
 from anokit.training.loop import Trainer
-from anokit.training.signals import StopRequest
 from anokit.types import ImageSpec
 from anokit_pgan.backbone import ProgressiveGAN
 
 PAIRS = 5
-
-
-class Quiet:
-    """A progress display that shows nothing."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *args, **kwargs: None
 
 
 def recipe_of(backbone: Mapping[str, Any]) -> Recipe:
@@ -71,20 +66,16 @@ def in_turns(a: Callable[[], float], b: Callable[[], float]) -> tuple[float, flo
 def trainer_speed(recipe: Recipe, spec: ImageSpec, device: torch.device, steps: int) -> float:
     """Return images/s of anokit's loop in the last phase of growth."""
     model = build_backbone(recipe, spec, device)
-    phases = [p for p in model.typed.phases() if p.name == str(spec.height)]
+    phases = [p for p in model.phases() if p.name == str(spec.height)]
     pixels = torch.randint(0, 256, (512, spec.channels, spec.height, spec.width)).to(torch.uint8)
     settings = recipe.training.model_copy(update={"max_steps": steps})
+    names = [str(place) for place in range(len(pixels))]
+    train = TrainingSet(ImageTable([pixels]), names, np.zeros(len(pixels), dtype=bool))
+    data = RunData(spec, train, None, "", (), simulated=False, fingerprint="")
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            model.module,
-            phases,
-            Feed(ImageTable([pixels]), device, 0),
-            settings,
-            generator(device, "benchmark"),
-            RunDirectory(Path(folder)),
-            cast("Any", Quiet()),
-            StopRequest(),
-        )
+        directory = RunDirectory(Path(folder))
+        job = Job(replace(recipe, training=settings), data, model, directory, device)
+        trainer = Trainer(job, phases)
         trainer.save = lambda: None  # type: ignore[method-assign]
         began = time.perf_counter()
         trainer.train()
@@ -94,12 +85,13 @@ def trainer_speed(recipe: Recipe, spec: ImageSpec, device: torch.device, steps: 
 
 def bare_speed(recipe: Recipe, spec: ImageSpec, device: torch.device, steps: int) -> float:
     """Return images/s of the plainest loop over the same networks: no core, no plugin API."""
-    backbone = cast("ProgressiveGAN", build_backbone(recipe, spec, device).backbone).train()
+    backbone = cast("ProgressiveGAN", build_backbone(recipe, spec, device).module).train()
     nets = backbone._networks()
     options, size = backbone.options, options_batch(backbone)
     pixels = torch.randint(0, 256, (512, spec.channels, spec.height, spec.width)).to(torch.uint8)
     pixels = pixels.to(device)
     fused = device.type in ("cpu", "cuda")
+    assert nets.encoder is not None
     both = [*nets.generator.parameters(), *nets.encoder.parameters()]
     adam_d = torch.optim.Adam(nets.discriminator.parameters(), 1e-3, (0.0, 0.99), 1e-8, fused=fused)
     adam_g = torch.optim.Adam(both, 1e-3, (0.0, 0.99), 1e-8, fused=fused)
@@ -222,10 +214,8 @@ def main() -> None:
         ("ln", "Ln", True),
     ):
         ours, bare, ratio = in_turns(
-            lambda name=name: scoring_speed(recipe, model, [name], images, device),
-            lambda reconstruct=reconstruct: bare_scoring_speed(
-                model.module, images, device, reconstruct=reconstruct
-            ),
+            partial(scoring_speed, recipe, model, [name], images, device),
+            partial(bare_scoring_speed, model.module, images, device, reconstruct=reconstruct),
         )
         print(
             f"scoring    {shown} {ours:8.1f}  bare networks {bare:8.1f} images/s   "
