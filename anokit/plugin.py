@@ -126,7 +126,9 @@ class Component:
     """dataset: factory of a simulated stand-in, for ``when_missing = "simulate"``"""
     reader: str | Callable[..., Any] | None = None
     """dataset: how a new image is read: ``factory(options, spec)`` gives ``read(path)``, which
-    returns uint8 ``[C, H, W]``; for files that a finished run scores"""
+    returns uint8 ``[C, H, W]``; for files that a finished run scores. What it gives may have a
+    method ``pieces(path)``, which returns `anokit.types.Pieces`: where in the file each image lies,
+    so that maps can be painted on the file itself"""
     reference: str = ""
     """paper and equation"""
 

@@ -28,6 +28,7 @@ __all__ = [
     "ImageSplit",
     "MappedScore",
     "Phase",
+    "Pieces",
     "RoundTrip",
     "Sample",
     "Score",
@@ -210,7 +211,11 @@ class Score(Protocol):
         learn from the unlabelled training set: a re-iterable of round trips in training order with
         the fields in ``needs``. Such a score is an ``nn.Module`` whose state is buffers (registered
         empty in the constructor, under the same names; a file's shapes win on loading), and it may
-        have an attribute ``max_fit_images``: a larger training set is cut to a seeded subset.
+        have an attribute ``max_fit_images``: a larger training set is cut to a seeded subset;
+    ``leave_one_out(trip, places) -> [B]``
+        of a fitted score: scores of images that it was fitted on, each as if that image had not
+        been among them; ``places`` (int64 ``[B]``) are their places in the order of fitting.
+        Without it the core fits several times, each time without some of the images.
     """
 
     def __call__(self, trip: RoundTrip) -> Tensor:
@@ -247,12 +252,27 @@ class Sample(NamedTuple):
     """bool ``[H, W]``, True where anomalous; only in test sets that have masks"""
 
 
+class Pieces(NamedTuple):
+    """An image file as networks see it: as a whole, or cut into tiles."""
+
+    images: Tensor
+    """uint8 ``[T, C, H, W]``, T ≥ 1"""
+    boxes: Sequence[tuple[float, float, float, float]]
+    """T times left, top, right, bottom in pixels of the file: what each one shows. A box may reach
+    beyond the file, where its edges were repeated."""
+    size: tuple[int, int]
+    """width and height of the file in pixels"""
+
+
 class ImageSplit(Protocol):
     """A `torch.utils.data.Dataset` of `Sample`s.
 
     A split that can hand over all its images at once has an attribute ``images``: uint8
     ``[N, C, H, W]``, a tensor or a NumPy memory map. The core then reads it in bulk. One that knows
-    what its samples are (a class, a defect) has ``kinds``, a sequence of N strings.
+    what its samples are (a class, a defect) has ``kinds``, a sequence of N strings; one whose
+    samples are files has ``files``, N paths; one whose samples are tiles of larger images has
+    ``parents``, N ids of those images (of which ``files`` are then the files): what is ranked,
+    flagged and measured is then the image, by the largest score of its tiles.
     """
 
     def __len__(self) -> int: ...

@@ -46,6 +46,10 @@ class ArraySplit(Dataset[Sample]):
         N words that say what each image shows (a class, a defect), for figures by kind.
     masks
         bool ``[H, W]`` by index, for anomalous test images whose anomaly is outlined.
+    files
+        N paths of the files that the images were read from.
+    parents
+        N ids of the larger images that these are tiles of; tiles of one image lie side by side.
 
     Raises
     ------
@@ -61,13 +65,22 @@ class ArraySplit(Dataset[Sample]):
         labels: Sequence[int] | None = None,
         kinds: Sequence[str] | None = None,
         masks: Mapping[int, npt.NDArray[np.bool_] | Tensor] | None = None,
+        files: Sequence[str] | None = None,
+        parents: Sequence[str] | None = None,
     ) -> None:
         if images.ndim != 4 or str(images.dtype).removeprefix("torch.") != "uint8":
             raise DataError(
                 "images of a split: expected uint8 [N, C, H, W], "
                 f"got {images.dtype} {list(images.shape)}"
             )
-        for name, values in {"ids": ids, "labels": labels, "kinds": kinds}.items():
+        columns: dict[str, Sequence[object] | None] = {
+            "ids": ids,
+            "labels": labels,
+            "kinds": kinds,
+            "files": files,
+            "parents": parents,
+        }
+        for name, values in columns.items():
             if values is not None and len(values) != len(images):
                 raise DataError(f"{name} of a split: expected {len(images)}, got {len(values)}")
         if len(set(ids)) != len(ids):
@@ -77,6 +90,8 @@ class ArraySplit(Dataset[Sample]):
         self.labels = None if labels is None else [int(label) for label in labels]
         self.kinds = None if kinds is None else list(kinds)
         self.masks = masks or {}
+        self.files = None if files is None else list(files)
+        self.parents = None if parents is None else list(parents)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -98,4 +113,6 @@ class ArraySplit(Dataset[Sample]):
             labels=None if self.labels is None else [self.labels[i] for i in chosen],
             kinds=None if self.kinds is None else [self.kinds[i] for i in chosen],
             masks={new: self.masks[old] for new, old in enumerate(chosen) if old in self.masks},
+            files=None if self.files is None else [self.files[i] for i in chosen],
+            parents=None if self.parents is None else [self.parents[i] for i in chosen],
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 import torch
@@ -31,7 +31,12 @@ LAYOUTS: dict[str, str] = {
 
 
 class Detector(nn.Module, ABC):
-    """Base of what judges rows. Its state is buffers, registered empty in the constructor."""
+    """Base of what judges rows. Its state is buffers, registered empty in the constructor.
+
+    One that can judge a row that it was fitted on as if it had not been there has a method
+    ``leave_one_out(rows, places) -> [R]``: ``rows`` ``[R, D]`` are those at ``places`` (int64
+    ``[R]``) of what `fit` was given.
+    """
 
     @abstractmethod
     def fit(self, rows: Tensor) -> None:
@@ -115,6 +120,15 @@ class FieldScore(nn.Module):
         """Return one score per image: the field ``[B, ...] -> [B]``."""
         return self.judge(self.rows(trip))
 
+    @property
+    def leave_one_out(self) -> Callable[[RoundTrip, Tensor], Tensor]:
+        """Return what scores fitted images as if each had been left out: ``(trip, places) -> [B]``.
+
+        There is none (an `AttributeError`) where the detector has none.
+        """
+        judge = cast("Callable[[Tensor, Tensor], Tensor]", self.detector.leave_one_out)
+        return lambda trip, places: self.judge(self.rows(trip), lambda rows: judge(rows, places))
+
     def rows(self, trip: RoundTrip) -> Tensor:
         """Return what the detector sees of a trip: ``[B, ...] -> [B, D]`` float32."""
         return self.read(trip).flatten(1)
@@ -139,8 +153,8 @@ class FieldScore(nn.Module):
             )
         return value.float()
 
-    def judge(self, rows: Tensor) -> Tensor:
-        """Return the detector's scores ``[R, D] -> [R]`` float32.
+    def judge(self, rows: Tensor, by: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Return the detector's scores ``[R, D] -> [R]`` float32; ``by`` another method of it.
 
         Raises
         ------
@@ -157,7 +171,7 @@ class FieldScore(nn.Module):
                 f"score '{self.name}' was fitted to {what} of {int(self.width)} values, got "
                 f"{rows.shape[1]}: score images of the size of the training images"
             )
-        return self.detector(rows).float()
+        return (by or self.detector)(rows).float()
 
     def _learn(self, rows: Tensor) -> None:
         if not len(rows):
@@ -170,6 +184,8 @@ class FieldScore(nn.Module):
 
 class PatchScore(FieldScore):
     """A score whose detector sees one row per position of a feature map, and so has a map.
+
+    It has no ``leave_one_out``: the detector does not know which image a position came from.
 
     Fitting keeps a seeded subset of the positions of all training images, at most ``max_patches``,
     drawn while they stream by; the choice does not depend on how images are batched.
@@ -196,6 +212,11 @@ class PatchScore(FieldScore):
         self.max_patches = options.max_patches
         self.seed = options.seed
         self.prepare = prepare
+
+    @property
+    def leave_one_out(self) -> Callable[[RoundTrip, Tensor], Tensor]:
+        """Say that there is none."""
+        raise AttributeError("leave_one_out")
 
     def fit(self, trips: Iterable[RoundTrip]) -> None:
         """Fit the detector to a seeded subset of the positions of all training images.
