@@ -46,12 +46,17 @@ def get(module: str, name: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+def public_home(module: str) -> str:
+    """Return the public module that a module is a part of, or the module itself."""
+    return next((room for room in MODULES[1:] if module.startswith(f"{room}.")), module)
+
+
 def surface() -> Iterator[str]:
     """Yield a line per public name, hook and public member of a class, with its signature."""
     for module in MODULES:
         for name in names(module):
             value = get(module, name)
-            home = str(getattr(value, "__module__", module))
+            home = public_home(str(getattr(value, "__module__", module)))
             # `anokit` re-exports: a line for each place, details where the thing is at home.
             if module == "anokit" and home in MODULES and home != module:
                 yield f"{module}.{name}  ->  {home}"

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from anokit.types import ROUND_TRIP_FIELDS, RoundTrip
+from anokit.types import RoundTrip
+from anokit.types.models import ROUND_TRIP_FIELDS
 
 __all__ = ["Source", "fill"]
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from anokit.data.sets import Rows
-from anokit.types import ROUND_TRIP_FIELDS, RoundTrip
+from anokit.types import RoundTrip
+from anokit.types.models import ROUND_TRIP_FIELDS
 
 MEMORY_BYTES = 2**30
 """Most that a `TripMemory` holds."""

@@ -15,7 +15,8 @@ from anokit.testing.backbone_subject import GREY, BackboneSubject, random_images
 from anokit.testing.check import expect, fail
 from anokit.testing.subject import Subject
 from anokit.testing.trips import cloned, random_trip, select
-from anokit.types import ROUND_TRIP_FIELDS, RoundTrip
+from anokit.types import RoundTrip
+from anokit.types.models import ROUND_TRIP_FIELDS
 
 COUNT = 6
 """Images that are scored."""

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from anokit.types import ROUND_TRIP_FIELDS, ImageSpec, RoundTrip
+from anokit.types import ImageSpec, RoundTrip
+from anokit.types.models import ROUND_TRIP_FIELDS
 
 __all__ = ["random_trip"]
 

@@ -1,8 +1,4 @@
-"""What passes between the core and components: images, round trips, phases and the four protocols.
-
-Images are ``uint8`` ``[C, H, W]`` at rest and ``float32`` ``[B, C, H, W]`` in [-1, 1] in networks.
-This module imports torch for the type checker alone.
-"""
+"""What passes between the core and what computes: round trips, phases and the protocols."""
 
 from __future__ import annotations
 
@@ -17,36 +13,6 @@ if TYPE_CHECKING:
     UNFILLED = cast("Tensor", None)
 else:
     UNFILLED = None
-
-__all__ = [
-    "Backbone",
-    "Batch",
-    "DatasetSource",
-    "EncoderLoss",
-    "FittedScore",
-    "ImageSpec",
-    "ImageSplit",
-    "MappedScore",
-    "Phase",
-    "Pieces",
-    "RoundTrip",
-    "Sample",
-    "Score",
-    "WeightedLoss",
-]
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """Shape of every image of a dataset."""
-
-    channels: int
-    height: int
-    width: int
-
-    def __str__(self) -> str:
-        """Return ``channels×height×width``, as messages print it."""
-        return f"{self.channels}×{self.height}×{self.width}"
 
 
 @dataclass(frozen=True)
@@ -236,79 +202,4 @@ class FittedScore(Score, Protocol):
 
     def fit(self, trips: Iterable[RoundTrip]) -> None:
         """Learn from round trips of training images; the iterable may be walked again."""
-        ...
-
-
-class Sample(NamedTuple):
-    """One image of a dataset."""
-
-    image: Tensor
-    """uint8 ``[C, H, W]``"""
-    label: int | None
-    """0 normal, 1 anomalous; None outside the test set, where nothing is labelled"""
-    id: str
-    """unique within the dataset: a path, or a class and an index"""
-    mask: Tensor | None = None
-    """bool ``[H, W]``, True where anomalous; only in test sets that have masks"""
-
-
-class Pieces(NamedTuple):
-    """An image file as networks see it: as a whole, or cut into tiles."""
-
-    images: Tensor
-    """uint8 ``[T, C, H, W]``, T ≥ 1"""
-    boxes: Sequence[tuple[float, float, float, float]]
-    """T times left, top, right, bottom in pixels of the file: what each one shows. A box may reach
-    beyond the file, where its edges were repeated."""
-    size: tuple[int, int]
-    """width and height of the file in pixels"""
-
-
-class ImageSplit(Protocol):
-    """A `torch.utils.data.Dataset` of `Sample`s.
-
-    A split that can hand over all its images at once has an attribute ``images``: uint8
-    ``[N, C, H, W]``, a tensor or a NumPy memory map. The core then reads it in bulk. One that knows
-    what its samples are (a class, a defect) has ``kinds``, a sequence of N strings; one whose
-    samples are files has ``files``, N paths; one whose samples are tiles of larger images has
-    ``parents``, N ids of those images (of which ``files`` are then the files): what is ranked,
-    flagged and measured is then the image, by the largest score of its tiles.
-    """
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Sample: ...
-
-
-class DatasetSource(Protocol):
-    """A dataset; built as ``factory(options)``. Constructing one never downloads anything."""
-
-    @property
-    def spec(self) -> ImageSpec:
-        """Shape of every image."""
-        ...
-
-    @property
-    def train(self) -> ImageSplit:
-        """Taken as normal, in truth unlabelled."""
-        ...
-
-    @property
-    def contaminants(self) -> ImageSplit | None:
-        """Anomalies of the training split that a recipe's ``contamination`` may mix in."""
-        ...
-
-    @property
-    def test(self) -> ImageSplit | None:
-        """Labelled; None where there is no test set."""
-        ...
-
-    @property
-    def protocol(self) -> str:
-        """How normal and anomalous were defined, such as ``one-class``; stands in every result."""
-        ...
-
-    @property
-    def notices(self) -> Sequence[str]:
-        """Sentences that the run shows: unreadable files, a published but flawed split."""
         ...

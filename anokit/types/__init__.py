@@ -1,0 +1,35 @@
+"""What passes between the core and components: images, round trips, phases and the four protocols.
+
+Images are ``uint8`` ``[C, H, W]`` at rest and ``float32`` ``[B, C, H, W]`` in [-1, 1] in networks.
+These modules import torch for the type checker alone.
+"""
+
+from anokit.types.images import DatasetSource, ImageSpec, ImageSplit, Pieces, Sample
+from anokit.types.models import (
+    Backbone,
+    Batch,
+    EncoderLoss,
+    FittedScore,
+    MappedScore,
+    Phase,
+    RoundTrip,
+    Score,
+    WeightedLoss,
+)
+
+__all__ = [
+    "Backbone",
+    "Batch",
+    "DatasetSource",
+    "EncoderLoss",
+    "FittedScore",
+    "ImageSpec",
+    "ImageSplit",
+    "MappedScore",
+    "Phase",
+    "Pieces",
+    "RoundTrip",
+    "Sample",
+    "Score",
+    "WeightedLoss",
+]
