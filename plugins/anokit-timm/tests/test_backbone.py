@@ -49,8 +49,10 @@ def test_one_pass_gives_what_two_give(build, images, model):
 
 @pytest.mark.parametrize("model", ["test_efficientnet", "test_vit"])
 @pytest.mark.parametrize("size", [1, 3])
-def test_features_do_not_depend_on_the_batch(build, images, model, size):
-    backbone, batch = build(model=model, patch_stages=(1,)), images(8)
+@pytest.mark.parametrize("pooled", [("head",), ("head", "stage2", "stage1-std", "stage0-max")])
+def test_features_do_not_depend_on_the_batch(build, images, model, size, pooled):
+    chosen = {"pooled": pooled, "patch_stages": (1, 2), "patch_stride": 8, "neighbourhood": 3}
+    backbone, batch = build(model=model, **chosen), images(8)
     order = torch.randperm(8, generator=torch.Generator().manual_seed(1))
     whole = backbone.round_trip(batch, BOTH)
     parts = [backbone.round_trip(batch[rows], BOTH) for rows in order.split(size)]
@@ -101,12 +103,60 @@ def test_pooling_is_over_the_positions_of_the_last_map(build, images):
     assert (pooled["max"] >= pooled["avg"]).all()
 
 
+def test_a_large_batch_is_computed_in_parts(build, images, monkeypatch):
+    backbone, batch = build(patch_stages=(1,)), images(5)
+    whole = backbone.round_trip(batch, BOTH)
+    monkeypatch.setattr("anokit_timm.backbone.PART", 2 * 32 * 32)
+    seen = []
+    backbone.network.conv_stem.register_forward_hook(
+        lambda _, given, __: seen.append(len(given[0]))
+    )
+    parts = backbone.round_trip(batch, BOTH)
+    assert seen == [2, 2, 1]
+    for name in BOTH:
+        torch.testing.assert_close(parts.get(name), whole.get(name))
+
+
+@pytest.mark.parametrize(
+    ("spec", "size"),
+    [
+        ((3, 20, 20), (160, 160)),
+        ((1, 40, 60), (160, 240)),
+        ((3, 160, 161), (160, 161)),
+        ((3, 300, 200), (300, 200)),
+    ],
+)
+def test_without_a_size_images_keep_theirs_but_small_ones_are_enlarged(build, spec, size):
+    backbone = build(spec, input_size=None, patch_stages=(2,))
+    images = torch.zeros(1, *spec)
+    assert backbone.prepare(images).shape == (1, 3, *size)
+    grid = backbone.round_trip(images, BOTH).patches.shape[-2:]
+    assert grid == (-(-size[0] // 8), -(-size[1] // 8))
+
+
+def test_a_size_that_is_built_into_a_model_stays(build):
+    assert build((3, 200, 300), model="test_vit", input_size=None).size == (160, 160)
+    assert build((3, 200, 300), model="test_vit", input_size=64).size == (64, 64)
+
+
+def test_the_network_runs_no_deeper_than_asked_for(build, images):
+    backbone = build(pooled=("stage1", "stage2"), patch_stages=(3,))
+    network, ran = backbone.network, []
+    for name, layer in [("head", network.conv_head), *enumerate(network.blocks)]:
+        layer.register_forward_hook(lambda *_, name=name: ran.append(name))
+    for needs, deepest in ((FEATURES, 2), (frozenset({"patches"}), 3), (BOTH, 3)):
+        ran.clear()
+        backbone.round_trip(images(1), needs)
+        assert ran == list(range(network.stage_ends[deepest]))
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"model": "test_eficientnet"}, r"no model 'test_eficientnet'; did you mean 'test_effi"),
         ({"model": "test_efficientnet.nowhere"}, "pretrained are: test_efficientnet.r160_in1k"),
         ({"patch_stages": (0, 99)}, r"32×32 pixels with patch_stages = \[0, 99\].*other patch_st"),
+        ({"pooled": ("stage9",)}, r"32 pixels with pooled = \['stage9'\].*size or other pooled"),
         ({"model": "test_vit", "input_size": 8}, "'test_vit' cannot .* 8×8 pixels"),
     ],
 )

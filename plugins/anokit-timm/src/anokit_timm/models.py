@@ -40,10 +40,10 @@ def describe(name: str) -> Expectation:
     return Expectation(size, tuple(config.mean), tuple(config.std), bool(config.fixed_input_size))
 
 
-def build_network(name: str, weights: str, size: int, pool: str) -> nn.Module:
-    """Return a model for images of ``size`` pixels with its weights, without its classifier.
+def build_network(name: str, weights: str, size: tuple[int, int], pool: str) -> nn.Module:
+    """Return a model with its weights, without its classifier, for images of ``size``.
 
-    Random weights are drawn from torch's default generator.
+    ``size`` is height and width in pixels. Random weights are drawn from torch's default generator.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def build_network(name: str, weights: str, size: int, pool: str) -> nn.Module:
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         raise RecipeError(
             f"backbone 'timm-features': model {name!r} cannot be built for images of "
-            f"{size}×{size} pixels: {type(error).__name__}: {error}"
+            f"{size[0]}×{size[1]} pixels: {type(error).__name__}: {error}"
         ) from error
     if weights not in ("pretrained", "random"):
         load_strictly(network, read_weights(weights), f"weights = {weights!r}")

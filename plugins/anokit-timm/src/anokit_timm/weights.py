@@ -10,23 +10,22 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 
 from anokit.errors import CheckpointError
-from anokit_timm.lite0 import package_file, timm_keys
-from anokit_timm.plugin import PACKAGES
+from anokit_timm.lite import LITES, package_file, timm_keys
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
 def read_weights(source: str) -> dict[str, Tensor]:
-    """Return the state dict of a file, or of a package as `PACKAGES` names it, in timm's keys.
+    """Return the state dict of a file, or of a package as `LITES` names it, in timm's keys.
 
     Raises
     ------
     CheckpointError
         Where the package or the file is missing, damaged, or holds more than weights.
     """
-    if source in PACKAGES:
-        return timm_keys(read_file(package_file()))
+    if package := LITES.get(source):
+        return timm_keys(package, read_file(package_file(package)))
     return read_file(Path(source).expanduser())
 
 
