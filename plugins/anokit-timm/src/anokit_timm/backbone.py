@@ -109,7 +109,7 @@ class TimmFeatures(nn.Module):
     def _parts(self, images: Tensor) -> Sequence[Tensor]:
         """Divide a batch on a CPU into parts whose feature maps stay in its cache.
 
-        Twice as fast as the whole of a large batch at once, and no less so with small images.
+        Against a batch of 32 at once, lite0 takes half the time at 224 px and two thirds at 160.
         """
         if images.device.type != "cpu":
             return (images,)
