@@ -7,6 +7,7 @@ from typing import Any
 
 from anokit.plugin import KINDS
 from anokit.recipe.parts import CORE_KEYS
+from anokit.recipe.reading import COMBINE
 from anokit.recipe.tables import RecipeTables
 from anokit.registry.entries import Entry
 from anokit.registry.lookup import Registry
@@ -27,6 +28,12 @@ def recipe_schema(registry: Registry) -> Schema:
         "description": "a weighted sum of scores",
         "properties": {
             "name": {"type": "string"},
+            "combine": {
+                "enum": list(COMBINE),
+                "default": COMBINE[0],
+                "description": "robust-z: median and spread of each term's training values are "
+                "taken out first",
+            },
             "terms": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/score"}},
         },
         "required": ["name", "terms"],

@@ -18,6 +18,14 @@ def score_command(
         Path | None, typer.Option(help="Write heat-map overlays to this folder.")
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Rows of the table.")] = 20,
+    false_alarms: Annotated[
+        float | None,
+        typer.Option(help="Share of normal images to flag at most, instead of the recipe's."),
+    ] = None,
+    false_discoveries: Annotated[
+        float | None,
+        typer.Option(help="Share of normal images among those flagged (Benjamini–Hochberg)."),
+    ] = None,
     device: Device = "auto",
     plugin: PluginFiles = None,
     trust_plugins: TrustPlugins = False,
@@ -29,7 +37,14 @@ def score_command(
 
     console = Console()
     found = score_files(
-        run, paths, console, device=device, plugins=plugin or [], trust_plugins=trust_plugins
+        run,
+        paths,
+        console,
+        device=device,
+        plugins=plugin or [],
+        trust_plugins=trust_plugins,
+        false_alarms=false_alarms,
+        false_discoveries=false_discoveries,
     )
     ranking.show(found, console, top)
     if out:

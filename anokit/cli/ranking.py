@@ -18,7 +18,6 @@ SHOWN_UNREADABLE = 5
 def show(found: ScoredFiles, console: Console, top: int) -> None:
     """Show the ``top`` most anomalous files, and what whoever reads their scores must know."""
     run = found.run
-    primary = run.recipe.primary.name
     if run.results.data == "simulated":
         console.banner("This run was trained on SIMULATED images; its scores mean nothing here.")
     console.rich.print(ranking(found, top))
@@ -29,10 +28,9 @@ def show(found: ScoredFiles, console: Console, top: int) -> None:
         console.warning(f"… and {more} more files that cannot be read")
     for text in dict.fromkeys(text for row in run.results.rows for text in row.caveats):
         console.warning(text)
+    flagged = int(found.judged[found.primary].flagged.sum())
     console.say(
-        f"{found.flagged:,} of {len(found.files):,} images lie above the threshold "
-        f"{run.thresholds[primary]:.4g} of {primary}, which was chosen on training images without "
-        "labels."
+        f"{flagged:,} of {len(found.files):,} images lie above the {found.rule}; no label was read."
     )
 
 
@@ -42,10 +40,12 @@ def ranking(found: ScoredFiles, top: int) -> Table:
     table.add_column("image", overflow="fold")
     for name in found.scores:
         table.add_column(name, justify="right")
-    table.add_column("above threshold")
-    primary = found.run.recipe.primary.name
-    for row in found.order[:top]:
-        above = found.scores[primary][row] > found.run.thresholds[primary]
+    table.add_column("p", justify="right")
+    table.add_column("flagged")
+    judged = found.judged[found.primary]
+    for row in found.ranking.order[:top]:
         values = [f"{column[row]:.4g}" for column in found.scores.values()]
-        table.add_row(escape(str(found.files[row])), *values, "yes" if above else "")
+        p_value = f"{judged.p_values[row]:.2g}"
+        flagged = "yes" if judged.flagged[row] else ""
+        table.add_row(escape(str(found.files[row])), *values, p_value, flagged)
     return table

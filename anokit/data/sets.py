@@ -50,6 +50,41 @@ def _take(images: Images, indices: npt.NDArray[np.int64]) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Wholes:
+    """Images as the user knows them, of which those that networks see may be tiles."""
+
+    ids: list[str]
+    """M, in the order in which they first occur"""
+    first: npt.NDArray[np.int64]
+    """``[M]``: place of the first tile of each, or of the image itself"""
+    of_tile: npt.NDArray[np.int64]
+    """``[N]``: which whole each tile is of"""
+
+    @classmethod
+    def of(cls, ids: Sequence[str], parents: Sequence[str] | None) -> Wholes:
+        """Return the wholes of N images; each stands for itself where there are no parents."""
+        if parents is None:
+            return cls(list(ids), all_rows(len(ids)), all_rows(len(ids)))
+        places = {name: place for place, name in enumerate(dict.fromkeys(parents))}
+        of_tile = np.array([places[name] for name in parents], dtype=np.int64)
+        return cls(list(places), np.unique(of_tile, return_index=True)[1], of_tile)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def tops(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """Return the place of each whole's tile with the largest of ``values`` ``[N]``: ``[M]``."""
+        order = np.lexsort((-np.arange(len(values)), values))
+        top = np.empty(len(self), dtype=np.int64)
+        top[self.of_tile[order]] = order  # the last one to be written is the largest
+        return top
+
+    def largest(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return each whole's largest of ``values`` ``[N]``, its score: ``[M]``."""
+        return values[self.tops(values)]
+
+
+@dataclass(frozen=True)
 class TrainingSet:
     """What is trained on: images taken as normal and the contaminants that the recipe mixes in."""
 
@@ -57,9 +92,25 @@ class TrainingSet:
     ids: list[str]
     is_contaminant: npt.NDArray[np.bool_]
     """``[N]``; known to the report alone, never to training or threshold"""
+    files: list[str] | None = None
+    """``[N]``: the files that the images were read from, where they are files"""
+    parents: list[str] | None = None
+    """``[N]``: ids of the larger images that these are tiles of, where they are tiles"""
+    groups: list[str] | None = None
+    """``[N]``: which images belong together, where the recipe says how to tell"""
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def units(self) -> list[str] | None:
+        """Return what must stay together when a part is left out; None where all stand alone."""
+        return self.groups if self.groups is not None else self.parents
+
+    @property
+    def wholes(self) -> Wholes:
+        """Return the images as the user knows them: tiles of one are one."""
+        return Wholes.of(self.ids, self.parents)
 
 
 @dataclass(frozen=True)
@@ -74,9 +125,18 @@ class TestSet:
     split: ImageSplit
     rows: npt.NDArray[np.int64]
     """``[N]``: places of the images in ``split``"""
+    files: list[str] | None = None
+    """``[N]``: the files that the images were read from, where they are files"""
+    parents: list[str] | None = None
+    """``[N]``: ids of the larger images that these are tiles of, where they are tiles"""
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def wholes(self) -> Wholes:
+        """Return the images as the user knows them: tiles of one are one."""
+        return Wholes.of(self.ids, self.parents)
 
     def mask(self, row: int) -> npt.NDArray[np.bool_] | None:
         """Return the mask of one image: of zeros where it is normal, None where none is known."""

@@ -90,6 +90,12 @@ def check_requires(requires: Sequence[str], registry: Registry, faults: Faults) 
                 faults.add("requires", f"{text}: installed is {version}; pip install '{text}'")
 
 
+RESERVED = frozenset(
+    ("id", "label", "kind", "source", "image", "rank", "flagged", "p_value", "threshold")
+)
+"""What no score may be called: columns of tables of scores, and keys beside the scores' own."""
+
+
 def check_names(scores: Sequence[NamedScore], faults: Faults) -> None:
     """Check that names of scores differ and can name files and columns."""
     seen: set[str] = set()
@@ -100,7 +106,7 @@ def check_names(scores: Sequence[NamedScore], faults: Faults) -> None:
             )
         if not score.name or set(score.name) & set('./\\,\n"'):
             faults.add(f"scores.{score.name}", 'a name may not be empty or hold any of . / \\ , "')
-        if score.name in ("id", "label", "kind", "source"):
+        if score.name in RESERVED or score.name.rpartition(":")[2] in RESERVED:
             faults.add(f"scores.{score.name}", "this name is reserved; choose another")
         seen.add(score.name)
 

@@ -70,15 +70,18 @@ CORE_KEYS: Mapping[Kind, type[Settings]] = {
 
 @dataclass(frozen=True)
 class NamedScore:
-    """One score of a recipe: a weighted sum of one or more terms."""
+    """One score of a recipe: a weighted sum of one or more terms, as they are or standardised."""
 
     name: str
     terms: tuple[WeightedPart, ...]
     role: Literal["score", "baseline"] = "score"
+    combine: Literal["sum", "robust-z"] = "sum"
+    """robust-z: each term's training median is taken off it, and it is divided by their spread"""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe table that means the same, with all defaults filled."""
-        return {"name": self.name, "terms": [term.as_dict() for term in self.terms]}
+        terms = [term.as_dict() for term in self.terms]
+        return {"name": self.name, "combine": self.combine, "terms": terms}
 
 
 @dataclass(frozen=True)

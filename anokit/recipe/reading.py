@@ -27,6 +27,9 @@ from anokit.registry.lookup import Registry, UnknownComponentError
 
 P = TypeVar("P", bound=Part)
 
+COMBINE = ("sum", "robust-z")
+"""How the terms of a score are added up: as they are, or standardised."""
+
 
 def load_recipe(
     path: Path, registry: Registry, *, quick: bool = False, settings: Sequence[str] = ()
@@ -165,11 +168,15 @@ class _Reader:
         if "terms" not in rest:
             term = self.part("score", rest, where, WeightedPart)
             return NamedScore(str(name or term.entry.component.name), (term,)) if term else None
-        terms = rest.pop("terms")
+        terms, combine = rest.pop("terms"), rest.pop("combine", "sum")
         if not isinstance(name, str):
             self.faults.add(f"{where}.name", "a score with terms needs a name")
+        if combine not in COMBINE:
+            self.faults.add(f"{where}.combine", f"expected one of {COMBINE}, got {combine!r}")
         if rest:
-            self.faults.add(f"{where}.{min(rest)}", "a score with terms takes only name and terms")
+            self.faults.add(
+                f"{where}.{min(rest)}", "a score with terms takes only name, combine and terms"
+            )
         if not isinstance(terms, list) or not terms or not all(isinstance(t, dict) for t in terms):
             self.faults.add(
                 f"{where}.terms", 'must be a list such as [{ use = "ln", weight = 0.05 }]'
@@ -180,7 +187,9 @@ class _Reader:
             for i, term in enumerate(terms)
         ]
         found = tuple(term for term in read if term)
-        return NamedScore(str(name), found) if len(found) == len(read) else None
+        if len(found) != len(read) or combine not in COMBINE:
+            return None
+        return NamedScore(str(name), found, combine=combine)
 
     def baselines(
         self, items: Sequence[str | dict[str, Any]]
@@ -192,7 +201,7 @@ class _Reader:
             table = {"use": item} if isinstance(item, str) else dict(item)
             if "terms" in table:  # as a resolved recipe writes it
                 score = self.score(table, index)
-                found += [NamedScore(score.name, score.terms, "baseline")] if score else []
+                found += [dataclasses.replace(score, role="baseline")] if score else []
                 continue
             name = table.pop("name", None)
             use = str(table.get("use"))

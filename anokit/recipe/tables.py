@@ -88,17 +88,39 @@ class EvaluationSettings(Settings):
         ge=1,
         description="seeded subset of the training set scored for threshold and report",
     )
+    folds: int = Field(
+        5,
+        ge=2,
+        description="parts into which training images are divided where a fitted score is fitted "
+        "several times, each time without one part, to judge the images in it",
+    )
     gallery: int = Field(8, ge=0, description="images in each row of the report's gallery")
 
 
 class ThresholdSettings(Settings):
     """``[threshold]``: where anomalous begins, chosen without a label."""
 
-    quantile: float = Field(
-        0.98,
+    false_alarms: float = Field(
+        0.01,
         gt=0,
         lt=1,
-        description="quantile of the training images' scores that is the threshold",
+        description="share of normal images that may be flagged; from n training images no less "
+        "than 1/(n + 1) can be promised",
+    )
+    method: Literal["conformal", "gpd", "quantile"] = Field(
+        "conformal",
+        description="how the threshold is taken from scores of training images, none by a score "
+        "that was fitted on the image. conformal: the rate holds for any distribution; gpd: by a "
+        "generalised Pareto distribution of the highest tenth, for rates below 1/n; quantile: the "
+        "plain quantile",
+    )
+    trim: float = Field(
+        0.0,
+        ge=0,
+        lt=0.5,
+        description="share of the highest training scores that is left out first, where as many "
+        "images may be anomalous. Finds more; costs up to as many more false alarms as it leaves "
+        "out normal images",
     )
 
 

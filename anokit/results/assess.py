@@ -8,42 +8,32 @@ from dataclasses import dataclass
 import numpy as np
 
 from anokit.data import seeded_order
-from anokit.data.sets import Rows, TestSet, all_rows
+from anokit.data.sets import Rows, TestSet, Wholes, all_rows
 from anokit.recipe.parts import NamedScore, Recipe
-from anokit.results.best_on_test import LAST, ON_TEST, batch_remark, in_order
-from anokit.results.metrics import auroc_by_kind, measure, quantile_threshold
+from anokit.results.best_on_test import ON_TEST, batch_remark, in_order
+from anokit.results.metrics import auroc_by_kind, measure, rates
 from anokit.results.pixel_metrics import aupro, pixel_auroc
-from anokit.results.rows import SIMULATED, Choice, Results, Row
-from anokit.scoring.memory import TripMemory
-from anokit.scoring.scorer import Scored, Scorer, Values
+from anokit.results.rows import MapScale, Row
+from anokit.results.thresholds import Calibration
+from anokit.scoring.scorer import Maps, Scored, Scorer, Values
+from anokit.scoring.training_scores import TrainingScores, score_training
+from anokit.store.score_table import Judged
 from anokit.training.job import Job
-from anokit.version import __version__
 from anokit.watching import Watcher
 
-HELD_OUT = 0.1
-"""Share of the training images that fitted scores are kept from, for their threshold."""
-
-TIMED_IMAGES = 128
+TIMED_IMAGES = 32
 
 
 @dataclass(frozen=True)
-class TrainingScores:
-    """Scores of training images, without labels: thresholds come from them."""
+class TrainingImages:
+    """Training images as the user knows them, with their scores: thresholds come from these."""
 
-    subset: Rows
-    """training images that were scored"""
-    plain: Scored
-    """by the components that are not fitted, of ``subset``"""
-    held: Rows
-    """training images that fitted components were kept from"""
-    fitted: Scored
-    """by the components that are fitted, of ``held``"""
-
-    def of(self, score: NamedScore, scorer: Scorer) -> tuple[Rows, Values]:
-        """Return training images and their values by one score, fitted on none of them."""
-        if scorer.is_fitted(score):
-            return self.held, scorer.combine(score, self.fitted.values)
-        return self.subset, scorer.combine(score, self.plain.values)
+    names: list[str]
+    """M files, or ids where images are no files"""
+    tiles: dict[str, Rows]
+    """``[M]`` by score name: the rows of the training set that scores and pictures are of"""
+    columns: dict[str, Values]
+    """``[M]`` by score name, none by a score that was fitted on the image"""
 
 
 @dataclass(frozen=True)
@@ -51,126 +41,126 @@ class Assessment:
     """Everything that scoring a run gave, before and after labels were looked at."""
 
     scorer: Scorer
-    training: TrainingScores
+    scored_training: TrainingScores
+    training: TrainingImages
+    calibrations: dict[str, Calibration]
+    """by score name"""
     test: Scored | None
     """None without a test set"""
     columns: dict[str, Values]
-    """``[N]`` by score name, of the test set; empty without one"""
+    """``[M]`` by score name, of the test images as the user knows them; empty without any"""
+    tiles: dict[str, Rows]
+    """``[M]`` by score name: the rows of the test set that scores and pictures are of"""
     rows: list[Row]
     """one per score and baseline"""
     threshold_rule: str
     warnings: list[str]
 
+    def judged_training(self) -> dict[str, Judged]:
+        """Return how each score judges the training images that were scored."""
+        return {
+            name: self.calibrations[name].judge(values, own=True)
+            for name, values in self.training.columns.items()
+        }
+
+    def judged_test(self) -> dict[str, Judged]:
+        """Return how each score judges the test images."""
+        return {
+            name: self.calibrations[name].judge(values) for name, values in self.columns.items()
+        }
+
 
 def assess(job: Job) -> Assessment:
     """Fit and save the scores, choose thresholds, score the test set and measure.
 
-    Thresholds come from unlabelled training images. A fitted score knows those that it was fitted
-    on, so it is fitted on 90 % for the threshold (from the other 10 %) and on all for the result.
+    Thresholds come from unlabelled training images, none judged by a score that was fitted on it.
     """
     recipe, train, test = job.recipe, job.data.train, job.data.test
     scores = [*recipe.scores, *recipe.baselines]
     scorer = Scorer(scores, job.backbone, job.device, recipe.evaluation.batch_size, recipe.seed)
-    memory = scorer.memory(len(train))
-    training = _score_training(job, scorer, memory)
-    thresholds = {
-        score.name: quantile_threshold(training.of(score, scorer)[1], recipe.threshold.quantile)
-        for score in scores
-    }
-    fitted_on = scorer.fit(train.images, all_rows(len(train)), job.watcher, memory)
-    del memory
+    scored_training = score_training(
+        scorer,
+        train,
+        _scored_rows(job),
+        recipe.evaluation.folds,
+        latent=job.backbone.fills("latent"),
+        mapped={term.key for score in recipe.scores for term in score.terms},
+        memory=scorer.memory(len(train)),
+        watcher=job.watcher,
+    )
     scorer.save(job.directory.scores)
+    training = _training_images(job, scorer, scores, scored_training)
+    calibrations = {
+        name: Calibration.of(values, recipe.threshold) for name, values in training.columns.items()
+    }
     scored = _score_test(job, test, scorer) if test else None
-    columns = {s.name: scorer.combine(s, scored.values) for s in scores} if scored else {}
-    rows = [_row(job, scorer, score, thresholds[score.name], fitted_on) for score in scores]
+    columns, tiles = {}, {}
+    if test and scored:
+        values = {score.name: scorer.combine(score, scored.values) for score in scores}
+        tiles = {name: test.wholes.tops(column) for name, column in values.items()}
+        columns = {name: column[tiles[name]] for name, column in values.items()}
+    rows = [_row(job, scorer, score, calibrations[score.name], scored_training) for score in scores]
     for score, row in zip(scores, rows, strict=True):
         _measure(job, score, row, columns.get(score.name))
         if scored and len(score.terms) > 1:
-            row.note = _shares(score, scored.values)
+            row.note = _shares(scorer, score, scored.values)
     if test:
         _measure_maps(recipe, test, scorer, rows, job.watcher)
     job.watcher.done()
     return Assessment(
         scorer=scorer,
+        scored_training=scored_training,
         training=training,
+        calibrations=calibrations,
         test=scored,
         columns=columns,
+        tiles=tiles,
         rows=rows,
-        threshold_rule=_threshold_rule(recipe, training, scorer),
+        threshold_rule=_threshold_rule(
+            calibrations[recipe.primary.name], len(training.names), scored_training
+        ),
         warnings=_direction_warning(recipe, rows),
     )
 
 
-def make_results(
-    job: Job, found: Assessment, warnings: Sequence[str], epoch: str = LAST
-) -> Results:
-    """Return the content of results.json; ``epoch`` says how the weights were chosen."""
-    recipe, data = job.recipe, job.data
-    whole = not (recipe.quick or data.simulated or recipe.training.max_steps)
-    labels = data.test.labels if data.test else None
-    notices = [*recipe.notices, *data.notices]
-    if data.simulated:
-        notices.insert(0, SIMULATED)
-    if recipe.training.max_steps:
-        notices.append(
-            f"every phase stopped after {recipe.training.max_steps} steps: the figures mean nothing"
-        )
-    return Results(
-        anokit=__version__,
-        title=recipe.title,
-        recipe=recipe.name,
-        seed=recipe.seed,
-        quick=recipe.quick,
-        data="simulated" if data.simulated else "real",
-        protocol=data.protocol,
-        contamination=recipe.dataset.keys.contamination,
-        primary=recipe.primary.name,
-        notices=notices,
-        warnings=[*warnings, *found.warnings],
-        selection=Choice(epoch=epoch, threshold=found.threshold_rule),
-        train_images=len(data.train),
-        contaminants=int(data.train.is_contaminant.sum()),
-        test_normal=0 if labels is None else int((labels == 0).sum()),
-        test_anomalous=0 if labels is None else int((labels == 1).sum()),
-        published_source=recipe.published_source if whole and recipe.published else None,
-        interval=f"95 % stratified bootstrap over test images, {recipe.evaluation.resamples} "
-        "resamples; one training run, so the spread between seeds is not in it",
-        rows=[row if whole else row.model_copy(update={"published": None}) for row in found.rows],
+def _scored_rows(job: Job) -> Rows:
+    """Return the training images that are scored, all or some; tiles of one stay together."""
+    wholes, most = job.data.train.wholes, job.recipe.evaluation.max_train_images
+    chosen = seeded_order(len(wholes), job.recipe.seed, "threshold")[:most]
+    return np.flatnonzero(np.isin(wholes.of_tile, chosen))
+
+
+def _training_images(
+    job: Job, scorer: Scorer, scores: Sequence[NamedScore], scored: TrainingScores
+) -> TrainingImages:
+    train = job.data.train
+    parents = None if train.parents is None else [train.parents[row] for row in scored.rows]
+    wholes = Wholes.of([train.ids[row] for row in scored.rows], parents)
+    names = train.files or train.ids
+    values = {score.name: scorer.combine(score, scored.values) for score in scores}
+    tops = {name: wholes.tops(column) for name, column in values.items()}
+    return TrainingImages(
+        [names[row] for row in scored.rows[wholes.first]],
+        {name: scored.rows[top] for name, top in tops.items()},
+        {name: values[name][top] for name, top in tops.items()},
     )
 
 
-def _score_training(job: Job, scorer: Scorer, memory: TripMemory | None) -> TrainingScores:
-    """Score training images, by fitted components those that they were not fitted on."""
-    images, count = job.data.train.images, len(job.data.train)
-    order = seeded_order(count, job.recipe.seed, "threshold")
-    most = job.recipe.evaluation.max_train_images
-    subset = np.sort(order[: min(count, most)])
-    held = np.sort(order[: max(1, min(int(count * HELD_OUT), most))])
-    plain = scorer.compute(
-        images,
-        subset,
-        only=lambda component: not component.fitted,
-        latent=job.backbone.fills("latent"),
-        advance=job.watcher.track("scoring training images", len(subset)),
-    )
-    if not any(component.fitted for component in scorer.components.values()):
-        return TrainingScores(subset, plain, held, Scored())
-    rest = np.setdiff1d(all_rows(count), held)
-    scorer.fit(images, rest if len(rest) else held, job.watcher, memory)
-    return TrainingScores(subset, plain, held, scorer.compute(images, held))
-
-
-def _threshold_rule(recipe: Recipe, training: TrainingScores, scorer: Scorer) -> str:
-    rule = (
-        f"{recipe.threshold.quantile:g} quantile of the scores of {len(training.subset):,} "
-        "unlabelled training images"
-    )
-    if any(component.fitted for component in scorer.components.values()):
-        rule += (
-            f"; of fitted scores, of {len(training.held):,} training images that they were not "
-            "fitted on"
-        )
-    return rule + "; no label was read"
+def _threshold_rule(calibration: Calibration, count: int, scored: TrainingScores) -> str:
+    words = [
+        f"{calibration.method}, for {100 * calibration.promised:.3g} % false alarms, from the "
+    ]
+    words.append(f"scores of {count:,} unlabelled training images")
+    if calibration.settings.trim:
+        words.append(f" without the highest {100 * calibration.settings.trim:.3g} %")
+    if scored.fitted_on:
+        words.append(", none by a score that was fitted on the image")
+    if calibration.promised > calibration.settings.false_alarms:
+        rate = 100 * calibration.settings.false_alarms
+        words.append(f"; so few cannot promise the {rate:.3g} % asked for")
+    if calibration.method != calibration.settings.method:
+        words.append(f"; too few for {calibration.settings.method}")
+    return "".join(words) + "; no label was read"
 
 
 def _score_test(job: Job, test: TestSet, scorer: Scorer) -> Scored:
@@ -181,12 +171,17 @@ def _score_test(job: Job, test: TestSet, scorer: Scorer) -> Scored:
 
 
 def _row(
-    job: Job, scorer: Scorer, score: NamedScore, threshold: float, fitted_on: Mapping[str, int]
+    job: Job,
+    scorer: Scorer,
+    score: NamedScore,
+    calibration: Calibration,
+    training: TrainingScores,
 ) -> Row:
     """Return all of a row but what is measured with labels."""
     recipe, data = job.recipe, job.data
     learnt = any(component.needs - {"image"} for component in scorer.of(score))
-    fitted = [fitted_on[term.key] for term in score.terms if term.key in fitted_on]
+    fitted_on = training.fitted_on
+    fitted = [len(fitted_on[term.key]) for term in score.terms if term.key in fitted_on]
     images = data.test.images if data.test else data.train.images
     timed = all_rows(min(TIMED_IMAGES, len(images)))
     return Row(
@@ -195,11 +190,25 @@ def _row(
         selection=ON_TEST if learnt and recipe.training.selection != "last" else "none",
         batch=batch_remark(recipe, job.backbone) if learnt else "",
         protocol=data.protocol,
-        threshold=threshold,
+        threshold=calibration.threshold,
+        false_alarms=calibration.promised,
+        scales=None if score.combine == "sum" else scorer.scales(score),
+        map_scale=_map_scale(scorer.combine_maps(score, training.held_maps), recipe)
+        if score.role == "score"
+        else None,
         published=recipe.published.get(score.name),
         ms_per_image=scorer.milliseconds(score, images, timed),
         fitted_on=min(fitted) if fitted else None,
     )
+
+
+def _map_scale(maps: Maps | None, recipe: Recipe) -> MapScale | None:
+    if maps is None:
+        return None
+    low = float(np.median(maps))
+    threshold = Calibration.of(maps.reshape(len(maps), -1).max(axis=1), recipe.threshold).threshold
+    high = threshold + max(threshold - low, 0) or low + 1.0
+    return MapScale(low=low, high=high, threshold=threshold, images=len(maps))
 
 
 def _measure(job: Job, score: NamedScore, row: Row, values: Values | None) -> None:
@@ -208,19 +217,24 @@ def _measure(job: Job, score: NamedScore, row: Row, values: Values | None) -> No
     if values is None or test is None or test.labels is None:
         return
     evaluation = job.recipe.evaluation
+    first = test.wholes.first
+    labels = test.labels[first]
     found = measure(
-        test.labels, values, row.threshold, resamples=evaluation.resamples, seed=job.recipe.seed
+        labels, values, row.threshold, resamples=evaluation.resamples, seed=job.recipe.seed
     )
     if found:
         row.metrics = dict(vars(found))
+        if row.threshold is not None:
+            row.metrics |= rates(labels, values, row.threshold)
         if test.kinds:
-            row.by_kind = dict(auroc_by_kind(test.labels, values, test.kinds))
+            row.by_kind = dict(auroc_by_kind(labels, values, [test.kinds[i] for i in first]))
 
 
-def _shares(score: NamedScore, values: Mapping[str, Values]) -> str:
+def _shares(scorer: Scorer, score: NamedScore, values: Mapping[str, Values]) -> str:
     """Say how much of a weighted sum's spread each term makes up."""
     spread = {
-        t.entry.component.name: abs(t.weight) * float(values[t.key].std()) for t in score.terms
+        term.entry.component.name: abs(term.weight / by) * float(values[term.key].std())
+        for term, (_, by) in zip(score.terms, scorer.scales(score), strict=True)
     }
     total = sum(spread.values()) or 1.0
     parts = [f"{name} {100 * value / total:.2g} %" for name, value in spread.items()]

@@ -16,6 +16,7 @@ from anokit.data.sets import Rows, TestSet, all_rows
 from anokit.errors import RecipeError
 from anokit.recipe.parts import Recipe
 from anokit.scoring.scorer import Scorer
+from anokit.scoring.training_scores import score_training
 from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import load_metadata, load_module, save_tensors
 from anokit.training.backbone import GuardedBackbone
@@ -126,7 +127,10 @@ class BestOnTest:
     def _auroc(self) -> float:
         train, recipe = self.job.data.train, self.job.recipe
         # Nobody is told: training is being watched already.
-        self.scorer.fit(train.images, all_rows(len(train)))
+        if recipe.primary.combine == "sum":
+            self.scorer.fit(train.images, all_rows(len(train)))
+        else:
+            score_training(self.scorer, train, all_rows(len(train)), recipe.evaluation.folds)
         rows = in_order(self.test, recipe.evaluation.order)
         scored = self.scorer.compute(self.test.images, rows)
         values = self.scorer.combine(recipe.primary, scored.values)

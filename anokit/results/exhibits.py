@@ -38,7 +38,9 @@ def term_values(job: Job, found: Assessment) -> dict[str, Tensor]:
     if found.test is None:
         return {}
     return {
-        f"term/{score.name}/{place}": torch.from_numpy(found.test.values[term.key])
+        f"term/{score.name}/{place}": torch.from_numpy(
+            found.test.values[term.key][found.tiles[score.name]]
+        )
         for score in job.recipe.scores
         if len(score.terms) > 1
         for place, term in enumerate(score.terms)
@@ -48,7 +50,8 @@ def term_values(job: Job, found: Assessment) -> dict[str, Tensor]:
 def _of_training(job: Job, found: Assessment) -> dict[str, Tensor]:
     """Return what the report shows of the training images."""
     train, training = job.data.train, found.training
-    rows, values = training.of(job.recipe.primary, found.scorer)
+    primary = job.recipe.primary.name
+    rows, values = training.tiles[primary], training.columns[primary]
     tainted = train.is_contaminant.astype(np.uint8)
     top = np.argsort(-values, kind="stable")[: 2 * job.recipe.evaluation.gallery]
     tensors = {
@@ -58,30 +61,32 @@ def _of_training(job: Job, found: Assessment) -> dict[str, Tensor]:
         "train_top_is_contaminant": torch.from_numpy(tainted[rows[top]]),
         "train_top_score": torch.from_numpy(values[top]),
     }
-    latent = training.plain.latent
+    latent = found.scored_training.latent
     if latent is not None:
         lengths = np.linalg.norm(latent.astype(np.float64), axis=1)
         tensors["train_latent_norm"] = torch.from_numpy(lengths)
-        tensors["train_is_contaminant"] = torch.from_numpy(tainted[training.subset])
+        tensors["train_is_contaminant"] = torch.from_numpy(tainted[found.scored_training.rows])
     return tensors
 
 
 def _of_test(job: Job, test: TestSet, found: Assessment) -> dict[str, Tensor]:
     """Return what the report shows of the test images: latents, terms, closest matches."""
-    recipe = job.recipe
+    recipe, primary = job.recipe, job.recipe.primary
+    tiles = found.tiles[primary.name]
     tensors = term_values(job, found)
     if found.test and found.test.latent is not None:
-        tensors["test_latent"] = torch.from_numpy(found.test.latent)
-    primary = found.columns[recipe.primary.name]
-    rows = _gallery_rows(primary, test.labels, recipe.evaluation.gallery)
-    if not len(rows):
+        tensors["test_latent"] = torch.from_numpy(found.test.latent[tiles])
+    labels = None if test.labels is None else test.labels[tiles]
+    places = _gallery_rows(found.columns[primary.name], labels, recipe.evaluation.gallery)
+    if not len(places):
         return tensors
-    tensors["gallery_index"] = torch.from_numpy(rows)
+    rows = tiles[places]
+    tensors["gallery_index"] = torch.from_numpy(places)
     tensors["gallery_image"] = test.images.read(rows)
     if job.backbone.fills("image_hat"):
         trips = found.scorer.trips(test.images, rows, frozenset({"image_hat"}))
         tensors["gallery_image_hat"] = torch.cat([to_uint8(t.image_hat).cpu() for t in trips])
-    maps = found.scorer.maps(recipe.primary, test.images, rows)
+    maps = found.scorer.maps(primary, test.images, rows)
     if maps is not None:
         tensors["gallery_map"] = torch.from_numpy(maps)
     return tensors

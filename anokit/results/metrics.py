@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 from sklearn.metrics import (
     average_precision_score,
     precision_recall_curve,
@@ -25,7 +26,7 @@ __all__ = [
     "auroc_by_kind",
     "auroc_over_lambda",
     "measure",
-    "quantile_threshold",
+    "rates",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -134,6 +135,25 @@ def measure(
     )
 
 
+def rates(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, threshold: float, *, level: float = 0.95
+) -> dict[str, Estimate]:
+    """Return which share of each class exceeds a threshold, with exact binomial intervals.
+
+    ``fpr`` of the normal images (false alarms), ``tpr`` of the anomalous ones (finds); a class
+    without images has none. Intervals: Clopper and Pearson (1934).
+    """
+    truth, values = _checked(labels, scores)
+    found = {}
+    for name, label in (("fpr", 0), ("tpr", 1)):
+        flagged = values[truth == label] > threshold
+        if len(flagged):
+            count = int(flagged.sum())
+            ends = binomtest(count, len(flagged)).proportion_ci(level, "exact")
+            found[name] = Estimate(count / len(flagged), float(ends.low), float(ends.high))
+    return found
+
+
 def auroc_over_lambda(
     labels: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike, lambdas: npt.ArrayLike
 ) -> Floats:
@@ -166,16 +186,6 @@ def auroc_by_kind(
         chosen = (truth == 0) | (names == kind)
         found[str(kind)] = float(roc_auc_score(truth[chosen], values[chosen]))
     return found
-
-
-def quantile_threshold(scores: npt.ArrayLike, quantile: float) -> float:
-    """Return the threshold that ``quantile`` (in [0, 1]) of ``scores`` ``[N]`` do not exceed.
-
-    The scores are those of unlabelled images that the score was not fitted on.
-    """
-    values = np.asarray(scores, dtype=np.float64)
-    require_finite(values)
-    return float(np.quantile(values, quantile))
 
 
 def require_finite(values: Floats, what: str = "scores") -> None:

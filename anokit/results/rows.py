@@ -17,6 +17,22 @@ SIMULATED = (
 )
 
 
+class MapScale(BaseModel):
+    """What values of a score's maps mean, from maps of training images that it was not fitted on.
+
+    Pictures of maps are coloured from ``low`` to ``high``, so that they can be compared.
+    """
+
+    low: float
+    """median of their pixels"""
+    high: float
+    """as far above the threshold as ``low`` lies under it"""
+    threshold: float
+    """which the largest value of an image's map exceeds as rarely as its score its threshold"""
+    images: int
+    """training images that it was taken from"""
+
+
 class Row(BaseModel):
     """One line of results.json: a score of the recipe or a baseline."""
 
@@ -29,8 +45,15 @@ class Row(BaseModel):
     protocol: str = ""
     """how normal and anomalous were defined"""
     threshold: float | None = None
+    false_alarms: float | None = None
+    """share of normal images that the threshold promises to flag at most"""
+    scales: list[tuple[float, float]] | None = None
+    """of each term: what is taken off it and what it is divided by; None where that is nothing"""
+    map_scale: MapScale | None = None
+    """None where the score has no map"""
     metrics: dict[str, Estimate | None] | None = None
-    """by name: auroc, ap, fpr95, f1, f1_max; None where the test set has one class or none"""
+    """by name: auroc, ap, fpr95, f1, f1_max; None where the test set has one class or none; fpr and
+    tpr at the threshold stand with exact binomial intervals"""
     pixel: dict[str, Estimate | None] | None = None
     """by name: auroc, aupro; None without maps or masks"""
     by_kind: dict[str, float | None] | None = None

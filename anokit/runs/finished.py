@@ -14,15 +14,17 @@ from PIL import Image
 from torch import Tensor
 
 from anokit.data.sets import ImageTable, all_rows
-from anokit.errors import CheckpointError, DataError
+from anokit.errors import CheckpointError, DataError, UsageError
 from anokit.recipe.parts import Recipe
 from anokit.recipe.reading import resolve
 from anokit.registry.blame import blame
 from anokit.registry.lookup import Registry
 from anokit.results.rows import Results, read_results
+from anokit.results.thresholds import Calibration
 from anokit.runs.trust import kept_plugins
 from anokit.scoring.scorer import Scorer
 from anokit.store.run_directory import RunDirectory
+from anokit.store.score_table import Judged
 from anokit.training.backbone import load_backbone
 from anokit.training.device import resolve_device
 from anokit.types import ImageSpec
@@ -115,12 +117,43 @@ class FinishedRun:
             recipe.scores, self.backbone, device, recipe.evaluation.batch_size, recipe.seed
         )
         self.scorer.load(opened.directory.scores)
+        scales = {row.name: row.scales for row in opened.results.rows}
+        self.scorer.standards = {name: found for name, found in scales.items() if found}
 
     @property
     def thresholds(self) -> dict[str, float]:
         """Return the threshold of every score, chosen on training images without labels."""
         rows = {row.name: row.threshold for row in self.results.rows}
         return {s.name: float(t) for s in self.recipe.scores if (t := rows[s.name]) is not None}
+
+    def calibrations(self, false_alarms: float | None = None) -> dict[str, Calibration]:
+        """Return what every score judges by: scores of training images, without labels.
+
+        ``false_alarms``, in (0, 1), takes the place of the recipe's rate; nothing is fitted anew.
+
+        Raises
+        ------
+        UsageError
+            Where ``false_alarms`` is out of its range.
+        CheckpointError
+            Where training_scores.csv is missing or damaged.
+        """
+        settings = self.recipe.threshold
+        if false_alarms is not None:
+            check_share("false alarms", false_alarms)
+            settings = settings.model_copy(update={"false_alarms": false_alarms})
+        known = self.directory.read_ranking().columns
+        return {s.name: Calibration.of(known[s.name], settings) for s in self.recipe.scores}
+
+    def judge(
+        self, scores: Mapping[str, npt.ArrayLike], *, false_alarms: float | None = None
+    ) -> dict[str, Judged]:
+        """Return which images with these ``scores`` (``[N]`` by name) are flagged, and p-values.
+
+        Every score has its own threshold. ``false_alarms`` and errors are as in `calibrations`.
+        """
+        by = self.calibrations(false_alarms)
+        return {name: by[name].judge(values) for name, values in scores.items()}
 
     def read(self, path: Path) -> Tensor:
         """Return an image file as this run's networks take it: uint8 ``[C, H, W]``.
@@ -223,6 +256,12 @@ def load(
     """
     opened = open_run(Path(run), plugins=plugins, trust_plugins=trust_plugins)
     return FinishedRun(opened, resolve_device(device))
+
+
+def check_share(what: str, share: float) -> None:
+    """Raise `UsageError` where ``share`` is not above 0 and below 1."""
+    if not 0 < share < 1:
+        raise UsageError(f"{what}: expected a share above 0 and below 1, got {share:g}")
 
 
 def stretch_image(path: Path, spec: ImageSpec) -> npt.NDArray[np.uint8]:

@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from anokit.data.preparing import prepare
@@ -16,12 +15,13 @@ from anokit.data.sets import RunData
 from anokit.recipe.parts import Recipe
 from anokit.registry.lookup import Registry
 from anokit.report import write_report
-from anokit.results.assess import assess, make_results
+from anokit.results.assess import assess
 from anokit.results.best_on_test import BestOnTest, how_weights_were_chosen, remarks
 from anokit.results.exhibits import exhibits, terms_of
+from anokit.results.making import make_results, score_table
 from anokit.results.rows import SIMULATED, write_results
 from anokit.store.run_directory import PLUGIN_FILES, RunDirectory, create, find_resumable
-from anokit.store.score_table import ScoreTable
+from anokit.store.score_table import Ranking
 from anokit.store.tensors import save_tensors
 from anokit.training.backbone import build_backbone
 from anokit.training.device import describe_device, resolve_device, threads
@@ -127,12 +127,13 @@ def train(job: Job) -> list[str]:
 
 def finish(job: Job, warnings: list[str]) -> None:
     """Score, measure, and write all that a finished run leaves."""
-    directory, test = job.directory, job.data.test
+    directory = job.directory
     found = assess(job)
-    if test:
-        labels = np.full(len(test), -1) if test.labels is None else test.labels
-        kinds = test.kinds or [""] * len(test)
-        directory.write_scores(ScoreTable(test.ids, labels, kinds, found.columns))
+    if job.data.test:
+        directory.write_scores(score_table(job.data.test, found.columns))
+    directory.write_ranking(
+        Ranking(found.training.names, found.training.columns, found.judged_training())
+    )
     directory.write_json("terms.json", terms_of(job))
     save_tensors(directory.exhibits, exhibits(job, found))
     epoch = how_weights_were_chosen(job.recipe, directory)

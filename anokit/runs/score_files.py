@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from anokit.errors import CheckpointError, DataError, UsageError
-from anokit.runs.finished import FinishedRun, load
+from anokit.results.thresholds import discoveries
+from anokit.runs.finished import FinishedRun, check_share, load
 from anokit.store.files import write_text
-from anokit.store.score_table import ranking_text
+from anokit.store.score_table import Judged, Ranking
 from anokit.watching import NOBODY, Watcher
 
 SUFFIXES = frozenset(
@@ -32,16 +33,22 @@ class ScoredFiles:
     """uint8 ``[N, C, H, W]``, as the run's networks saw them"""
     scores: dict[str, npt.NDArray[np.float64]]
     """``[N]`` by score name"""
-    order: npt.NDArray[np.int64]
-    """``[N]``: the most anomalous first, by the primary score"""
+    judged: dict[str, Judged]
+    """by score name: what is flagged, and p-values"""
+    rule: str
+    """what an image is flagged by, in words"""
     unreadable: list[tuple[Path, str]]
     """files that could not be read, and why"""
 
     @property
-    def flagged(self) -> int:
-        """Return how many lie above the threshold of the primary score."""
-        primary = self.run.recipe.primary.name
-        return int((self.scores[primary] > self.run.thresholds[primary]).sum())
+    def primary(self) -> str:
+        """Return the name of the primary score."""
+        return self.run.recipe.primary.name
+
+    @property
+    def ranking(self) -> Ranking:
+        """Return the files with all scores, as a table."""
+        return Ranking([str(file) for file in self.files], self.scores, self.judged)
 
 
 def score_files(
@@ -52,16 +59,33 @@ def score_files(
     device: str = "auto",
     plugins: Sequence[Path] = (),
     trust_plugins: bool = False,
+    false_alarms: float | None = None,
+    false_discoveries: float | None = None,
 ) -> ScoredFiles:
     """Score files, and all image files below folders.
+
+    Parameters
+    ----------
+    false_alarms
+        Share of normal images to be flagged at most, in the place of the recipe's.
+    false_discoveries
+        Share of normal images *among those flagged*, by Benjamini and Hochberg: what is flagged
+        then depends on the other files of the call, though no score or p-value does.
 
     Raises
     ------
     UsageError
-        Where a path does not exist, no image is found, or a plugin is neither given nor trusted.
+        Where a path does not exist, no image is found, a rate is out of range, both rates are
+        given, or a plugin is neither given nor trusted.
     DataError
         Where no file can be read.
     """
+    if false_alarms is not None and false_discoveries is not None:
+        raise UsageError("give --false-alarms or --false-discoveries, not both")
+    if false_discoveries is not None:
+        check_share("--false-discoveries", false_discoveries)
+    if false_alarms is not None:
+        check_share("--false-alarms", false_alarms)
     files = collect(paths)
     finished = load(run, device=device, plugins=plugins, trust_plugins=trust_plugins)
     images, kept, unreadable = read_all(finished, files)
@@ -72,8 +96,20 @@ def score_files(
         )
     scores = finished.score(images, watcher.track("scoring", len(kept)))
     watcher.done()
-    order = np.argsort(-scores[finished.recipe.primary.name], kind="stable")
-    return ScoredFiles(finished, kept, images, scores, order, unreadable)
+    by = finished.calibrations(false_alarms)
+    judged = {name: by[name].judge(values) for name, values in scores.items()}
+    primary = by[finished.recipe.primary.name]
+    rule = (
+        f"threshold {primary.threshold:.4g} of {finished.recipe.primary.name} "
+        f"({100 * primary.promised:.3g} % false alarms)"
+    )
+    if false_discoveries is not None:
+        judged = {
+            name: replace(one, flagged=discoveries(one.p_values, false_discoveries))
+            for name, one in judged.items()
+        }
+        rule = f"bound for {100 * false_discoveries:.3g} % false discoveries among these files"
+    return ScoredFiles(finished, kept, images, scores, judged, rule, unreadable)
 
 
 def collect(paths: Sequence[Path]) -> list[Path]:
@@ -129,7 +165,7 @@ def write_csv(found: ScoredFiles, out: Path) -> None:
     if not out.parent.is_dir():
         raise UsageError(f"--out {out}: cannot be written: there is no folder {out.parent}")
     try:
-        write_text(out, ranking_text([str(f) for f in found.files], found.scores, found.order))
+        write_text(out, found.ranking.text())
     except CheckpointError as error:
         raise UsageError(f"--out {error}") from None
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -33,6 +35,11 @@ class BuiltScore:
     def fitted(self) -> bool:
         """Return whether it learns from the training set."""
         return callable(getattr(self.score, "fit", None))
+
+    @property
+    def leaves_one_out(self) -> bool:
+        """Return whether it can score images that it was fitted on as if they had been left out."""
+        return callable(getattr(self.score, "leave_one_out", None))
 
     @property
     def has_map(self) -> bool:
@@ -65,12 +72,25 @@ class BuiltScore:
         digest = hashlib.sha256(self.part.key.encode()).hexdigest()[:8]
         return f"{self.part.entry.component.name}-{digest}.safetensors"
 
-    def compute(self, trip: RoundTrip) -> Tensor:
-        """Return the scores ``[B]`` of a trip, checked."""
+    def compute(self, trip: RoundTrip, places: npt.NDArray[np.int64] | None = None) -> Tensor:
+        """Return the scores ``[B]`` of a trip, checked.
+
+        ``places`` tells where its images are among those fitted on, −1 for elsewhere: these are
+        scored as if they had been left out.
+        """
         count = batch_of(trip)
         with blame(self.part.entry, "scoring images"), exact_arithmetic(trip.image.device):
-            value = self.score(trip)
-        return self._checked(value, (count,))
+            if places is None or (places < 0).any():
+                value = self._checked(self.score(trip), (count,))
+            else:
+                value = torch.empty(count, device=trip.image.device)
+            if places is not None and (known := np.flatnonzero(places >= 0)).size:
+                chosen = torch.from_numpy(known).to(trip.image.device)
+                part = trip.map(lambda field: field[chosen])
+                at = torch.from_numpy(places[known]).to(trip.image.device)
+                left_out = cast("Any", self.score).leave_one_out(part, at)
+                value[chosen] = self._checked(left_out, (len(known),))
+        return value
 
     def compute_map(self, trip: RoundTrip) -> Tensor:
         """Return the maps ``[B, H, W]`` of a trip, checked."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +23,25 @@ from anokit.scoring.built_score import BuiltScore, batch_of, build_score
 from anokit.scoring.memory import TripMemory
 from anokit.scoring.trips import Trips
 from anokit.training.backbone import GuardedBackbone
+from anokit.types import RoundTrip
 from anokit.watching import NOBODY, Advance, Watcher
 
-TIMED_SECONDS = 3.0
-"""About how long a score is timed."""
+LONG_SECONDS = 0.5
+"""What takes longer is timed once: a warm-up would not matter."""
+
+T = TypeVar("T")
 
 Values = npt.NDArray[np.float64]
+
+Maps = npt.NDArray[np.float32]
+
+Admits = Callable[[BuiltScore], bool]
+"""Whether a component is meant."""
+
+NOT_FITTED: Mapping[str, Rows] = {}
+
+Standard = list[tuple[float, float]]
+"""Of each term of a score: what is taken off its values, and what they are divided by."""
 
 
 @dataclass
@@ -61,6 +76,8 @@ class Scorer:
         self.device = device
         self.batch_size = batch_size
         self.seed = seed
+        self.standards: dict[str, Standard] = {}
+        self._timed: dict[frozenset[str], tuple[RoundTrip, float]] = {}
         self.components: dict[str, BuiltScore] = {}
         for score in self.scores:
             for term in score.terms:
@@ -81,21 +98,22 @@ class Scorer:
         rows: Rows,
         watcher: Watcher = NOBODY,
         memory: TripMemory | None = None,
-    ) -> dict[str, int]:
-        """Fit every component that learns, on the training images at ``rows``.
+        only: Admits = lambda component: True,
+    ) -> dict[str, Rows]:
+        """Fit every component that learns and that ``only`` admits, on the images at ``rows``.
 
-        Returns the number of images that each was fitted on, by component key.
+        Returns the images that each was fitted on, in their order, by component key.
         """
-        used: dict[str, int] = {}
+        used: dict[str, Rows] = {}
         for key, component in self.components.items():
-            if not component.fitted:
+            if not component.fitted or not only(component):
                 continue
             most, chosen = component.max_fit_images, rows
             if most is not None and len(rows) > most:
                 chosen = np.sort(rows[seeded_order(len(rows), self.seed, "fit")[:most]])
             advance = watcher.track(f"fitting {component.part.entry.component.name}", len(chosen))
             component.fit(self.trips(images, chosen, component.needs, advance, memory))
-            used[key] = len(chosen)
+            used[key] = chosen
         return used
 
     def memory(self, count: int) -> TripMemory | None:
@@ -125,20 +143,29 @@ class Scorer:
         images: ImageTable,
         rows: Rows,
         *,
-        only: Callable[[BuiltScore], bool] = lambda component: True,
+        only: Admits = lambda component: True,
         latent: bool = False,
         advance: Advance | None = None,
+        memory: TripMemory | None = None,
+        fitted_on: Mapping[str, Rows] = NOT_FITTED,
     ) -> Scored:
-        """Score the images at ``rows`` by every component that ``only`` admits."""
+        """Score the images at ``rows`` by every component that ``only`` admits.
+
+        An image that a component was fitted on (``fitted_on``, by component key, sorted) is scored
+        as if it had been left out.
+        """
         chosen = {key: c for key, c in self.components.items() if only(c)}
         needs = frozenset[str]().union(*(c.needs for c in chosen.values()), {"image"})
         if latent:
             needs |= {"latent"}
         parts: dict[str, list[npt.NDArray[np.float32]]] = {key: [] for key in chosen}
         latents: list[npt.NDArray[np.float32]] = []
-        for trip in self.trips(images, rows, needs, advance):
+        trips = self.trips(images, rows, needs, advance, memory)
+        for number, trip in enumerate(trips):
+            own = rows[number * self.batch_size : (number + 1) * self.batch_size]
             for key, component in chosen.items():
-                parts[key].append(component.compute(trip).cpu().numpy())
+                known = places_in(fitted_on[key], own) if key in fitted_on else None
+                parts[key].append(component.compute(trip, known).cpu().numpy())
             if latent:
                 latents.append(trip.latent.float().cpu().numpy())
         values = {
@@ -148,50 +175,90 @@ class Scorer:
         return Scored(values, np.concatenate(latents) if latents else None)
 
     def combine(self, score: NamedScore, values: Mapping[str, Values]) -> Values:
-        """Return the weighted sum of a score's terms, ``[N]``."""
-        return np.sum([term.weight * values[term.key] for term in score.terms], axis=0)
+        """Return the weighted sum of a score's terms, standardised where it says so: ``[N]``."""
+        parts = zip(score.terms, self.scales(score), strict=True)
+        found = [term.weight * (values[term.key] - at) / by for term, (at, by) in parts]
+        return np.sum(found, axis=0, dtype=np.float64)
+
+    def scales(self, score: NamedScore) -> Standard:
+        """Return what is taken off the values of each term, and what they are divided by."""
+        if score.combine == "sum":
+            return [(0.0, 1.0)] * len(score.terms)
+        return self.standards[score.name]
+
+    def standardise(self, values: Mapping[str, Values]) -> None:
+        """Take the centre and spread of each term from its values of training images.
+
+        They are the median and 1.4826 times the median absolute deviation (which is the standard
+        deviation where values are normal), or, where over half of the values are equal, the
+        standard deviation, or 1.
+        """
+        for score in self.scores:
+            if score.combine == "robust-z":
+                self.standards[score.name] = [robust_scale(values[t.key]) for t in score.terms]
 
     def maps(
         self, score: NamedScore, images: ImageTable, rows: Rows, advance: Advance | None = None
-    ) -> npt.NDArray[np.float32] | None:
-        """Return per-pixel maps ``[N, H, W]`` of a score, or None where no term has one.
+    ) -> Maps | None:
+        """Return per-pixel maps ``[N, H, W]`` of a score, or None where no term has one."""
+        keys = {term.key for term in score.terms}
+        return self.combine_maps(score, self.maps_of(keys, images, rows, advance))
 
-        A weighted sum's map is the weighted sum of the maps of those terms that have one.
+    def maps_of(
+        self,
+        keys: AbstractSet[str],
+        images: ImageTable,
+        rows: Rows,
+        advance: Advance | None = None,
+        memory: TripMemory | None = None,
+    ) -> dict[str, Maps]:
+        """Return per-pixel maps ``[N, H, W]`` of those of the components that have one, by key."""
+        chosen = {key: c for key, c in self.components.items() if key in keys and c.has_map}
+        if not chosen or not len(rows):
+            return {}
+        needs = frozenset[str]().union(*(c.needs | c.map_needs for c in chosen.values()), {"image"})
+        parts: dict[str, list[Maps]] = {key: [] for key in chosen}
+        for trip in self.trips(images, rows, needs, advance, memory):
+            for key, component in chosen.items():
+                parts[key].append(component.compute_map(trip).cpu().numpy())
+        return {key: np.concatenate(found) for key, found in parts.items()}
+
+    def combine_maps(self, score: NamedScore, maps: Mapping[str, Maps]) -> Maps | None:
+        """Return the map of a score from those of its terms, or None where no term has one.
+
+        That of a sum is the sum over those terms that have a map, standardised as their scores are.
         """
-        terms = [(term.weight, self.components[term.key]) for term in score.terms]
-        terms = [(weight, component) for weight, component in terms if component.has_map]
-        if not terms:
-            return None
-        needs = frozenset[str]().union(*(c.needs | c.map_needs for _, c in terms), {"image"})
-        found = [
-            sum(weight * component.compute_map(trip) for weight, component in terms)
-            for trip in self.trips(images, rows, needs, advance)
-        ]
-        return np.concatenate([torch.as_tensor(part).cpu().numpy() for part in found])
+        parts = zip(score.terms, self.scales(score), strict=True)
+        found = [t.weight * (maps[t.key] - at) / by for t, (at, by) in parts if t.key in maps]
+        return np.sum(found, axis=0, dtype=np.float32) if found else None
 
     def milliseconds(self, score: NamedScore, images: ImageTable, rows: Rows) -> float:
         """Return the time of one score alone, network and all, per image in a batch.
 
-        Timing ends after the first batch that makes it longer than a few seconds.
+        The trip through the network is timed once for all scores that read the same of it.
         """
         components = self.of(score)
         needs = frozenset[str]().union(*(c.needs for c in components), {"image"})
+        if needs not in self._timed:
+            self._timed[needs] = self._best_of_two(
+                lambda: next(iter(self.trips(images, rows[: self.batch_size], needs)))
+            )
+        trip, seconds = self._timed[needs]
+        _, own = self._best_of_two(lambda: [component.compute(trip) for component in components])
+        return 1000 * (seconds + own) / batch_of(trip)
+
+    def _best_of_two(self, make: Callable[[], T]) -> tuple[T, float]:
+        """Return what ``make`` makes and its time, the shorter of two unless the first is long."""
         best = float("inf")
-        for _ in range(2):  # the first pass warms up
-            began, count = time.perf_counter(), 0
-            for trip in self.trips(images, rows, needs):
-                for component in components:
-                    component.compute(trip)
-                count += batch_of(trip)
-                if time.perf_counter() - began > TIMED_SECONDS:
-                    break
+        for _ in range(2):
+            began = time.perf_counter()
+            made = make()
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
-            passed = time.perf_counter() - began
-            best = min(best, passed / max(count, 1))
-            if passed > TIMED_SECONDS:  # long enough for a warm-up not to matter
+            best = min(best, time.perf_counter() - began)
+            if best > LONG_SECONDS:
                 break
-        return 1000 * best
+        return made, best
 
     def save(self, folder: Path) -> None:
         """Write the state of every fitted component, one file each."""
@@ -202,3 +269,20 @@ class Scorer:
         """Read the state of every fitted component."""
         for component in self.components.values():
             component.load(folder)
+
+
+def places_in(sorted_rows: Rows, rows: Rows) -> Rows:
+    """Return the place of each of ``rows`` among ``sorted_rows``, −1 where it is not there."""
+    places = np.searchsorted(sorted_rows, rows)
+    there = sorted_rows[np.minimum(places, len(sorted_rows) - 1)] == rows
+    return np.where(there, places, -1)
+
+
+def robust_scale(values: Values) -> tuple[float, float]:
+    """Return the median, and 1.4826 times the median absolute deviation, of ``values`` ``[N]``.
+
+    Where that is 0 the standard deviation stands for it, and where that is 0 too, 1.
+    """
+    centre = float(np.median(values))
+    spread = 1.4826 * float(np.median(np.abs(values - centre)))
+    return centre, spread or float(values.std()) or 1.0

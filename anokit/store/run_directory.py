@@ -18,7 +18,7 @@ from anokit.errors import CheckpointError, UsageError
 from anokit.recipe.parts import Recipe
 from anokit.registry.entries import FoundPlugin
 from anokit.store.files import append_text, write_json, write_text
-from anokit.store.score_table import ScoreTable, read_scores
+from anokit.store.score_table import Ranking, ScoreTable, read_ranking, read_scores
 
 TRAINING_KEYS = ("seed", "dataset", "backbone", "encoder-losses")
 
@@ -44,6 +44,7 @@ class RunDirectory:
         self.samples = path / "samples"
         self.metrics = path / "metrics.jsonl"
         self.table = path / "scores.csv"
+        self.ranking = path / "training_scores.csv"
         self.exhibits = path / "report.safetensors"
         self.results = path / "results.json"
         self.report = path / "report.html"
@@ -99,6 +100,14 @@ class RunDirectory:
     def read_scores(self) -> ScoreTable:
         """Read scores.csv; raise `CheckpointError` where it is missing or damaged."""
         return read_scores(self.table)
+
+    def write_ranking(self, ranking: Ranking) -> None:
+        """Write training_scores.csv, atomically."""
+        write_text(self.ranking, ranking.text())
+
+    def read_ranking(self) -> Ranking:
+        """Read training_scores.csv; raise `CheckpointError` where it is missing or damaged."""
+        return read_ranking(self.ranking)
 
     def keep_plugins(self, plugins: Iterable[FoundPlugin]) -> dict[str, str]:
         """Keep copies of one-file plugins; return their SHA-256 by file name, for the record."""

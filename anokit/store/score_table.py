@@ -18,6 +18,9 @@ Column = npt.NDArray[np.float64]
 OTHER_COLUMNS = ("id", "label", "kind")
 """Columns of scores.csv that are no scores."""
 
+JUDGEMENT = ("flagged", "p_value", "threshold")
+"""What stands of every score beside its values in a ranking."""
+
 
 @dataclass(frozen=True)
 class ScoreTable:
@@ -68,20 +71,123 @@ def read_scores(path: Path) -> ScoreTable:
                 [int(row["label"]) if row.get("label") else -1 for row in rows], np.int64
             ),
             kinds=[row.get("kind") or "" for row in rows],
-            columns={
-                name: np.array([float(row[name]) for row in rows], np.float64) for name in names
-            },
+            columns={name: _read(rows, name) for name in names},
         )
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
         raise CheckpointError(f"{path}: damaged: {error}") from None
 
 
-def ranking_text(files: Sequence[str], columns: Mapping[str, Column], order: Iterable[int]) -> str:
-    """Return scored files as CSV, in ``order``: the file and every score."""
-    values = [_written(column) for column in columns.values()]
-    return csv_text(
-        ["image", *columns], ([files[row], *(one[row] for one in values)] for row in order)
-    )
+@dataclass(frozen=True)
+class Judged:
+    """How one score judges images."""
+
+    flagged: npt.NDArray[np.bool_]
+    """``[N]``: whether the threshold is exceeded"""
+    p_values: Column
+    """``[N]``: how likely a normal image is to score as high, in (0, 1]"""
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Images with every score and every score's judgement; training_scores.csv is one."""
+
+    images: Sequence[str]
+    """N files, or ids where images are no files"""
+    columns: Mapping[str, Column]
+    """by score name, ``[N]``; the first is the primary one"""
+    judged: Mapping[str, Judged]
+    """by score name"""
+
+    @property
+    def order(self) -> npt.NDArray[np.int64]:
+        """Return the places of the images, the most anomalous by the primary score first."""
+        return np.argsort(-next(iter(self.columns.values())), kind="stable")
+
+    def with_columns(self, other: Ranking) -> Ranking:
+        """Return the same images with the scores of ``other`` too, which has them in another order.
+
+        Raises
+        ------
+        CheckpointError
+            Where the images differ.
+        """
+        place = {image: row for row, image in enumerate(other.images)}
+        if set(place) != set(self.images):
+            raise CheckpointError(
+                "training_scores.csv: damaged: its images are not those of the training set"
+            )
+        rows = np.array([place[image] for image in self.images], dtype=np.int64)
+        columns = {name: column[rows] for name, column in other.columns.items()}
+        judged = {
+            name: Judged(one.flagged[rows], one.p_values[rows], one.threshold)
+            for name, one in other.judged.items()
+        }
+        return Ranking(self.images, {**self.columns, **columns}, {**self.judged, **judged})
+
+    def text(self) -> str:
+        """Return it as CSV, most anomalous first.
+
+        ``image``, ``rank``, then ``flagged``, ``p_value`` and ``threshold`` of the primary score,
+        then every score's values; then those three of every further score, as ``NAME:flagged``, ….
+        """
+        order = self.order
+        primary, *others = self.columns
+        cells: dict[str, Sequence[str]] = {
+            "image": [self.images[row] for row in order],
+            "rank": [str(rank) for rank in range(1, len(order) + 1)],
+        }
+        cells |= self._judgement(primary, "", order)
+        cells |= {name: _written(column[order]) for name, column in self.columns.items()}
+        for name in others:
+            cells |= self._judgement(name, f"{name}:", order)
+        return csv_text(list(cells), zip(*cells.values(), strict=True))
+
+    def _judgement(
+        self, name: str, prefix: str, order: npt.NDArray[np.int64]
+    ) -> dict[str, Sequence[str]]:
+        judged = self.judged[name]
+        values = (
+            judged.flagged[order].astype(int).astype(str).tolist(),
+            _written(judged.p_values[order]),
+            [repr(judged.threshold)] * len(order),
+        )
+        return dict(zip((prefix + column for column in JUDGEMENT), values, strict=True))
+
+
+def read_ranking(path: Path) -> Ranking:
+    """Read a file that `Ranking.text` made, in the order of the file.
+
+    Raises
+    ------
+    CheckpointError
+        Where it is missing or damaged.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            own = {"image", "rank", *JUDGEMENT}
+            head = [name for name in reader.fieldnames or () if name not in own]
+            names = [name for name in head if name.rpartition(":")[2] not in JUDGEMENT]
+            rows = list(reader)
+        return Ranking(
+            images=[row["image"] for row in rows],
+            columns={name: _read(rows, name) for name in names},
+            judged={
+                name: Judged(
+                    flagged=_read(rows, f"{prefix}flagged") > 0,
+                    p_values=_read(rows, f"{prefix}p_value"),
+                    threshold=float(rows[0][f"{prefix}threshold"]),
+                )
+                for name, prefix in zip(names, ["", *(f"{n}:" for n in names[1:])], strict=True)
+            },
+        )
+    except (OSError, ValueError, TypeError, KeyError, IndexError, csv.Error) as error:
+        raise CheckpointError(f"{path}: damaged: {error}") from None
+
+
+def _read(rows: Sequence[Mapping[str, str]], name: str) -> Column:
+    return np.array([float(row[name]) for row in rows], np.float64)
 
 
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -62,7 +62,8 @@ def test_a_right_recipe_passes(validator):
         (("scores", 0, "use"), "di"),
         (("scores", 1, "terms", 0, "mode"), "loud"),
         (("scores", 1, "name"), 3),
-        (("threshold",), {"quantile": 2}),
+        (("threshold",), {"false_alarms": 2}),
+        (("scores", 1, "combine"), "mean"),
     ],
 )
 def test_a_wrong_recipe_does_not(validator, path, value):

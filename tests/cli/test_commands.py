@@ -270,8 +270,11 @@ def test_score_ranks_lists_the_unreadable_and_writes_csv_and_overlays(
     assert next(row["image"] for row in rows) == str(pictures / "odd.png")
     values = [float(row["error"]) for row in rows]
     assert values == sorted(values, reverse=True)
-    assert set(rows[0]) == {"image", "error", "sum", "far"}
+    judged = ["flagged", "p_value", "threshold"]
+    others = [f"{name}:{column}" for name in ("sum", "far") for column in judged]
+    assert list(rows[0]) == ["image", "rank", *judged, "error", "sum", "far", *others]
     assert len(rows) == 4
+    assert all((float(r["error"]) > float(r["threshold"])) == (r["flagged"] == "1") for r in rows)
     overlays = sorted(maps.iterdir())
     assert len(overlays) == 4
     with Image.open(overlays[0]) as overlay:

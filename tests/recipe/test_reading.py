@@ -63,7 +63,7 @@ def test_a_folder_or_a_binary_file_is_no_recipe(registry, tmp_path):
         (["dataset.contaminaton=0.1"], ["dataset.contaminaton", "unknown option"]),
         (["training.log_evry=3"], ["training.log_evry", "did you mean 'log_every'?"]),
         (["evaluation.batchsize=3"], ["evaluation.batchsize", "did you mean 'batch_size'?"]),
-        (["threshold.quantle=0.5"], ["threshold.quantle", "did you mean 'quantile'?"]),
+        (["threshold.methd=gpd"], ["threshold.methd", "did you mean 'method'?"]),
         # Unknown components.
         (["backbone.use=liner"], ["backbone.use", "unknown backbone 'liner'", "'linear'?"]),
         (["dataset.use=blob"], ["dataset.use", "unknown dataset 'blob', did you mean 'blobs'?"]),
@@ -97,7 +97,11 @@ def test_a_folder_or_a_binary_file_is_no_recipe(registry, tmp_path):
         # Wrong ranges.
         (["seed=-1"], ["seed ", "greater than or equal to 0", "got -1"]),
         (["backbone.images=0"], ["backbone.images", "greater than or equal to 1, got 0"]),
-        (["threshold.quantile=1"], ["threshold.quantile", "less than 1", "got 1"]),
+        (["threshold.false_alarms=1"], ["threshold.false_alarms", "less than 1", "got 1"]),
+        (["threshold.false_alarms=0"], ["threshold.false_alarms", "greater than 0", "got 0"]),
+        (["threshold.trim=0.5"], ["threshold.trim", "less than 0.5", "got 0.5"]),
+        (["evaluation.folds=1"], ["evaluation.folds", "got 1"]),
+        (["scores.sum.combine=mean"], ["scores.sum.combine", "robust-z", "got 'mean'"]),
         (["evaluation.resamples=0"], ["evaluation.resamples", "got 0"]),
         (["dataset.labels=many"], ["dataset.labels", "'both'", "got 'many'"]),
         (
@@ -135,7 +139,7 @@ def test_a_folder_or_a_binary_file_is_no_recipe(registry, tmp_path):
         (['baselines=["far"]'], ["scores.far", "this name is taken"]),
         (["scores.far.name=a/b"], ["a name may not be empty"]),
         (["scores.far.name=label"], ["scores.label", "this name is reserved"]),
-        (["scores.sum.use=far"], ["scores.sum.use", "takes only name and terms"]),
+        (["scores.sum.use=far"], ["scores.sum.use", "takes only name, combine and terms"]),
         (['scores=[{terms=[{use="far"}]}]'], ["scores.0.name", "a score with terms needs a name"]),
         (["scores.far.terms.x=1"], ["scores.far.terms"]),
         (["backbone.weight=2"], ["backbone.weight", "does not belong to a backbone; remove it"]),

@@ -10,8 +10,9 @@ from anokit.data.preparing import prepare
 from anokit.data.sets import all_rows
 from anokit.errors import AnokitError, PluginError
 from anokit.registry.blame import PluginFault
-from anokit.results.assess import assess, make_results
+from anokit.results.assess import assess
 from anokit.results.exhibits import exhibits, terms_of
+from anokit.results.making import make_results
 from anokit.results.rows import read_results, write_results
 from anokit.scoring.scorer import Scorer
 from anokit.training.backbone import build_backbone
@@ -44,56 +45,67 @@ def scorer(make):
 
 
 @pytest.mark.parametrize("most", [None, 20])
-def test_a_fitted_score_has_its_threshold_from_images_it_was_not_fitted_on(
-    assessed, toys, most, monkeypatch
-):
+def test_a_fitted_score_judges_no_image_that_it_was_fitted_on(assessed, toys, most, monkeypatch):
     toys.FITS.clear()
     scored = []
     compute = Scorer.compute
 
     def watched(self, images, rows, **options):
-        scored.append((self, len(toys.FITS), images.read(rows)))
+        only = options.get("only")
+        if only and any(only(c) for c in self.components.values() if c.fitted):
+            scored.append((len(toys.FITS), images.read(rows)))
         return compute(self, images, rows, **options)
 
-    monkeypatch.setattr(Scorer, "compute", watched)
     options = (
         [] if most is None else [f"scores.far.most={most}", f"scores.sum.terms.far.most={most}"]
     )
+    monkeypatch.setattr(Scorer, "compute", watched)
     _, found = assessed(*options)
-    for_threshold, for_result = toys.FITS
-    _, fits_before, held = scored[1]
-    assert fits_before == 1, "held out images are scored after the first of two fits"
-    assert len(held) == 6
-    assert len(for_threshold) == (most or 54)
-    assert len(for_result) == (most or 60)
-    as_bytes = [(image.float() / 127.5 - 1).numpy().tobytes() for image in held]
-    assert not set(as_bytes) & set(for_threshold)
-    if most is None:
-        assert set(as_bytes) <= set(for_result)
+    assert len(toys.FITS) == 6, "five times without a fifth, once on all"
+    assert [fits for fits, _ in scored] == [1, 2, 3, 4, 5]
+    assert sum(len(images) for _, images in scored) == 60
+    for fits, images in scored:
+        as_bytes = {(image.float() / 127.5 - 1).numpy().tobytes() for image in images}
+        assert len(toys.FITS[fits - 1]) == (most or 48)
+        assert not as_bytes & set(toys.FITS[fits - 1])
+    assert len(toys.FITS[-1]) == (most or 60)
     rows = {row.name: row for row in found.rows}
     assert rows["far"].fitted_on == (most or 60)
     assert rows["sum"].fitted_on == (most or 60)
     assert rows["error"].fitted_on is None
-    assert "of 6 training images that they were not fitted on" in found.threshold_rule
+    assert "of 60 unlabelled training images" in found.threshold_rule
+    assert "none by a score that was fitted on the image" in found.threshold_rule
 
 
-def test_an_unfitted_threshold_is_a_quantile_of_all_training_scores(assessed, scorer):
-    job, found = assessed("threshold.quantile=0.9")
-    recipe, data = job.recipe, job.data
-    again, _, _ = scorer()
-    values = again.compute(
-        data.train.images, all_rows(60), only=lambda component: not component.fitted
-    ).values[recipe.primary.terms[0].key]
-    threshold = found.rows[0].threshold
-    assert 0.05 <= (values > threshold).mean() <= 0.11
+def test_every_score_has_a_threshold_that_its_own_training_scores_give(assessed):
+    _, found = assessed("threshold.false_alarms=0.1")
+    for row in found.rows:
+        values = np.sort(found.training.columns[row.name])
+        assert row.threshold == values[60 - 6], "0.1 of 60 + 1 images are six"
+        assert row.false_alarms == 0.1
     _, plain = assessed('scores=[{use="error"}]')
     assert "fitted" not in plain.threshold_rule
+    assert "so few cannot promise the 1 % asked for" in plain.threshold_rule
 
 
 def test_the_threshold_looks_at_no_more_training_images_than_allowed(assessed):
     job, found = assessed("evaluation.max_train_images=10", 'scores=[{use="error"}]')
     assert "of 10 unlabelled training images" in found.threshold_rule
     assert len(exhibits(job, found)["train_score"]) == 10
+
+
+def test_a_sum_of_standardised_terms(assessed):
+    job, found = assessed('scores.sum.combine="robust-z"')
+    (row,) = [row for row in found.rows if row.name == "sum"]
+    (terms,) = [score.terms for score in job.recipe.scores if score.name == "sum"]
+    values = found.scored_training.values
+    total = 0
+    for term, (centre, spread) in zip(terms, row.scales, strict=True):
+        column = values[term.key]
+        assert centre == np.median(column)
+        assert spread == pytest.approx(1.4826 * np.median(np.abs(column - centre)))
+        total = total + term.weight * (column - centre) / spread
+    np.testing.assert_allclose(found.training.columns["sum"], total, rtol=1e-12)
 
 
 LABELLED = {

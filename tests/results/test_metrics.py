@@ -20,7 +20,7 @@ from anokit.results.metrics import (
     auroc_by_kind,
     auroc_over_lambda,
     measure,
-    quantile_threshold,
+    rates,
 )
 from anokit.results.pixel_metrics import aupro, pixel_auroc
 
@@ -188,9 +188,24 @@ def test_kinds_are_each_held_against_all_normal_images():
     assert found == {"scratch": 0.5, "hole": 1.0}
 
 
-def test_quantile_threshold_is_exceeded_by_the_rest():
-    scores = np.random.default_rng(0).normal(size=1000)
-    assert np.mean(scores > quantile_threshold(scores, 0.98)) == pytest.approx(0.02)
+@pytest.mark.parametrize(
+    ("labels", "scores", "fpr", "low", "high"),
+    [
+        # Clopper and Pearson (1934); the bounds are from R's binom.test.
+        ([0] * 10, [0.0] * 9 + [2.0], 0.1, 0.002528579, 0.445016117),
+        ([0] * 20, [0.0] * 20, 0.0, 0.0, 0.168433490),
+    ],
+)
+def test_rates_have_exact_binomial_intervals(labels, scores, fpr, low, high):
+    found = rates(np.array(labels), np.array(scores), 1.0)
+    assert set(found) == {"fpr"}
+    assert found["fpr"].value == pytest.approx(fpr)
+    assert (found["fpr"].low, found["fpr"].high) == pytest.approx((low, high), abs=1e-8)
+
+
+def test_a_score_at_the_threshold_is_not_flagged():
+    found = rates(np.array([0, 0, 1, 1]), np.array([1.0, 1.5, 1.0, 3.0]), 1.0)
+    assert (found["fpr"].value, found["tpr"].value) == (0.5, 0.5)
 
 
 def pixel_data(distinct, seed=0, side=40):

@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 
 from anokit.errors import CheckpointError
+from anokit.recipe.checks import RESERVED
 from anokit.store.files import write_text
-from anokit.store.score_table import ScoreTable, ranking_text, read_scores
+from anokit.store.score_table import (
+    JUDGEMENT,
+    OTHER_COLUMNS,
+    Judged,
+    Ranking,
+    ScoreTable,
+    read_ranking,
+    read_scores,
+)
 
 
 def table(**changes):
@@ -54,6 +63,51 @@ def test_a_damaged_table_is_named(tmp_path, text):
         read_scores(path)
 
 
+def ranking(**changes):
+    content = {
+        "images": ["a", "b"],
+        "columns": {"lo": np.array([1 / 3, 2 / 3]), "x": np.array([2.0, 1.0])},
+        "judged": {
+            "lo": Judged(np.array([False, True]), np.array([1.0, 1 / 3]), 0.5),
+            "x": Judged(np.array([True, False]), np.array([0.5, 1.0]), 1.5),
+        },
+    }
+    return Ranking(**content | changes)
+
+
 def test_a_ranking_is_in_order_and_in_full_precision():
-    text = ranking_text(["a", "b"], {"lo": np.array([1 / 3, 2 / 3])}, [1, 0])
-    assert text == f"image,lo\r\nb,{2 / 3!r}\r\na,{1 / 3!r}\r\n"
+    assert ranking().text().splitlines() == [
+        "image,rank,flagged,p_value,threshold,lo,x,x:flagged,x:p_value,x:threshold",
+        f"b,1,1,{1 / 3!r},0.5,{2 / 3!r},1.0,0,1.0,1.5",
+        f"a,2,0,1.0,0.5,{1 / 3!r},2.0,1,0.5,1.5",
+    ]
+
+
+def test_a_ranking_reads_back(tmp_path):
+    path = tmp_path / "training_scores.csv"
+    write_text(path, ranking().text())
+    found = read_ranking(path)
+    assert found.images == ["b", "a"]
+    assert list(found.columns) == ["lo", "x"]
+    assert found.text() == ranking().text()
+
+
+def test_scores_are_added_to_the_images_that_they_are_of():
+    new = Ranking(["b", "a"], {"new": np.array([5.0, 6.0])}, {"new": ranking().judged["x"]})
+    found = ranking().with_columns(new)
+    assert found.columns["new"].tolist() == [6.0, 5.0]
+    assert found.judged["new"].flagged.tolist() == [False, True]
+    with pytest.raises(CheckpointError, match="its images are not those of the training set"):
+        ranking().with_columns(Ranking(["a", "c"], {}, {}))
+
+
+@pytest.mark.parametrize("text", ["image,rank\n", "image,lo\na,1\n", "image,flagged,p_value,lo\n"])
+def test_a_damaged_ranking_is_named(tmp_path, text):
+    path = tmp_path / "training_scores.csv"
+    path.write_text(text)
+    with pytest.raises(CheckpointError, match=r"training_scores\.csv: damaged"):
+        read_ranking(path)
+
+
+def test_no_score_may_be_called_as_a_column_is():
+    assert {*OTHER_COLUMNS, *JUDGEMENT, "image", "rank"} <= RESERVED
