@@ -3,7 +3,15 @@
 from anokit.nn.ema import ExponentialMovingAverage
 from anokit.nn.encoder_losses import needs_of_losses, weighted_losses
 from anokit.nn.equalized import EqualizedConv2d, EqualizedLinear
-from anokit.nn.field_scores import Detector, FieldOptions, FieldScore, PatchScore, field_score
+from anokit.nn.field_scores import (
+    Detector,
+    FieldOptions,
+    FieldScore,
+    PatchScore,
+    field_score,
+    map_of_grid,
+    read_field,
+)
 from anokit.nn.filling import Source, fill
 from anokit.nn.freezing import frozen
 from anokit.nn.gradient_penalty import gradient_penalty
@@ -38,9 +46,11 @@ __all__ = [
     "gradient_penalty",
     "latent_search",
     "lerp",
+    "map_of_grid",
     "minibatch_stddev",
     "needs_of_losses",
     "pixel_norm",
+    "read_field",
     "residual_objective",
     "settle",
     "tf32",

@@ -19,7 +19,15 @@ from torch.nn import functional
 from anokit.errors import DataError, PluginError
 from anokit.types import RoundTrip
 
-__all__ = ["Detector", "FieldOptions", "FieldScore", "PatchScore", "field_score"]
+__all__ = [
+    "Detector",
+    "FieldOptions",
+    "FieldScore",
+    "PatchScore",
+    "field_score",
+    "map_of_grid",
+    "read_field",
+]
 
 Field = Literal["features", "latent", "patches", "image"]
 LAYOUTS: dict[str, str] = {
@@ -35,7 +43,8 @@ class Detector(nn.Module, ABC):
 
     One that can judge a row that it was fitted on as if it had not been there has a method
     ``leave_one_out(rows, places) -> [R]``: ``rows`` ``[R, D]`` are those at ``places`` (int64
-    ``[R]``) of what `fit` was given.
+    ``[R]``) of what `fit` was given. One whose fit may be too poor to rely on has a method
+    ``warnings() -> list of sentences``.
     """
 
     @abstractmethod
@@ -74,6 +83,39 @@ class FieldOptions(Protocol):
     def seed(self) -> int:
         """Seed of the subset of positions."""
         ...
+
+
+def read_field(trip: RoundTrip, field: Field, name: str) -> Tensor:
+    """Return a field of a trip as float32 for the score ``name``, its layout checked.
+
+    Raises
+    ------
+    PluginError
+        Where it is unfilled or of another layout: the backbone does not keep its contract.
+    """
+    value, layout = trip.get(field), LAYOUTS[field]
+    if value is None:
+        raise PluginError(
+            f"score '{name}' reads {field} {layout}, which the backbone left unfilled: "
+            f"got {', '.join(sorted(trip.filled())) or 'an empty round trip'}"
+        )
+    if value.ndim != layout.count(",") + 1:
+        raise PluginError(f"score '{name}': {field} expected {layout}, got {list(value.shape)}")
+    return value.float()
+
+
+def map_of_grid(grid: Tensor, trip: RoundTrip, name: str) -> Tensor:
+    """Return values of positions as a map: ``[B, h, w] -> [B, H, W]``, bilinear.
+
+    ``H`` and ``W`` are those of ``trip.image``; `PluginError` where that is unfilled.
+    """
+    if trip.get("image") is None:
+        raise PluginError(f"the map of score '{name}' reads image [B, C, H, W], got none")
+    size = trip.image.shape[-2:]
+    if grid.shape[-2:] == size:
+        return grid
+    resized = functional.interpolate(grid[:, None], size, mode="bilinear", align_corners=False)
+    return resized[:, 0]
 
 
 def field_score(detector: Detector, name: str, options: FieldOptions) -> FieldScore:
@@ -129,6 +171,11 @@ class FieldScore(nn.Module):
         judge = cast("Callable[[Tensor, Tensor], Tensor]", self.detector.leave_one_out)
         return lambda trip, places: self.judge(self.rows(trip), lambda rows: judge(rows, places))
 
+    def warnings(self) -> list[str]:
+        """Return what the detector says about its fit, a sentence each; most say nothing."""
+        notice = getattr(self.detector, "warnings", None)
+        return list(notice()) if notice else []
+
     def rows(self, trip: RoundTrip) -> Tensor:
         """Return what the detector sees of a trip: ``[B, ...] -> [B, D]`` float32."""
         return self.read(trip).flatten(1)
@@ -141,17 +188,7 @@ class FieldScore(nn.Module):
         PluginError
             Where it is unfilled or of another layout: the backbone does not keep its contract.
         """
-        value, layout = trip.get(self.on), LAYOUTS[self.on]
-        if value is None:
-            raise PluginError(
-                f"score '{self.name}' reads {self.on} {layout}, which the backbone left unfilled: "
-                f"got {', '.join(sorted(trip.filled())) or 'an empty round trip'}"
-            )
-        if value.ndim != layout.count(",") + 1:
-            raise PluginError(
-                f"score '{self.name}': {self.on} expected {layout}, got {list(value.shape)}"
-            )
-        return value.float()
+        return read_field(trip, self.on, self.name)
 
     def judge(self, rows: Tensor, by: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Return the detector's scores ``[R, D] -> [R]`` float32; ``by`` another method of it.
@@ -244,13 +281,7 @@ class PatchScore(FieldScore):
 
     def map(self, trip: RoundTrip) -> Tensor:
         """Return the scores of the positions, resized bilinearly to the image: ``[B, H, W]``."""
-        if trip.get("image") is None:
-            raise PluginError(f"the map of score '{self.name}' reads image [B, C, H, W], got none")
-        grid = self._grid(trip)[:, None]
-        size = trip.image.shape[-2:]
-        if grid.shape[-2:] == size:
-            return grid[:, 0]
-        return functional.interpolate(grid, size, mode="bilinear", align_corners=False)[:, 0]
+        return map_of_grid(self._grid(trip), trip, self.name)
 
     def rows(self, trip: RoundTrip) -> Tensor:
         """Return every position of a trip: ``[B, F, h, w] -> [B·h·w, F]`` float32."""

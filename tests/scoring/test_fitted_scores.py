@@ -33,6 +33,9 @@ VARIANTS: list[Variant] = [
     ("mahalanobis", {}),
     ("mahalanobis", {"on": "image", "shrinkage": 0.1}),
     ("mahalanobis", {"on": "patches", "shrinkage": 0.0}),
+    ("mahalanobis", {"trim": 0.8}),
+    ("padim", {}),
+    ("padim", {"channels": 2, "seed": 1}),
     ("pixel-knn", {"k": 3}),
     ("kde", {"components": 4, "bandwidth": 0.5}),
     ("kde", {}),
@@ -56,7 +59,10 @@ VARIANTS: list[Variant] = [
 ]
 
 
-DISTANCES = {"knn", "pixel-knn", "mahalanobis"}
+DISTANCES = {"knn", "pixel-knn"}
+
+SPREADS = {"mahalanobis", "padim"}
+"""Scores in units of the training images' spread, which refuse to be fitted where there is none."""
 
 
 def fields_of(what: str, name: str, options: dict[str, Any]) -> frozenset[str]:
@@ -156,6 +162,10 @@ def test_training_images_that_are_all_alike_give_finite_scores(variant, build, m
     name, options = variant
     score = build(name, **options)
     flat = make_trip(8).map(torch.zeros_like)
+    if name in SPREADS:
+        with pytest.raises(DataError, match="equal, so that there is no spread"):
+            score.fit([flat] * 4)
+        return
     score.fit([flat])
     if name in DISTANCES:
         assert (score(flat) == 0).all()

@@ -7,7 +7,9 @@ from anokit.testing import parametrize_checks, random_trip
 def planted():
     """Return ordinary trips with bright images, and trips with dark ones that lie far off."""
     plain, odd = random_trip(60), random_trip(6, seed=3)
-    far = replace(odd, image=0.2 * odd.image - 0.5, features=odd.features + 5)
+    far = replace(
+        odd, image=0.2 * odd.image - 0.5, features=odd.features + 5, patches=odd.patches + 5
+    )
     return replace(plain, image=0.2 * plain.image + 0.5), far
 
 

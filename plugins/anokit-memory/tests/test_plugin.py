@@ -9,13 +9,19 @@ import pytest
 from pydantic import ValidationError
 
 from anokit.plugin import resolve_fields
-from anokit_memory.plugin import KNNOptions, MahalanobisOptions, PixelKNNOptions, anokit_scores
+from anokit_memory.plugin import (
+    KNNOptions,
+    MahalanobisOptions,
+    PadimOptions,
+    PixelKNNOptions,
+    anokit_scores,
+)
 
 COMPONENTS = {component.name: component for component in anokit_scores()}
 
 
 def test_public_names():
-    assert set(COMPONENTS) == {"knn", "mahalanobis", "pixel-knn"}
+    assert set(COMPONENTS) == {"knn", "mahalanobis", "padim", "pixel-knn"}
 
 
 def test_describing_the_scores_imports_neither_torch_nor_scikit_learn():
@@ -50,3 +56,8 @@ def test_options_out_of_range_are_refused():
     for wrong in (-0.1, 1.1, "oas"):
         with pytest.raises(ValidationError):
             MahalanobisOptions(shrinkage=wrong)
+    for wrong in (0.4, 1.1):
+        with pytest.raises(ValidationError):
+            MahalanobisOptions(trim=wrong)
+    with pytest.raises(ValidationError):
+        PadimOptions(channels=0)

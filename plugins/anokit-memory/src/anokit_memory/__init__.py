@@ -1,1 +1,1 @@
-"""Scores that remember the training set: nearest neighbours, Mahalanobis distance."""
+"""Scores that remember the training set: nearest neighbours, Mahalanobis distance, PaDiM."""

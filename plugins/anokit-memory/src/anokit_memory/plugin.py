@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from anokit.plugin import Component, FittedOptions, hookimpl
+from anokit.plugin import Component, FittedOptions, Options, hookimpl
 
 
 class KNNOptions(FittedOptions):
@@ -42,6 +42,32 @@ class MahalanobisOptions(FittedOptions):
             "trace, in [0, 1]; 'ledoit-wolf' = estimated from the training set."
         ),
     )
+    trim: float = Field(
+        default=1.0,
+        ge=0.5,
+        le=1,
+        description="Share of the training vectors, those nearest to the fit, that it is made "
+        "again on, three times, in [0.5, 1]; 1 = all, once. Lower only where over a fifth of the "
+        "training set may be anomalous: rare kinds of normal images go first.",
+    )
+
+
+class PadimOptions(Options):
+    """Options of ``padim``."""
+
+    channels: int = Field(
+        default=100,
+        ge=1,
+        description="Channels of the feature map that are read, ≥ 1, a seeded draw; all where "
+        "there are fewer. Memory grows with the square.",
+    )
+    max_fit_images: int = Field(
+        default=10_000,
+        ge=1,
+        description="Most training images that are fitted on, ≥ 1; a larger set is cut to a "
+        "seeded subset.",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of the draw of channels, ≥ 0.")
 
 
 def needs(options: FittedOptions) -> frozenset[str]:
@@ -56,7 +82,7 @@ def map_needs(options: FittedOptions) -> frozenset[str]:
 
 @hookimpl
 def anokit_scores() -> Iterable[Component]:
-    """Offer nearest neighbours, on any field and on pixels, and the Mahalanobis distance."""
+    """Offer nearest neighbours, on any field and on pixels, Mahalanobis distance and PaDiM."""
     yield Component(
         name="knn",
         summary="Mean distance to the k nearest training vectors, cosine or Euclidean",
@@ -78,6 +104,17 @@ def anokit_scores() -> Iterable[Component]:
         map_needs=map_needs,
         reference="Rippel et al., Modeling the Distribution of Normal Data in Pre-Trained Deep "
         "Features (2020); Ledoit and Wolf (2004)",
+    )
+    yield Component(
+        name="padim",
+        summary="Largest distance to a Gaussian of each position; needs objects that are aligned "
+        "from image to image",
+        factory="anokit_memory.padim:padim",
+        options=PadimOptions,
+        example={"channels": 8},
+        needs=frozenset({"patches"}),
+        map_needs=frozenset({"patches", "image"}),
+        reference="Defard et al., PaDiM (2020), covariances shrunk by 0.1",
     )
     yield Component(
         name="pixel-knn",
