@@ -48,6 +48,15 @@ def test_full_layout(full: Path) -> None:
     assert source.notices == ()
 
 
+def test_files_are_paths_that_can_be_opened(full: Path) -> None:
+    source = read(full)
+    for split in (source.train, source.contaminants, source.test):
+        assert split is not None
+        assert split.files == [str(full / name) for name in split.ids]
+        for image, file in zip(split.images, split.files, strict=True):
+            assert (np.asarray(Image.open(file)) == image[0]).all()
+
+
 def test_nothing_is_written_into_the_root(full: Path) -> None:
     def listing() -> list[tuple[str, int]]:
         return sorted((str(p), p.stat().st_mtime_ns) for p in full.rglob("*"))

@@ -18,6 +18,7 @@ from anokit.errors import DataError
 from anokit.types import ImageSpec
 from anokit_datasets.decoding import decode, quiet, with_channels
 from anokit_datasets.layout import Layout, read_layout
+from anokit_datasets.listing import read_list
 from anokit_datasets.options import ImageFolderOptions
 from anokit_datasets.resizing import fit, fit_mask
 from anokit_datasets.source import Source, draw, draw_in_proportion
@@ -38,17 +39,21 @@ PIECE = 2048
 def image_folder(options: ImageFolderOptions) -> Source:
     """Return the images of ``options.root``; see `anokit_datasets.layout` for what lies where.
 
-    Ids are paths below the root. A file that cannot be read is left out and told in a notice.
+    Or those of ``options.files``, see `anokit_datasets.listing`. Ids are paths below the root, or
+    paths as they are listed. A file that cannot be read is left out and told in a notice.
 
     Raises
     ------
     MissingDataError
-        Where the folder is missing or holds no image.
+        Where the folder is missing or holds no image, or a listed file is missing.
     DataError
         Where no training image can be read, or images differ in channels or, without ``size``, in
         shape.
     """
-    layout = read_layout(Path(options.root))
+    if options.files is not None:
+        layout = read_list(options.files)
+    else:
+        layout = read_layout(Path(options.root or "."))
     return FolderReader(options, layout).read()
 
 
@@ -76,6 +81,7 @@ class FolderReader:
         self.options = options
         self.layout = layout
         self.notices = list(layout.notices)
+        self.source = "image folder" if options.files is None else "listed files"
 
     def read(self) -> Source:
         """Decode everything."""
@@ -97,7 +103,7 @@ class FolderReader:
             train=train,
             contaminants=contaminants,
             test=test,
-            protocol="image folder" if test is not None else "image folder without a test set",
+            protocol=self.source if test is not None else f"{self.source} without a test set",
             notices=tuple(self.notices),
         )
 
@@ -113,7 +119,8 @@ class FolderReader:
             size = self.options.size
             height, width = (size, size) if size is not None else image.shape[1:]
             return Wanted(ImageSpec(channels, height, width), path, image.shape[0])
-        raise DataError(f"{self.options.root}: {self.describe(failures, len(files), 'training')}")
+        where = "files" if self.options.root is None else self.options.root
+        raise DataError(f"{where}: {self.describe(failures, len(files), 'training')}")
 
     def split(self, files: Sequence[Path], wanted: Wanted, name: str) -> ArraySplit | None:
         """Decode ``files``; None where there are none, or none that can be read."""
@@ -156,7 +163,8 @@ class FolderReader:
         masks = self.masks(paths, [shapes[place] for place in good], wanted) if labelled else None
         return ArraySplit(
             images[: len(good)],
-            [path.relative_to(self.layout.root).as_posix() for path in paths],
+            [self.layout.id(path) for path in paths],
+            files=[str(path) for path in paths],
             labels=[self.layout.label(path) for path in paths] if labelled else None,
             kinds=[self.layout.kind(path) for path in paths] if name != "training" else None,
             masks=masks,
@@ -227,10 +235,7 @@ class FolderReader:
 
     def describe(self, failures: Sequence[tuple[Path, str]], total: int, name: str) -> str:
         """Return the sentence that tells which files could not be read, the first few by name."""
-        named = [
-            f"{path.relative_to(self.layout.root).as_posix()} ({reason})"
-            for path, reason in failures[:NAMED]
-        ]
+        named = [f"{self.layout.id(path)} ({reason})" for path, reason in failures[:NAMED]]
         more = f" and {len(failures) - NAMED} more" if len(failures) > NAMED else ""
         what = "masks" if name == "mask" else f"{name} images"
         return f"{len(failures)} of {total} {what} could not be used: {', '.join(named)}{more}"

@@ -133,7 +133,15 @@ class Cifar10Options(Options):
 class ImageFolderOptions(Options):
     """Options of ``image-folder``."""
 
-    root: str = Field(description="folder of images")
+    root: str | None = Field(
+        None, description="folder of images; this or `files`, relative to the working directory"
+    )
+    files: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="instead of `root`: image files and patterns such as `photos/*.jpg`, relative "
+        "to the working directory; all are training images, in natural order, each once",
+    )
     size: int | None = Field(
         None,
         ge=4,
@@ -171,6 +179,16 @@ class ImageFolderOptions(Options):
         description="folder for the temporary file that images of more than 1 GiB are decoded "
         "into; unset, the system's folder for temporary files",
     )
+
+    @model_validator(mode="after")
+    def _root_or_files(self) -> Self:
+        if (self.root is None) == (self.files is None):
+            got = "neither" if self.root is None else "both"
+            raise ValueError(
+                f"expected either `root` (a folder) or `files` (a list of files and patterns), got "
+                f"{got}; " + ('set root = "images", say' if got == "neither" else "remove one")
+            )
+        return self
 
 
 class KthOptions(Options):
