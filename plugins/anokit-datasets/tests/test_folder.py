@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from anokit.errors import DataError, MissingDataError
-from anokit_datasets import folder
+from anokit_datasets import storage
 from anokit_datasets.folder import image_folder
 from anokit_datasets.options import ImageFolderOptions
 from anokit_datasets.source import Source
@@ -232,7 +232,7 @@ def test_large_sets_are_decoded_into_a_file(
     full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_memory = read(full)
-    monkeypatch.setattr(folder, "MAX_IN_MEMORY", 100)
+    monkeypatch.setattr(storage, "MAX_IN_MEMORY", 100)
     cache = tmp_path / "cache"
     cache.mkdir()
     mapped = read(full, cache=str(cache))
