@@ -8,7 +8,8 @@ import tifffile
 from PIL import Image
 
 from anokit.errors import DataError
-from anokit_datasets.decoding import TURNS, decode, with_channels
+from anokit_datasets.decoding import TURNS, decode, decode_picture, header_size, with_channels
+from anokit_datasets.resizing import fit
 
 
 def rgb(height: int = 3, width: int = 5) -> np.ndarray:
@@ -111,3 +112,51 @@ def test_channels_are_converted_or_refused() -> None:
     assert with_channels(image, 4, path) is image
     with pytest.raises(DataError, match=r"x\.png has 3 channels and cannot be given 5"):
         with_channels(image[:3], 5, path)
+
+
+def photograph(height: int, width: int) -> Image.Image:
+    """Return a made colour photograph: fine and coarse structure, and sharp edges."""
+    source = np.random.default_rng(0)
+    rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)
+    fall = 1 / np.maximum(np.hypot(rows, columns), 1 / height)
+    noise = np.fft.rfft2(source.standard_normal((3, height, width)))
+    pixels = np.fft.irfft2(noise * fall, s=(height, width))
+    pixels = (pixels - pixels.min()) / np.ptp(pixels)
+    pixels[:, height // 3 : height // 2, width // 4 : width // 2] **= 3
+    return Image.fromarray((255 * pixels.transpose(1, 2, 0)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [16, 30, 60])
+def test_drafted_jpeg_is_nearly_the_same_image(tmp_path: Path, orientation: int, size: int) -> None:
+    path = tmp_path / "image.jpg"
+    exif = Image.Exif()
+    exif[274] = orientation
+    photograph(303, 401).save(path, quality=90, exif=exif)
+    full = decode_picture(path)
+    drafted = decode_picture(path, None, lambda height, width: (2 * size, 2 * size))
+    assert drafted.size == full.size
+    assert 2 * size <= min(drafted.pixels.shape[1:]) <= max(full.size) / 2
+    one = fit(full.pixels, size, "stretch")
+    other = fit(drafted.pixels, size, "stretch", drafted.size, drafted.window)
+    difference = np.abs(one.astype(int) - other)
+    assert difference.mean() < 1
+    assert difference.max() <= 8
+
+
+def test_no_draft_where_it_would_be_too_small(tmp_path: Path) -> None:
+    path = tmp_path / "image.jpg"
+    photograph(100, 90).save(path)
+    drafted = decode_picture(path, None, lambda height, width: (46, 46))
+    assert (drafted.pixels == decode(path)).all()
+    assert decode_picture(path, None, lambda height, width: (45, 45)).pixels.shape == (3, 50, 45)
+
+
+def test_sides_of_a_file_from_its_header(tmp_path: Path) -> None:
+    Image.fromarray(rgb(3, 5)).save(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "b.tif", np.zeros((6, 7, 5), np.uint16), planarconfig="contig")
+    tifffile.imwrite(tmp_path / "c.tif", np.zeros((5, 6, 7), np.uint16), planarconfig="separate")
+    Image.fromarray(rgb(3, 5)).convert("P").save(tmp_path / "d.tif")
+    (tmp_path / "e.png").write_bytes(b"junk")
+    sizes = [header_size(path) for path in sorted(tmp_path.iterdir())]
+    assert sizes == [(3, 5), (6, 7), (6, 7), (3, 5), None]

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from anokit.errors import DataError, MissingDataError
-from anokit_datasets import folder
+from anokit_datasets import storage
 from anokit_datasets.folder import image_folder
 from anokit_datasets.options import ImageFolderOptions
 from anokit_datasets.source import Source
@@ -46,6 +46,15 @@ def test_full_layout(full: Path) -> None:
     assert source.test[3].image.max() == 130
     assert (source.spec.channels, source.spec.height, source.spec.width) == (1, 8, 8)
     assert source.notices == ()
+
+
+def test_files_are_paths_that_can_be_opened(full: Path) -> None:
+    source = read(full)
+    for split in (source.train, source.contaminants, source.test):
+        assert split is not None
+        assert split.files == [str(full / name) for name in split.ids]
+        for image, file in zip(split.images, split.files, strict=True):
+            assert (np.asarray(Image.open(file)) == image[0]).all()
 
 
 def test_nothing_is_written_into_the_root(full: Path) -> None:
@@ -223,7 +232,7 @@ def test_large_sets_are_decoded_into_a_file(
     full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_memory = read(full)
-    monkeypatch.setattr(folder, "MAX_IN_MEMORY", 100)
+    monkeypatch.setattr(storage, "MAX_IN_MEMORY", 100)
     cache = tmp_path / "cache"
     cache.mkdir()
     mapped = read(full, cache=str(cache))

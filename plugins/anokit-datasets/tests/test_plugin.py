@@ -70,7 +70,9 @@ def test_image_spec_from_options(name: str, options: object, expected: ImageSpec
         (Cifar10Options, {"protocol": "one-class-abnormal"}, "set abnormal"),
         (Cifar10Options, {"size": 33}, "Input should be 4, 8, 16, 32, 64 or 128"),
         (KthOptions, {"split": "cell"}, "'track' or 'detection'"),
-        (ImageFolderOptions, {}, "Field required"),
+        (ImageFolderOptions, {}, "got neither; set root"),
+        (ImageFolderOptions, {"root": "x", "files": ["y"]}, "got both; remove one"),
+        (ImageFolderOptions, {"files": []}, "at least 1"),
         (ImageFolderOptions, {"root": "x", "channels": 0}, "greater than or equal to 1"),
     ],
 )
@@ -85,5 +87,6 @@ def test_options_survive_a_round_trip() -> None:
         Cifar10Options(),
         KthOptions(),
         DigitsOptions(normal=(1, 2)),
+        ImageFolderOptions(files=("a.png", "b/*.jpg")),
     ):
         assert type(options).model_validate(options.model_dump(mode="json")) == options

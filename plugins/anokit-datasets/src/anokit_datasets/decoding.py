@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
 from anokit.errors import DataError
 
@@ -44,8 +46,41 @@ LUMA = np.array([299, 587, 114])
 """ITU-R BT.601 weights of red, green and blue in a grey value, in thousandths."""
 
 
+Least = Callable[[int, int], tuple[int, int]]
+"""From height and width of a file to the least height and width that are of use."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file that was decoded, perhaps at a half, a quarter or an eighth of its size."""
+
+    pixels: UInt8
+    """``[C, h, w]``"""
+    size: tuple[int, int]
+    """height and width in the file, turned as its orientation tag says"""
+    window: tuple[float, float, float, float]
+    """left, top, right, bottom of the file's picture in ``pixels``; all of them, but for the part
+    of a pixel by which a side may be no multiple of eight"""
+
+
 def decode(path: Path, white_level: float | None = None) -> UInt8:
-    """Return the image in ``path`` as uint8 ``[C, H, W]``, turned as its orientation tag says.
+    """Return the image in ``path`` as uint8 ``[C, H, W]`` in its full size; see `decode_picture`.
+
+    Raises
+    ------
+    ValueError
+        As `decode_picture` does.
+    """
+    return decode_picture(path, white_level).pixels
+
+
+def decode_picture(
+    path: Path, white_level: float | None = None, least: Least | None = None
+) -> Picture:
+    """Return the image in ``path``, turned as its orientation tag says.
+
+    A JPEG is decoded at a fraction of its size where what comes out is still as large as
+    ``least`` says: the decoder then computes fewer values of each block, at a fraction of the cost.
 
     Grey stays one channel; palettes, CMYK and the like become RGB (RGBA with transparency). More
     than 8 bits are scaled so that ``white_level`` becomes 255; None stands for the largest value
@@ -55,11 +90,13 @@ def decode(path: Path, white_level: float | None = None) -> UInt8:
     """
     if path.suffix.lower() in (".tif", ".tiff"):
         try:
-            return to_uint8(read_tiff(path), white_level)
+            return whole(to_uint8(read_tiff(path), white_level))
         except tifffile.TiffFileError:
             pass  # Pillow reads some files that tifffile declines, and words the error better.
     with Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened)
+        drafted = draft(opened, least) if least and isinstance(opened, JpegImageFile) else None
+        ImageOps.exif_transpose(opened, in_place=True)
+        image: Image.Image = opened
         if image.mode == "P":
             image = image.convert("RGBA" if "transparency" in image.info else "RGB")
         elif image.mode in MODES:
@@ -68,7 +105,54 @@ def decode(path: Path, white_level: float | None = None) -> UInt8:
         if image.mode == "I" and white_level is None:
             white_level = 65535  # Pillow's 32-bit mode, which it also uses for 16-bit files.
     pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return to_uint8(pixels, white_level)
+    picture = whole(to_uint8(pixels, white_level))
+    return picture if drafted is None else Picture(picture.pixels, *drafted)
+
+
+def whole(pixels: UInt8) -> Picture:
+    """Return pixels ``[C, H, W]`` as a picture in full size."""
+    height, width = pixels.shape[1:]
+    return Picture(pixels, (height, width), (0, 0, width, height))
+
+
+def draft(
+    image: JpegImageFile, least: Least
+) -> tuple[tuple[int, int], tuple[float, float, float, float]] | None:
+    """Have a JPEG decoded at a fraction; return size and window of its `Picture`, if so."""
+    columns, rows = image.size
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    flip_rows, flip_columns, swap = TURNS.get(orientation, (False, False, False))
+    size = (columns, rows) if swap else (rows, columns)
+    height, width = least(*size)
+    drafted = image.draft(None, (height, width) if swap else (width, height))
+    if drafted is None or image.size == (columns, rows):
+        return None
+    _, (_, _, right, bottom) = drafted
+    # The decoder fills the last pixel up; turned about, it comes first.
+    left = image.width - right if flip_columns else 0
+    top = image.height - bottom if flip_rows else 0
+    window = (left, top, left + right, top + bottom)
+    return size, (window[1], window[0], window[3], window[2]) if swap else window
+
+
+def header_size(path: Path) -> tuple[int, int] | None:
+    """Return the sides of the image in ``path`` from its header; None where that cannot be read.
+
+    They are (height, width) as they are stored, before any turn.
+    """
+    try:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            try:
+                with tifffile.TiffFile(path) as file:
+                    sizes = file.series[0].sizes
+                    return sizes["height"], sizes["width"]
+            except (tifffile.TiffFileError, LookupError):
+                pass
+        with Image.open(path) as image:
+            return image.height, image.width
+    except Exception:
+        # Decoding will say what is wrong with it.
+        return None
 
 
 def read_tiff(path: Path) -> npt.NDArray:
@@ -140,6 +224,18 @@ def with_channels(image: UInt8, channels: int, path: Path) -> UInt8:
         f"{path} has {count} channels and cannot be given {channels}; set channels = {count} "
         'or "auto", or remove the file'
     )
+
+
+def try_to_decode(
+    path: Path, white_level: float | None, least: Least | None = None
+) -> tuple[Picture | None, str]:
+    """Return the picture and "", or None and why it cannot be read."""
+    try:
+        return decode_picture(path, white_level, least), ""
+    except Exception as error:
+        # Decoders raise all sorts on damaged files, and one file must not cost the others.
+        reason = str(error).replace(repr(str(path)), "file").replace(str(path), "file")
+        return None, (reason.splitlines() or [type(error).__name__])[0][:100]
 
 
 @contextmanager

@@ -2,63 +2,57 @@
 
 from __future__ import annotations
 
-import math
 import os
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from anokit.data import ArraySplit
 from anokit.errors import DataError
 from anokit.types import ImageSpec
-from anokit_datasets.decoding import decode, quiet, with_channels
+from anokit_datasets.decoding import Picture, UInt8, header_size, quiet, try_to_decode
 from anokit_datasets.layout import Layout, read_layout
+from anokit_datasets.listing import read_list
 from anokit_datasets.options import ImageFolderOptions
-from anokit_datasets.resizing import fit, fit_mask
+from anokit_datasets.preparing import Preparation, least
+from anokit_datasets.resizing import Mask
 from anokit_datasets.source import Source, draw, draw_in_proportion
-from anokit_datasets.storage import reserve
+from anokit_datasets.storage import room_for
 
-UInt8 = npt.NDArray[np.uint8]
-
-MAX_IN_MEMORY = 2**30
-"""Bytes of one split beyond which its images are decoded into a temporary file."""
 NAMED = 3
 """Unreadable files that a notice names; the rest is counted."""
 DARK = 32
 """Grey value that some training image should reach; else a wrong white level is likely."""
 PIECE = 2048
 """Files handed to the threads at once."""
+AT_ONCE = 2**30
+"""Bytes that the files being decoded may take together, about."""
+BYTES_PER_PIXEL = 12
+"""What a pixel takes while it is decoded: the decoder's copy, ours, and one to resize from."""
 
 
 def image_folder(options: ImageFolderOptions) -> Source:
     """Return the images of ``options.root``; see `anokit_datasets.layout` for what lies where.
 
-    Ids are paths below the root. A file that cannot be read is left out and told in a notice.
+    Or those of ``options.files``, see `anokit_datasets.listing`. Ids are paths below the root, or
+    paths as they are listed. A file that cannot be read is left out and told in a notice.
 
     Raises
     ------
     MissingDataError
-        Where the folder is missing or holds no image.
+        Where the folder is missing or holds no image, or a listed file is missing.
     DataError
-        Where no training image can be read, or images differ in channels or, without ``size``, in
-        shape.
+        Where no training image can be read, images differ in channels or, without ``size``, in
+        shape, or one is smaller than a tile.
     """
-    layout = read_layout(Path(options.root))
+    if options.files is not None:
+        layout = read_list(options.files)
+    else:
+        layout = read_layout(Path(options.root or "."))
     return FolderReader(options, layout).read()
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What every image must be brought to, and the file that was the first to say so."""
-
-    spec: ImageSpec
-    example: Path
-    channels_in_file: int
 
 
 class FolderReader:
@@ -76,6 +70,8 @@ class FolderReader:
         self.options = options
         self.layout = layout
         self.notices = list(layout.notices)
+        self.source = "image folder" if options.files is None else "listed files"
+        self.largest = 0  # pixels of the largest file, as far as known
 
     def read(self) -> Source:
         """Decode everything."""
@@ -86,53 +82,68 @@ class FolderReader:
         kept = draw_in_proportion(labels, options.max_test, options.draw_seed, "folder", "test")
         test_files = [layout.test[i] for i in kept]
         with quiet():
-            wanted = self.look_at_first(train_files)
-            train = self.split(train_files, wanted, "training")
-            contaminants = self.split(layout.contaminants, wanted, "contaminating")
-            test = self.split(test_files, wanted, "test")
+            self.look_at_first(train_files)
+            train = self.split(train_files, "training")
+            contaminants = self.split(layout.contaminants, "contaminating")
+            test = self.split(test_files, "test")
         if train is None:
             raise DataError(self.notices[-1])
         return Source(
-            spec=wanted.spec,
+            spec=self.preparation.spec,
             train=train,
             contaminants=contaminants,
             test=test,
-            protocol="image folder" if test is not None else "image folder without a test set",
+            protocol=self.source if test is not None else f"{self.source} without a test set",
             notices=tuple(self.notices),
         )
 
-    def look_at_first(self, files: Sequence[Path]) -> Wanted:
-        """Return what the first readable file and the options ask of all others."""
+    def look_at_first(self, files: Sequence[Path]) -> None:
+        """Take what the first readable file and the options ask of all others."""
         failures = []
         for path in files:
-            image, reason = try_to_decode(path, self.options.white_level)
-            if image is None:
+            picture, reason = self.decode(path)
+            if picture is None:
                 failures.append((path, reason))
                 continue
-            channels = image.shape[0] if self.options.channels == "auto" else self.options.channels
-            size = self.options.size
-            height, width = (size, size) if size is not None else image.shape[1:]
-            return Wanted(ImageSpec(channels, height, width), path, image.shape[0])
-        raise DataError(f"{self.options.root}: {self.describe(failures, len(files), 'training')}")
+            self.channels_in_file = len(picture.pixels)
+            self.largest = picture.pixels[0].size
+            channels = self.options.channels
+            side = self.options.side
+            spec = ImageSpec(
+                self.channels_in_file if channels == "auto" else channels,
+                *(picture.size if side is None else (side, side)),
+            )
+            self.preparation = Preparation(self.options, spec, path)
+            return
+        where = "files" if self.options.root is None else self.options.root
+        raise DataError(f"{where}: {self.describe(failures, len(files), 'training')}")
 
-    def split(self, files: Sequence[Path], wanted: Wanted, name: str) -> ArraySplit | None:
+    def split(self, files: Sequence[Path], name: str) -> ArraySplit | None:
         """Decode ``files``; None where there are none, or none that can be read."""
         if not files:
             return None
-        images = self.allocate(len(files), wanted.spec)
-        shapes: list[tuple[int, int] | None] = [None] * len(files)
+        counts = self.counts(files)
+        starts = np.concatenate([[0], np.cumsum(counts)]).tolist()
+        spec = self.preparation.spec
+        images = room_for((starts[-1], spec.channels, spec.height, spec.width), self.options.cache)
+        sizes: list[tuple[int, int] | None] = [None] * len(files)
         brightest = np.zeros(len(files), np.uint8)
         failures: list[tuple[Path, str]] = []
 
         def work(place: int) -> str:
-            image, reason = try_to_decode(files[place], self.options.white_level)
-            if image is not None:
-                images[place] = self.bring(image, wanted, files[place])
-                shapes[place] = (image.shape[1], image.shape[2])
-                brightest[place] = image.max(initial=0)
-            return reason
+            path = files[place]
+            picture, reason = self.decode(path)
+            if picture is None:
+                return reason
+            self.check_channels(picture, path)
+            if self.preparation.count(*picture.size, path) != counts[place]:
+                return "its header tells another size than it has"
+            self.preparation.fill(images[starts[place] : starts[place + 1]], picture, path)
+            sizes[place] = picture.size
+            brightest[place] = picture.pixels.max(initial=0)
+            return ""
 
-        with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) + 2)) as pool:
+        with ThreadPoolExecutor(self.workers()) as pool:
             for start in range(0, len(files), PIECE):
                 places = range(start, min(start + PIECE, len(files)))
                 for place, reason in zip(places, pool.map(work, places), strict=True):
@@ -145,102 +156,117 @@ class FolderReader:
                 f"no training image is brighter than {brightest.max()} of 255; "
                 "where a 16-bit file holds 12 bits, say, set white_level = 4095"
             )
-        good = [place for place, shape in enumerate(shapes) if shape is not None]
-        if not good:
+        rows = [
+            (place, row)
+            for place, size in enumerate(sizes)
+            if size is not None
+            for row in range(starts[place], starts[place + 1])
+        ]
+        if not rows:
             return None
-        for to, place in enumerate(good):
-            if to != place:
-                images[to] = images[place]
-        paths = [files[place] for place in good]
-        labelled = name == "test"
-        masks = self.masks(paths, [shapes[place] for place in good], wanted) if labelled else None
+        for to, (_, row) in enumerate(rows):
+            if to != row:
+                images[to] = images[row]
+        return self.labelled(images[: len(rows)], files, [p for p, _ in rows], sizes, name)
+
+    def labelled(
+        self,
+        images: UInt8,
+        files: Sequence[Path],
+        places: Sequence[int],
+        sizes: Sequence[tuple[int, int] | None],
+        name: str,
+    ) -> ArraySplit:
+        """Return the split of ``images``, row n of which is of ``files[places[n]]``."""
+        paths = [files[place] for place in places]
+        parents = [self.layout.id(path) for path in paths]
+        tiled = self.options.tiles is not None
+        is_test = name == "test"
         return ArraySplit(
-            images[: len(good)],
-            [path.relative_to(self.layout.root).as_posix() for path in paths],
-            labels=[self.layout.label(path) for path in paths] if labelled else None,
+            images,
+            self.tile_ids(files, places, sizes) if tiled else parents,
+            labels=[self.layout.label(path) for path in paths] if is_test else None,
             kinds=[self.layout.kind(path) for path in paths] if name != "training" else None,
-            masks=masks,
+            masks=self.masks(files, places, sizes) if is_test else None,
+            files=[str(path) for path in paths],
+            parents=parents if tiled else None,
         )
 
-    def allocate(self, count: int, spec: ImageSpec) -> UInt8:
-        """Return an array ``[N, C, H, W]``: in memory, or in a temporary file where it is large."""
-        shape = (count, spec.channels, spec.height, spec.width)
-        size = math.prod(shape)
-        if size <= MAX_IN_MEMORY:
-            return np.empty(shape, np.uint8)
-        try:
-            # The file has no name: it is gone with the last map of it, whatever happens.
-            with tempfile.TemporaryFile(dir=self.options.cache) as file:
-                reserve(file, size)
-                return np.memmap(file, np.uint8, "w+", shape=shape)
-        except OSError as error:
-            place = self.options.cache or tempfile.gettempdir()
-            raise DataError(
-                f"no room for the decoded images in {place}: {error}; "
-                "set `cache` to a folder on a larger disk"
-            ) from error
+    def tile_ids(
+        self,
+        files: Sequence[Path],
+        places: Sequence[int],
+        sizes: Sequence[tuple[int, int] | None],
+    ) -> list[str]:
+        """Return the ids of all tiles: that of the photograph, and where in it the tile begins."""
+        return [
+            f"{self.layout.id(files[place])}#x{left:.0f}y{top:.0f}"
+            for place in dict.fromkeys(places)
+            for left, top, _, _ in self.preparation.boxes(*(sizes[place] or (0, 0)), files[place])
+        ]
 
-    def bring(self, image: UInt8, wanted: Wanted, path: Path) -> UInt8:
-        """Give ``image`` the channels and the size that are wanted, or raise DataError."""
-        if self.options.channels == "auto" and image.shape[0] != wanted.channels_in_file:
+    def counts(self, files: Sequence[Path]) -> list[int]:
+        """Return how many images each file gives: as its header says, where there are tiles."""
+        if self.options.tiles is None:
+            return [1] * len(files)
+        counts = []
+        with ThreadPoolExecutor(self.workers()) as pool:
+            for path, size in zip(files, pool.map(header_size, files), strict=True):
+                counts.append(1 if size is None else self.preparation.count(*size, path))
+                self.largest = max(self.largest, 0 if size is None else size[0] * size[1])
+        return counts
+
+    def workers(self) -> int:
+        """Return how many files to decode at once, so that they fit into memory."""
+        fitting = AT_ONCE // (BYTES_PER_PIXEL * max(self.largest, 1))
+        return max(1, min(16, (os.cpu_count() or 1) + 2, fitting))
+
+    def decode(self, path: Path) -> tuple[Picture | None, str]:
+        """Return the picture and "", or None and why it cannot be read."""
+        return try_to_decode(path, self.options.white_level, partial(least, self.options))
+
+    def check_channels(self, picture: Picture, path: Path) -> None:
+        """Raise DataError where files must agree in their channels and do not."""
+        count = len(picture.pixels)
+        if self.options.channels == "auto" and count != self.channels_in_file:
             raise DataError(
-                f"images with different channels: {wanted.example} has {wanted.channels_in_file}, "
-                f"{path} has {image.shape[0]}; set channels = 1 (grey) or channels = 3 (colour)"
+                f"images with different channels: {self.preparation.example} has "
+                f"{self.channels_in_file}, {path} has {count}; set channels = 1 (grey) or "
+                "channels = 3 (colour)"
             )
-        spec = wanted.spec
-        image = with_channels(image, spec.channels, path)
-        if self.options.size is not None:
-            return fit(image, self.options.size, self.options.resize)
-        if image.shape[1:] != (spec.height, spec.width):
-            raise DataError(
-                f"images of different sizes: {wanted.example} is {spec.height}×{spec.width}, "
-                f"{path} is {image.shape[1]}×{image.shape[2]} (height×width); set size = 64, say, "
-                "and resize"
-            )
-        return image
 
     def masks(
-        self, paths: Sequence[Path], shapes: Sequence[tuple[int, int] | None], wanted: Wanted
-    ) -> dict[int, npt.NDArray[np.bool_]]:
-        """Return the masks of the test images, by index, resized as their images were."""
+        self,
+        files: Sequence[Path],
+        places: Sequence[int],
+        sizes: Sequence[tuple[int, int] | None],
+    ) -> dict[int, Mask]:
+        """Return the masks of the test images, by row, brought to size as their images were."""
         found = {}
         failures = []
-        for index, (path, shape) in enumerate(zip(paths, shapes, strict=True)):
-            file = self.layout.masks.get(path)
-            if file is None:
+        for row, place in enumerate(places):
+            file = self.layout.masks.get(files[place])
+            if file is None or (row and places[row - 1] == place):
                 continue
-            image, reason = try_to_decode(file, None)
-            if image is not None and image.shape[1:] != shape:
-                reason = f"{image.shape[1]}×{image.shape[2]}, its image {shape}"
-            if image is None or reason:
+            picture, reason = try_to_decode(file, None)
+            if picture is not None and picture.size != sizes[place]:
+                height, width = picture.size
+                reason = f"{height}×{width}, its image {sizes[place]}"
+            if picture is None or reason:
                 failures.append((file, reason))
                 continue
             # Alpha, the last of two or four channels, says nothing about the anomaly.
-            colour = image[:-1] if len(image) in (2, 4) else image
-            mask: npt.NDArray[np.bool_] = colour.max(axis=0) > 0
-            if self.options.size is not None:
-                mask = fit_mask(mask, self.options.size, self.options.resize)
-            found[index] = mask
+            pixels = picture.pixels
+            mask: Mask = (pixels[:-1] if len(pixels) in (2, 4) else pixels).max(axis=0) > 0
+            for offset, part in enumerate(self.preparation.masks(mask, files[place])):
+                found[row + offset] = part
         if failures:
             self.notices.append(self.describe(failures, len(self.layout.masks), "mask"))
         return found
 
     def describe(self, failures: Sequence[tuple[Path, str]], total: int, name: str) -> str:
         """Return the sentence that tells which files could not be read, the first few by name."""
-        named = [
-            f"{path.relative_to(self.layout.root).as_posix()} ({reason})"
-            for path, reason in failures[:NAMED]
-        ]
+        named = [f"{self.layout.id(path)} ({reason})" for path, reason in failures[:NAMED]]
         more = f" and {len(failures) - NAMED} more" if len(failures) > NAMED else ""
         what = "masks" if name == "mask" else f"{name} images"
         return f"{len(failures)} of {total} {what} could not be used: {', '.join(named)}{more}"
-
-
-def try_to_decode(path: Path, white_level: float | None) -> tuple[UInt8 | None, str]:
-    """Return the image and "", or None and why it cannot be read."""
-    try:
-        return decode(path, white_level), ""
-    except Exception as error:
-        # Decoders raise all sorts on damaged files, and one file must not cost the others.
-        reason = str(error).replace(repr(str(path)), "file").replace(str(path), "file")
-        return None, (reason.splitlines() or [type(error).__name__])[0][:100]

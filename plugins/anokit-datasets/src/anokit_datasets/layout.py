@@ -29,15 +29,21 @@ TREE = """expected one of
 
 @dataclass(frozen=True)
 class Layout:
-    """The image files of a folder, sorted by path."""
+    """The image files of a folder, sorted by path, or those that are listed."""
 
     root: Path
+    """what ids are relative to; the working directory where files are listed"""
     train: Sequence[Path]
     contaminants: Sequence[Path] = ()
     test: Sequence[Path] = ()
     masks: Mapping[Path, Path] = field(default_factory=dict)
     """mask by test image"""
     notices: Sequence[str] = ()
+
+    def id(self, path: Path) -> str:
+        """Return the path of a file below the root; as it was given where it does not lie there."""
+        inside = path.is_relative_to(self.root)
+        return (path.relative_to(self.root) if inside else path).as_posix()
 
     def kind(self, path: Path) -> str:
         """Return the sub-folder of test/ or contaminants/ that a file lies in, or that folder."""
@@ -146,11 +152,14 @@ def find_images(folder: Path) -> list[Path]:
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
         found += [
-            Path(place, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in image_suffixes()
+            Path(place, name) for name in files if not name.startswith(".") and is_image(Path(name))
         ]
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def is_image(path: Path) -> bool:
+    """Return whether the suffix of a file is that of an image."""
+    return path.suffix.lower() in image_suffixes()
 
 
 @cache

@@ -130,16 +130,51 @@ class Cifar10Options(Options):
         return tuple(name for name in CIFAR10_CLASSES if name in wanted)
 
 
+class Tiles(Options):
+    """How `image-folder` cuts large photographs up."""
+
+    size: int = Field(
+        256, ge=16, le=4096, description="side of a tile in pixels of the photograph, 16 to 4096"
+    )
+    overlap: int = Field(
+        32, ge=0, description="pixels that neighbouring tiles share, 0 to size - 1"
+    )
+
+    @model_validator(mode="after")
+    def _tiles_go_on(self) -> Self:
+        if self.overlap >= self.size:
+            raise ValueError(
+                f"tiles that overlap by {self.overlap} pixels never get further than their size, "
+                f"{self.size}; set overlap below it, to {self.size // 8}, say"
+            )
+        return self
+
+
 class ImageFolderOptions(Options):
     """Options of ``image-folder``."""
 
-    root: str = Field(description="folder of images")
+    root: str | None = Field(
+        None, description="folder of images; this or `files`, relative to the working directory"
+    )
+    files: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="instead of `root`: image files and patterns such as `photos/*.jpg`, relative "
+        "to the working directory; all are training images, in natural order, each once",
+    )
     size: int | None = Field(
         None,
         ge=4,
         le=4096,
-        description="side of the square images that come out, in pixels; unset, the size that all "
-        "images of the folder share",
+        description="side of the square images that come out, in pixels; unset, the size of the "
+        "tiles, or without tiles the size that all images of the folder share",
+    )
+    tiles: Tiles | None = Field(
+        None,
+        description="cut large photographs into overlapping tiles at full resolution, each of them "
+        "one image: { size = 256, overlap = 32 }, the side of a tile (16 to 4096) and what "
+        "neighbours share (0 to size - 1), in pixels; `resize` is of no use then. A photograph "
+        "smaller than a tile is an error",
     )
     resize: Literal["stretch", "crop", "pad"] = Field(
         "stretch",
@@ -158,12 +193,14 @@ class ImageFolderOptions(Options):
         "the type: 65535 for 16 bits, 1.0 for floats",
     )
     max_train: int | None = Field(
-        None, ge=1, description="train on a seeded subset of at most this many images"
+        None,
+        ge=1,
+        description="train on a seeded subset of at most this many files (photographs, not tiles)",
     )
     max_test: int | None = Field(
         None,
         ge=2,
-        description="test on a seeded subset of at most this many, in the same proportions",
+        description="test on a seeded subset of at most this many files, in the same proportions",
     )
     draw_seed: int = Field(0, ge=0, description="seed of the subsets")
     cache: str | None = Field(
@@ -171,6 +208,21 @@ class ImageFolderOptions(Options):
         description="folder for the temporary file that images of more than 1 GiB are decoded "
         "into; unset, the system's folder for temporary files",
     )
+
+    @model_validator(mode="after")
+    def _root_or_files(self) -> Self:
+        if (self.root is None) == (self.files is None):
+            got = "neither" if self.root is None else "both"
+            raise ValueError(
+                f"expected either `root` (a folder) or `files` (a list of files and patterns), got "
+                f"{got}; " + ('set root = "images", say' if got == "neither" else "remove one")
+            )
+        return self
+
+    @property
+    def side(self) -> int | None:
+        """Return the side of the images that come out, where the options tell."""
+        return self.tiles.size if self.size is None and self.tiles is not None else self.size
 
 
 class KthOptions(Options):

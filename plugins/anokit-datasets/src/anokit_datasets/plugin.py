@@ -78,6 +78,6 @@ def kth_spec(options: KthOptions) -> ImageSpec:
 
 def folder_spec(options: ImageFolderOptions) -> ImageSpec | None:
     """Return the shape where the options set both size and channels; else the files decide."""
-    if options.size is None or options.channels == "auto":
+    if options.side is None or options.channels == "auto":
         return None
-    return ImageSpec(options.channels, options.size, options.size)
+    return ImageSpec(options.channels, options.side, options.side)

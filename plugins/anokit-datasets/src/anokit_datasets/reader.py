@@ -2,42 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
+import torch
 
 from anokit.errors import DataError
-from anokit.types import ImageSpec
-from anokit_datasets.decoding import quiet, with_channels
-from anokit_datasets.folder import try_to_decode
+from anokit.types import ImageSpec, Pieces
+from anokit_datasets.decoding import Picture, UInt8, quiet, try_to_decode
 from anokit_datasets.options import ImageFolderOptions
-from anokit_datasets.resizing import fit
+from anokit_datasets.preparing import Preparation, least
 
 
-def folder_reader(
-    options: ImageFolderOptions, spec: ImageSpec
-) -> Callable[[Path], npt.NDArray[np.uint8]]:
-    """Return a function that reads a file as uint8 ``[C, H, W]`` of the run's ``spec``.
+def folder_reader(options: ImageFolderOptions, spec: ImageSpec) -> FileReader:
+    """Return what reads a file as images of the run's ``spec``."""
+    return FileReader(options, spec)
 
-    The function raises `DataError` where the file is no image, its channels cannot be brought to
-    the run's, or its size differs where the recipe sets none.
+
+class FileReader:
+    """Reads files one by one.
+
+    Parameters
+    ----------
+    options
+        of the dataset.
+    spec
+        of the run's images.
     """
 
-    def read(path: Path) -> npt.NDArray[np.uint8]:
-        with quiet():
-            image, reason = try_to_decode(path, options.white_level)
-        if image is None:
-            raise DataError(f"{path}: cannot be read as an image: {reason}")
-        image = with_channels(image, spec.channels, path)
-        if options.size is not None:
-            return fit(image, options.size, options.resize)
-        if image.shape[1:] != (spec.height, spec.width):
-            raise DataError(
-                f"{path}: is {image.shape[1]}×{image.shape[2]}, the run was made for "
-                f"{spec.height}×{spec.width}; set [dataset] size in the recipe to resize images"
-            )
-        return image
+    def __init__(self, options: ImageFolderOptions, spec: ImageSpec) -> None:
+        self.preparation = Preparation(options, spec)
 
-    return read
+    def __call__(self, path: Path) -> UInt8:
+        """Return the image in ``path`` as uint8 ``[C, H, W]``.
+
+        Raises
+        ------
+        DataError
+            Where the file is no image, its channels cannot be brought to the run's, its size
+            differs where the recipe sets none, or it makes more than one tile.
+        """
+        images = self.preparation.images(self.decode(path), path)
+        if len(images) > 1:
+            raise DataError(
+                f"{path}: makes {len(images)} tiles, expected one image; read it in pieces"
+            )
+        return images[0]
+
+    def pieces(self, path: Path) -> Pieces:
+        """Return the image in ``path``, or its tiles, and what each shows.
+
+        Boxes and size are those of the picture as it is looked at: turned as its tag says. With
+        ``resize = "pad"`` the box reaches beyond it, with ``"crop"`` it is the part that is kept.
+
+        Raises
+        ------
+        DataError
+            Where the file is no image, its channels cannot be brought to the run's, its size
+            differs where the recipe sets none, or it is smaller than a tile.
+        """
+        picture = self.decode(path)
+        height, width = picture.size
+        return Pieces(
+            torch.from_numpy(self.preparation.images(picture, path)),
+            self.preparation.boxes(height, width, path),
+            (width, height),
+        )
+
+    def decode(self, path: Path) -> Picture:
+        """Return the decoded file, or raise `DataError`."""
+        options = self.preparation.options
+        with quiet():
+            picture, reason = try_to_decode(path, options.white_level, partial(least, options))
+        if picture is None:
+            raise DataError(f"{path}: cannot be read as an image: {reason}")
+        return picture

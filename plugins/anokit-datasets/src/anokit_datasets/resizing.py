@@ -7,11 +7,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch.nn import functional
 
 Resize = Literal["stretch", "crop", "pad"]
 UInt8 = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom in pixels"""
 
 
 def bilinear(images: UInt8, height: int, width: int) -> UInt8:
@@ -37,15 +40,58 @@ def box(images: UInt8, size: int) -> UInt8:
     return np.rint(blocks.mean(axis=(3, 5), dtype=np.float32)).astype(np.uint8)
 
 
-def fit(image: UInt8, size: int, mode: Resize) -> UInt8:
+def to_planes(image: UInt8) -> list[Image.Image]:
+    """Return ``[C, h, w]`` as Pillow's images: one of colour, or one for each channel."""
+    if len(image) == 3:
+        return [Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))]
+    # One by one, since Pillow would multiply the colours by alpha.
+    return [Image.fromarray(np.ascontiguousarray(channel)) for channel in image]
+
+
+def resize(planes: list[Image.Image], height: int, width: int, box: Box | None = None) -> UInt8:
+    """Resize what lies in ``box`` (None: all) to ``[C, height, width]``.
+
+    Bilinear, antialiased when shrinking: the same as `bilinear` up to one grey level, by which the
+    rounding between rows and columns may differ, and several times faster.
+    """
+    if box is not None:
+        left, top, right, bottom = box
+        # Rounding may take a box beyond the image by a hair, which Pillow refuses.
+        box = (left, top, min(right, planes[0].width), min(bottom, planes[0].height))
+    done = [np.asarray(p.resize((width, height), Image.Resampling.BILINEAR, box)) for p in planes]
+    return done[0].transpose(2, 0, 1) if done[0].ndim == 3 else np.stack(done)
+
+
+def fit(
+    image: UInt8,
+    size: int,
+    mode: Resize,
+    of: tuple[int, int] | None = None,
+    window: Box | None = None,
+) -> UInt8:
     """Bring one image ``[C, h, w]`` to ``[C, size, size]``.
 
     ``stretch`` ignores the aspect ratio; ``crop`` scales the shorter side to ``size`` and keeps the
     centre; ``pad`` scales the longer side to ``size`` and repeats the edges, which puts no border
-    into the picture that a model could take for an anomaly.
+    into the picture that a model could take for an anomaly. Where ``image`` is smaller than its
+    file, ``of`` is height and width there and ``window`` what of ``image`` is picture.
     """
-    height, width = scaled(image.shape[-2], image.shape[-1], size, mode)
-    return place(bilinear(image[None], height, width)[0], size, fill="edge")
+    rows, columns = of or (image.shape[1], image.shape[2])
+    height, width = scaled(rows, columns, size, mode)
+    return place(resize(to_planes(image), height, width, window), size, fill="edge")
+
+
+def view(height: int, width: int, size: int, mode: Resize) -> Box:
+    """Return the box of a file of ``height`` and ``width`` that `fit` shows, in its pixels.
+
+    With ``pad`` it reaches beyond the file.
+    """
+    sides = []
+    for length, new in zip((width, height), scaled(height, width, size, mode)[::-1], strict=True):
+        start = (new - size) // 2 if new > size else -((size - new) // 2)
+        sides.append((start * length / new, (start + size) * length / new))
+    (left, right), (top, bottom) = sides
+    return left, top, right, bottom
 
 
 def fit_mask(mask: Mask, size: int, mode: Resize) -> Mask:

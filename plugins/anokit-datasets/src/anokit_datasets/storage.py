@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 from anokit.errors import DataError
 
+MAX_IN_MEMORY = 2**30
+"""Bytes of an array beyond which it lies in a temporary file."""
+
 
 @contextmanager
 def appear_whole(folder: Path, what: str, advice: str) -> Iterator[Path]:
@@ -64,6 +67,29 @@ def create_array(path: Path, shape: Sequence[int]) -> npt.NDArray[np.uint8]:
     with path.open("r+b") as file:
         reserve(file, array.offset + math.prod(shape))
     return array
+
+
+def room_for(shape: Sequence[int], cache: str | None) -> npt.NDArray[np.uint8]:
+    """Return a uint8 array: in memory, or in a temporary file in ``cache`` where it is large.
+
+    Raises
+    ------
+    DataError
+        Where the file cannot be written.
+    """
+    size = math.prod(shape)
+    if size <= MAX_IN_MEMORY:
+        return np.empty(shape, np.uint8)
+    try:
+        # The file has no name: it is gone with the last map of it, whatever happens.
+        with tempfile.TemporaryFile(dir=cache) as file:
+            reserve(file, size)
+            return np.memmap(file, np.uint8, "w+", shape=tuple(shape))
+    except OSError as error:
+        raise DataError(
+            f"no room for the decoded images in {cache or tempfile.gettempdir()}: {error}; "
+            "set `cache` to a folder on a larger disk"
+        ) from error
 
 
 def open_array(path: Path) -> npt.NDArray[np.uint8]:

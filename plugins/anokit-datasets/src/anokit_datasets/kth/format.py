@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anokit.errors import DataError, MissingDataError
+from anokit_datasets.listing import natural_key
 
 TREE = """expected, for every experiment (the root itself or folders in it),
   {root}/<sequence>/*.tif                                    frames
@@ -208,13 +209,4 @@ def tif_files(folder: Path) -> list[Path]:
         path
         for path in folder.iterdir()
         if path.suffix.lower() in (".tif", ".tiff") and not path.name.startswith(".")
-    ]
-
-
-def natural_key(name: str) -> list[tuple[int, str]]:
-    """Return a sort key by which numbers in names compare as numbers."""
-    return [
-        (int(part), "") if part.isdigit() else (-1, part)
-        for part in re.split(r"(\d+)", name)
-        if part
     ]
