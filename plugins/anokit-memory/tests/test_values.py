@@ -10,8 +10,6 @@ from sklearn.neighbors import NearestNeighbors
 
 from anokit.errors import DataError, PluginError
 from anokit.types import RoundTrip
-from anokit_memory import knn as knn_module
-from anokit_memory import nearest
 
 
 def flat(tensor: torch.Tensor) -> np.ndarray:
@@ -47,28 +45,6 @@ def test_the_cosine_ignores_length_and_the_euclidean_does_not(build, fit, make_t
     cosine, euclidean = fit(build("knn")), fit(build("knn", metric="euclidean"))
     torch.testing.assert_close(cosine(scaled), cosine(trip), rtol=1e-4, atol=1e-6)
     assert (euclidean(scaled) > euclidean(trip)).all()
-
-
-@pytest.mark.parametrize("most", [1, 7, 50])
-def test_knn_blocks_do_not_change_the_neighbours(monkeypatch, make_trip, most):
-    train, queries = make_trip(23).image.flatten(1), make_trip(5, seed=1).image.flatten(1)
-    whole = nearest.nearest_indices(queries, train, 4)
-    monkeypatch.setattr(nearest, "MAX_DISTANCES", most)
-    assert torch.equal(nearest.nearest_indices(queries, train, 4), whole)
-
-
-def test_knn_in_blocks_of_queries_is_the_same(monkeypatch, build, fit, make_trip):
-    score, trip = fit(build("knn", on="patches")), make_trip(6)
-    whole = score(trip)
-    monkeypatch.setattr(knn_module, "MAX_QUERIES", 5)
-    torch.testing.assert_close(score(trip), whole)
-
-
-def test_knn_tells_neighbours_apart_far_from_the_origin(make_trip):
-    train = make_trip(20, size=2).image.flatten(1) * 1e-3 + 1000.0
-    queries = train + 1e-5
-    found = nearest.nearest_indices(queries, train, 1)
-    assert torch.equal(found[:, 0], torch.cdist(queries.double(), train.double()).argmin(dim=1))
 
 
 def test_knn_needs_k_training_images(build, make_trip):

@@ -5,26 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch.nn.functional import normalize
 
 from anokit.errors import DataError
 from anokit.nn import Detector, FieldScore, field_score
-from anokit_memory.nearest import distances_to, nearest_indices
+from anokit_memory.exact import tree_mean, unit
+from anokit_memory.nearest import NearestRows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from anokit_memory.plugin import KNNOptions, PixelKNNOptions
 
-
-MAX_QUERIES = 1024
-"""Most rows that are looked up at one time."""
+Metric = Literal["cosine", "euclidean"]
 
 
-class NearestNeighbours(Detector):
-    """Mean distance to the k nearest training rows; these are the state, ``[N, D]`` float32.
+class RowMemory(Detector):
+    """Base of detectors that keep training rows, ``[N, D]`` float32, and look for the nearest.
 
-    Exact search. A training row that is scored finds itself among its neighbours, at distance 0.
     For the cosine, rows are kept and compared at unit length, where 1 − cos = ‖a − b‖²/2; a row of
     zeros has no direction and is at distance 1/2 from every other.
 
@@ -32,20 +29,56 @@ class NearestNeighbours(Detector):
     ----------
     name
         Of the score, for messages.
-    k
-        Neighbours, ≥ 1.
     metric
         ``"cosine"`` (in [0, 2]) or ``"euclidean"``.
     """
 
     memory: Tensor
 
-    def __init__(self, name: str, k: int, metric: Literal["cosine", "euclidean"]) -> None:
+    def __init__(self, name: str, metric: Metric) -> None:
         super().__init__()
         self.name = name
-        self.k = k
         self.metric = metric
         self.register_buffer("memory", torch.empty(0, 0))
+        self._search: NearestRows | None = None
+
+    @property
+    def search(self) -> NearestRows:
+        """Return the search among the memory; made anew only where that has changed."""
+        if self._search is None or not self._search.is_of(self.memory):
+            self._search = NearestRows(self.memory)
+        return self._search
+
+    def prepared(self, rows: Tensor) -> Tensor:
+        """Return rows as they are compared: ``[R, D] -> [R, D]`` float32."""
+        return unit(rows) if self.metric == "cosine" else rows
+
+    def distances(self, rows: Tensor, k: int, without: Tensor | None = None) -> Tensor:
+        """Return distances to the k nearest rows of the memory, ascending: ``[R, k]`` float64.
+
+        ``without``: int64 ``[R]``, the place of a row that does not count, one for each query.
+        """
+        _, squares = self.search.nearest(self.prepared(rows), k, without)
+        return squares / 2 if self.metric == "cosine" else squares.sqrt()
+
+
+class NearestNeighbours(RowMemory):
+    """Mean distance to the k nearest training rows; these are the state.
+
+    Exact search. A training row that is scored finds itself among its neighbours, at distance 0;
+    `leave_one_out` takes it out. No bit of a distance depends on the batch.
+
+    Parameters
+    ----------
+    name, metric
+        As of `RowMemory`.
+    k
+        Neighbours, ≥ 1.
+    """
+
+    def __init__(self, name: str, k: int, metric: Metric) -> None:
+        super().__init__(name, metric)
+        self.k = k
 
     def fit(self, rows: Tensor) -> None:
         """Keep the training rows ``[N, D]``.
@@ -60,20 +93,37 @@ class NearestNeighbours(Detector):
                 f"score '{self.name}': expected at least k = {self.k} training vectors, "
                 f"got {len(rows)}: set k lower or add images"
             )
-        self.memory = normalize(rows) if self.metric == "cosine" else rows
+        self.memory = self.prepared(rows)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return the mean distance: ``[R, D] -> [R]``, ≥ 0."""
-        if self.metric == "cosine":
-            rows = normalize(rows)
-        return torch.cat([self._mean_distance(block) for block in torch.split(rows, MAX_QUERIES)])
+        return self.mean(self.distances(rows, self.k)).to(rows)
 
-    def _mean_distance(self, rows: Tensor) -> Tensor:
-        nearest = nearest_indices(rows, self.memory, self.k)
-        distances = distances_to(rows, self.memory, nearest)
-        if self.metric == "cosine":
-            distances = distances.square() / 2
-        return distances.mean(dim=0)
+    def leave_one_out(self, rows: Tensor, places: Tensor) -> Tensor:
+        """Return the mean distance of fitted rows to the k nearest others: ``[R, D] -> [R]``.
+
+        Parameters
+        ----------
+        rows
+            ``[R, D]``, of those that `fit` was given.
+        places
+            int64 ``[R]``, their places among these. A copy of a row elsewhere still counts.
+
+        Raises
+        ------
+        DataError
+            Where fewer than k others are left.
+        """
+        if len(self.memory) <= self.k:
+            raise DataError(
+                f"score '{self.name}': to leave a training vector out, expected more than k = "
+                f"{self.k}, got {len(self.memory)}: set k lower or add images"
+            )
+        return self.mean(self.distances(rows, self.k, places)).to(rows)
+
+    def mean(self, distances: Tensor) -> Tensor:
+        """Return the score of ascending distances: ``[R, k] -> [R]``."""
+        return tree_mean(distances)
 
 
 def knn(options: KNNOptions, name: str = "knn") -> FieldScore:
