@@ -1,0 +1,82 @@
+"""Image files as people look at them: upright, in colours of 8 bits, of a bounded size."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from anokit.errors import DataError
+
+__all__ = ["LONGEST", "read_original"]
+
+LONGEST = 1600
+"""Most pixels along the longer side."""
+
+SMALL = 512
+"""Originals are enlarged by the whole factor that brings them closest below this."""
+
+DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+"""Pillow's modes of more than 8 bits."""
+
+
+def read_original(
+    path: Path, longest: int = LONGEST, white_level: float | None = None
+) -> Image.Image:
+    """Read an image file to be shown: RGB, upright as its orientation tag says, at its own aspect.
+
+    Large ones are shrunk to ``longest`` pixels along the longer side; the pixels of small ones
+    become squares. Transparency is laid on white. Of more than 8 bits, ``white_level`` becomes
+    white; None stands for the largest value of the fewest bits that hold the image (1.0 for floats
+    up to 1), so that 12 bits in a file of 16 are not shown black.
+
+    Raises
+    ------
+    DataError
+        Where the file is gone or cannot be read as an image.
+    """
+    try:
+        # By its handle: of a path, Pillow 13 maps the bytes of plain tifs that lie on their side
+        # with width and height exchanged.
+        with warnings.catch_warnings(), path.open("rb") as file, Image.open(file) as opened:
+            # Photographs of 100 megapixels are common; what is too large for Pillow it refuses.
+            warnings.simplefilter("ignore")
+            # A JPEG is decoded at half, a quarter or an eighth of its size where that suffices.
+            opened.draft("RGB", (longest, longest))
+            picture = _coloured(ImageOps.exif_transpose(opened), white_level)
+    except FileNotFoundError:
+        raise DataError(f"{path}: the file is no longer there") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be read as an image: {error}") from None
+    return _resized(picture, longest)
+
+
+def _coloured(image: Image.Image, white_level: float | None) -> Image.Image:
+    if image.mode in DEEP:
+        return Image.fromarray(_to_uint8(np.asarray(image), white_level)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(ground, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_uint8(pixels: npt.NDArray, white_level: float | None) -> npt.NDArray[np.uint8]:
+    values = np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    if white_level is None:
+        top = float(values.max(initial=0.0))
+        fits = pixels.dtype.kind == "f" and top <= 1
+        white_level = 1.0 if fits else 2.0 ** max(8, int(np.ceil(np.log2(top + 1)))) - 1
+    return np.rint(values * (255 / white_level)).clip(0, 255).astype(np.uint8)
+
+
+def _resized(picture: Image.Image, longest: int) -> Image.Image:
+    side = max(picture.size)
+    factor = min(SMALL, longest) // side
+    if factor > 1:
+        return ImageOps.scale(picture, factor, Image.Resampling.NEAREST)
+    if side > longest:
+        size = [max(1, round(length * longest / side)) for length in picture.size]
+        return picture.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+    return picture

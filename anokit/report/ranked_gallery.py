@@ -1,0 +1,228 @@
+"""A folder of ranked images to look through: overlays, a page, a contact sheet."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from os import fsencode
+from pathlib import Path
+
+import jinja2
+from PIL import Image
+
+from anokit.errors import DataError
+from anokit.report.contact_sheet import CELL, MOST, Cell, contact_sheet
+from anokit.report.heat import Heat, HeatScale
+from anokit.report.originals import LONGEST, SMALL, read_original
+from anokit.report.overlays import check_heat, check_scale, paint, ramp
+from anokit.store.files import replacing, write_text
+from anokit.store.folders import replacing_folder
+
+__all__ = ["Entry", "Gallery", "write_gallery"]
+
+PAGE, SHEET, ORIGINALS = "index.html", "contact_sheet.png", "originals"
+
+_OURS = re.compile(rf"{re.escape(PAGE)}|{re.escape(SHEET)}|{ORIGINALS}|\d{{4,}}_[^/]*\.png")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One ranked image."""
+
+    rank: int
+    """from 1"""
+    score: float
+    flagged: bool
+    path: Path
+    """the original"""
+    p_value: float | None = None
+    heat: Heat | None = None
+    """None where the score has no map"""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What was written."""
+
+    page: Path
+    count: int
+    """entries, those that cannot be shown among them"""
+    missing: list[tuple[Path, str]]
+    """originals that cannot be shown, and why"""
+
+
+@dataclass(frozen=True)
+class _Card:
+    """An entry as the page shows it."""
+
+    entry: Entry
+    score: str
+    p_value: str
+    name: str
+    path: str
+    original: str = ""
+    """the picture's address in the folder; empty where there is none"""
+    overlay: str = ""
+    width: int = 0
+    height: int = 0
+    problem: str = ""
+
+
+def write_gallery(
+    folder: Path,
+    entries: Iterable[Entry],
+    scale: HeatScale | None = None,
+    *,
+    title: str = "Ranked images",
+    facts: Mapping[str, str] | None = None,
+    longest: int = LONGEST,
+    white_level: float | None = None,
+) -> Gallery:
+    """Write a folder with every entry's picture, ``index.html`` and ``contact_sheet.png``.
+
+    An entry's picture is ``<rank>_<score>_<stem>.png``: its map painted over the original, or the
+    original alone. Originals that have an overlay are copied into ``originals/``. The page needs no
+    other file, no network and no script. Entries are read one by one, so that an iterator need not
+    hold all maps; the folder is seen once all is written. An original that is gone or unreadable is
+    said so in its place.
+
+    Parameters
+    ----------
+    folder
+        absent, empty, or an earlier gallery, which is replaced
+    entries
+        in the order in which they are shown
+    scale
+        what the colours mean, the same for every image; needed where an entry has a map
+    facts
+        what stands under the title, such as the score and its threshold
+    longest
+        most pixels along the longer side of a picture
+    white_level
+        what becomes white of originals of more than 8 bits, as `read_original` has it
+
+    Raises
+    ------
+    DataError
+        Where a map is not finite, or the scale is missing or wrong.
+    UsageError
+        Where ``folder`` is a file or holds something else.
+    CheckpointError
+        Where it cannot be written.
+    """
+    if scale is not None:
+        check_scale(scale)
+    cards: list[_Card] = []
+    cells: list[Cell] = []
+    names: set[str] = set()
+    with replacing_folder(folder, lambda name: bool(_OURS.fullmatch(name))) as new:
+        for entry in entries:
+            if entry.heat is not None:
+                check_heat(entry.heat, _text(entry.path))
+                if scale is None:
+                    raise DataError(
+                        f"{_text(entry.path)}: has a map but the gallery no scale of colours; "
+                        "give one to all or leave the maps out"
+                    )
+            name = _file_name(entry, names)
+            card, cell = _written(new, name, entry, scale, longest, white_level)
+            cards.append(card)
+            # Beyond the sheet only the number counts; pictures would fill the memory.
+            cells.append(cell if len(cells) < MOST else _without_picture(cell))
+        with replacing(new / SHEET) as file:
+            contact_sheet(cells).save(file, format="PNG")
+        write_text(new / PAGE, _page(cards, scale, title, facts or {}))
+    missing = [(card.entry.path, card.problem) for card in cards if card.problem]
+    return Gallery(folder / PAGE, len(cards), missing)
+
+
+def _written(
+    new: Path,
+    name: str,
+    entry: Entry,
+    scale: HeatScale | None,
+    longest: int,
+    white_level: float | None,
+) -> tuple[_Card, Cell]:
+    """Write an entry's pictures; return its place on the page and on the sheet."""
+    score = f"{entry.score:.4g}"
+    p_value = "" if entry.p_value is None else f"{entry.p_value:.2g}"
+    card = _Card(entry, score, p_value, _text(Path(entry.path.name)), _text(entry.path))
+    try:
+        original = read_original(entry.path, longest, white_level)
+    except DataError as error:
+        problem = str(error).removeprefix(f"{entry.path}: ").encode("utf-8", "replace").decode()
+        cell = Cell(None, entry.rank, score, card.name, entry.flagged)
+        return _Card(entry, score, p_value, card.name, card.path, problem=problem), cell
+    shown, overlay = f"{name}.png", ""
+    if entry.heat is not None and scale is not None:
+        overlay = shown
+        _save(new / overlay, paint(original, entry.heat, scale))
+        # What is small is often drawn or of few pixels, which JPEG would blur.
+        shown = f"{ORIGINALS}/{name}.{'png' if max(original.size) <= SMALL else 'jpg'}"
+    _save(new / shown, original)
+    small = original.copy()
+    small.thumbnail((CELL, CELL), Image.Resampling.LANCZOS)
+    card = _Card(entry, score, p_value, card.name, card.path, shown, overlay, *original.size)
+    return card, Cell(small, entry.rank, score, card.name, entry.flagged)
+
+
+def _save(path: Path, picture: Image.Image) -> None:
+    with replacing(path) as file:
+        if path.suffix == ".png":
+            picture.save(file, format="PNG", compress_level=4)
+        else:
+            picture.save(file, format="JPEG", quality=90)
+
+
+def _without_picture(cell: Cell) -> Cell:
+    return Cell(None, cell.rank, cell.score, cell.name, cell.flagged)
+
+
+def _file_name(entry: Entry, taken: set[str]) -> str:
+    """Return a name without suffix that no entry has yet, on no file system, and note it."""
+    stem = unicodedata.normalize("NFC", entry.path.stem)
+    stem = re.sub(r"[^\w.-]+", "_", stem).strip("._")
+    # Names may have 255 bytes, and a letter up to four.
+    stem = stem.encode()[:120].decode(errors="ignore") or "image"
+    first = name = f"{entry.rank:04d}_{entry.score:.4g}_{stem}"
+    number = 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{first}-{number}"
+    taken.add(name.casefold())
+    return name
+
+
+def _text(path: Path) -> str:
+    """Return a path as text that can be written; bytes that are no UTF-8 are replaced."""
+    return fsencode(path).decode("utf-8", "replace")
+
+
+def _page(cards: list[_Card], scale: HeatScale | None, title: str, facts: Mapping[str, str]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("anokit.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    painted = any(card.overlay for card in cards)
+    return environment.get_template("ranked_gallery.html.j2").render(
+        title=title,
+        facts=facts,
+        cards=cards,
+        flagged=sum(card.entry.flagged for card in cards),
+        scale=scale if painted else None,
+        ramp=ramp(),
+        at=_threshold_at(scale) if painted and scale is not None else None,
+        sheet=SHEET,
+        on_sheet=min(len(cards), MOST),
+    )
+
+
+def _threshold_at(scale: HeatScale) -> float | None:
+    """Return where on the scale the threshold lies, in per cent; None where it lies beyond."""
+    if not scale.low < scale.threshold < scale.high:
+        return None
+    return 100 * (scale.threshold - scale.low) / (scale.high - scale.low)

@@ -1,0 +1,71 @@
+"""A folder of files that is seen whole, or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from anokit.errors import CheckpointError, UsageError
+
+
+@contextmanager
+def replacing_folder(path: Path, owned: Callable[[str], bool]) -> Iterator[Path]:
+    """Yield an empty folder to write to; it takes the place of ``path`` at the end.
+
+    A folder that was there stays until then, also where the body fails or the process is killed.
+
+    Parameters
+    ----------
+    owned
+        Whether a name in a folder that was there is of its kind. Where all are, the folder is
+        replaced; where one is not, it is somebody's, and nothing is touched.
+
+    Raises
+    ------
+    UsageError
+        Where ``path`` is a file, or a folder with something else in it.
+    CheckpointError
+        In place of an `OSError`: where the disk is full or a permission is missing.
+    """
+    path = path.absolute()
+    new, old = (path.with_name(f".{path.name}.{suffix}") for suffix in ("new", "old"))
+    try:
+        if old.exists() and not path.exists():
+            old.rename(path)  # The process was killed between the two renames below.
+        _check_ours(path, owned)
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        yield new
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            path.rename(old)
+        try:
+            new.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        kept = "; the folder that was there is kept as it was" if path.exists() else ""
+        reason = error.strerror or str(error)
+        raise CheckpointError(f"{path}: could not be written: {reason}{kept}") from None
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+
+
+def _check_ours(path: Path, owned: Callable[[str], bool]) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise UsageError(f"{path}: is a file; name a new folder")
+    foreign = sorted(one.name for one in path.iterdir() if not owned(one.name))
+    if foreign:
+        raise UsageError(
+            f"{path}: is there already and holds {foreign[0]}, which would be lost; name a new or "
+            "an empty folder"
+        )
