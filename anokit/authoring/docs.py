@@ -142,7 +142,11 @@ def _command(name: str, function: Callable[..., Any]) -> str:
     # What is not annotated is no argument but the parser's context.
     given = [p for p in parameters if get_origin(p.annotation) is Annotated]
     infos = {p.name: (p, get_args(p.annotation)[1]) for p in given}
-    arguments = [_written(p, info) for p, info in infos.values() if not _is_option(info)]
+    arguments = [
+        _written(p, info) if p.default is inspect.Parameter.empty else f"[{_written(p, info)}]"
+        for p, info in infos.values()
+        if not _is_option(info)
+    ]
     usage = " ".join(["anokit", name, *arguments, "[OPTIONS]"])
     rows = [(f"`{_written(p, info)}`", _default(p), info.help or "") for p, info in infos.values()]
     about = inspect.getdoc(function) or ""

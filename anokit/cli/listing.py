@@ -108,7 +108,8 @@ def _data(about: AboutRecipe) -> str:
         return "does not run here"
     if about.data is None:
         return "comes along"
-    return f"{about.data}/, or simulated" if about.simulated else f"{about.data}/"
+    folder = f"{about.data.rstrip('/')}/"
+    return f"{folder}, or simulated" if about.simulated else folder
 
 
 def print_problems(registry: Registry, *, debug: bool = False) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from anokit.cli.options import PluginFiles, debugging
+from anokit.errors import UsageError
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="A name of anokit recipes, bare or qualified.")
@@ -21,6 +22,10 @@ def recipes_command(
 ) -> None:
     """List the recipes that come with the installed plugins; run one by its name."""
     if context.invoked_subcommand:
+        if as_json or plugin:
+            raise UsageError(
+                f"anokit recipes: write options behind {context.invoked_subcommand}, not before it"
+            )
         return
     from anokit.cli import listing
     from anokit.recipe.shipped import describe
@@ -48,7 +53,7 @@ def show_recipe_command(name: Name, plugin: PluginFiles = None) -> None:
 def copy_recipe_command(
     name: Name,
     to: Annotated[
-        Path, typer.Argument(metavar="[DEST]", help="A file to write, or a folder.")
+        Path, typer.Argument(metavar="DEST", help="A file to write, or a folder.")
     ] = Path(),
     force: Annotated[
         bool, typer.Option("--force", help="Replace a file that is there already.")

@@ -30,8 +30,9 @@ def describe(shipped: ShippedRecipe, registry: Registry) -> AboutRecipe:
     """Read and check one shipped recipe; what is wrong with it becomes its ``problem``."""
     try:
         recipe = load_recipe(shipped.path, registry)
-    except AnokitError as error:
-        return AboutRecipe(shipped, _title(shipped), None, False, str(error))
+    except Exception as error:  # whatever it is, the others are listed
+        text = str(error) if isinstance(error, AnokitError) else f"{type(error).__name__}: {error}"
+        return AboutRecipe(shipped, _title(shipped), None, False, text)
     root = getattr(recipe.dataset.options, "root", None)
     return AboutRecipe(
         shipped,

@@ -40,7 +40,7 @@ def anokit_datasets() -> Iterable[Component]:
 
 @hookspec
 def anokit_recipes() -> Iterable[Path]:
-    """Offer recipe files, which ``anokit run`` then finds by their names without ``.toml``."""
+    """Offer recipe files; `anokit run NAME` finds each by its file's name."""
     return ()
 
 
