@@ -27,7 +27,7 @@ __all__ = [
 
 hookspec = pluggy.HookspecMarker("anokit")
 hookimpl = pluggy.HookimplMarker("anokit")
-"""Marks a function of a plugin as the implementation of one of the four hooks."""
+"""Marks a function of a plugin as the implementation of one of the hooks."""
 
 Kind = Literal["backbone", "encoder-loss", "score", "dataset"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

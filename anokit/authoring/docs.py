@@ -6,7 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from anokit.authoring.words import facts, option_rows, recipe_snippet
 from anokit.errors import UsageError
@@ -124,7 +124,7 @@ def api_page() -> str:
         about = (inspect.getdoc(importlib.import_module(module)) or "").partition("\n\n")[0]
         table = "\n".join(_table(("name", "what"), rows))
         parts += [f"## {module}", " ".join(about.split()), table]
-    hooks = [(f"`{n}()`", public_api.about(n, getattr(hookspecs, n))) for n in hookspecs.HOOK_KINDS]
+    hooks = [(f"`{n}()`", public_api.about(n, getattr(hookspecs, n))) for n in hookspecs.HOOKS]
     parts += ["## Hooks", ABOUT_HOOKS, "\n".join(_table(("hook", "what"), hooks))]
     return "\n\n".join(parts) + "\n"
 
@@ -139,8 +139,14 @@ def cli_page(commands: Commands) -> str:
 def _command(name: str, function: Callable[..., Any]) -> str:
     """Describe one command from the signature of its function."""
     parameters = list(inspect.signature(function, eval_str=True).parameters.values())
-    infos = {p.name: (p, get_args(p.annotation)[1]) for p in parameters}
-    arguments = [_written(p, info) for p, info in infos.values() if not _is_option(info)]
+    # What is not annotated is no argument but the parser's context.
+    given = [p for p in parameters if get_origin(p.annotation) is Annotated]
+    infos = {p.name: (p, get_args(p.annotation)[1]) for p in given}
+    arguments = [
+        _written(p, info) if p.default is inspect.Parameter.empty else f"[{_written(p, info)}]"
+        for p, info in infos.values()
+        if not _is_option(info)
+    ]
     usage = " ".join(["anokit", name, *arguments, "[OPTIONS]"])
     rows = [(f"`{_written(p, info)}`", _default(p), info.help or "") for p, info in infos.values()]
     about = inspect.getdoc(function) or ""

@@ -21,7 +21,7 @@ MODULES = (
     "anokit.nn",
     "anokit.testing",
 )
-"""What plugins and users may import, and nothing below it. The four hooks are public too."""
+"""What plugins and users may import, and nothing below it. The hooks are public too."""
 
 PLAIN = {
     "Fields": "Names of round-trip fields, or a function of the options where these decide.",
@@ -64,7 +64,7 @@ def surface() -> Iterator[str]:
             yield f"{module}.{name}{signature(value)}"
             yield from (f"{module}.{name}.{member}" for member in members(value))
     hooks = importlib.import_module("anokit.registry.hookspecs")
-    for name in hooks.HOOK_KINDS:
+    for name in hooks.HOOKS:
         yield f"hook {name}{signature(getattr(hooks, name))}"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from anokit.cli.authors import (
     check_plugin_command,
@@ -20,13 +21,24 @@ from anokit.cli.authors import (
 )
 from anokit.cli.finished import add_scores_command, report_command, score_command
 from anokit.cli.options import PluginFiles, debugging
+from anokit.cli.recipes import copy_recipe_command, recipes_command, show_recipe_command
 from anokit.cli.running import LATEST, check_command, run_command
 from anokit.errors import AnokitError
 from anokit.version import __version__
 
+
+class _InOrder(TyperGroup):
+    """Lists commands as `COMMANDS` does; left alone, groups come last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands."""
+        return [name for name in COMMANDS if name in self.commands]
+
+
 app = typer.Typer(
     name="anokit",
     help="Find anomalous images when nobody has labelled the training set.",
+    cls=_InOrder,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -76,6 +88,9 @@ def docs_command(
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run_command,
+    "recipes": recipes_command,
+    "recipes show": show_recipe_command,
+    "recipes copy": copy_recipe_command,
     "score": score_command,
     "add-scores": add_scores_command,
     "check": check_command,
@@ -87,10 +102,19 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "docs": docs_command,
     "schema": schema_command,
 }
-"""Every command, in the order of ``anokit --help``."""
+"""Every command, in the order of ``anokit --help``; two words are a command of a group."""
+
+GROUPS = {name.split()[0]: typer.Typer() for name in COMMANDS if " " in name}
 
 for name, function in COMMANDS.items():
-    app.command(name)(function)
+    first, _, second = name.partition(" ")
+    if second:
+        GROUPS[first].command(second)(function)
+    elif first in GROUPS:
+        GROUPS[first].callback(invoke_without_command=True)(function)
+        app.add_typer(GROUPS[first], name=first)
+    else:
+        app.command(first)(function)
 
 
 def _with_resume_value(arguments: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What `list-plugins` and `describe` print. Plain text where there is no terminal."""
+"""What `list-plugins`, `describe` and `recipes` print. Plain text where there is no terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from anokit.authoring.words import facts, option_rows, recipe_snippet
+from anokit.recipe.shipped import AboutRecipe
 from anokit.registry.entries import Entry
 from anokit.registry.lookup import Registry
 
@@ -27,13 +28,37 @@ def as_json(registry: Registry, kind: str | None = None) -> str:
         for e in registry.entries
         if kind in (None, e.kind)
     ]
-    problems = [
+    return _json(components=components, problems=_problems(registry))
+
+
+def recipes_as_json(found: Sequence[AboutRecipe], registry: Registry) -> str:
+    """Return the recipes that plugins bring, and the problems of plugins, as JSON."""
+    recipes = [
+        {
+            "name": about.shipped.name,
+            "qualified": about.shipped.qualified,
+            "title": about.title,
+            "plugin": about.shipped.plugin,
+            "version": about.shipped.version,
+            "path": str(about.shipped.path),
+            "data": about.data,
+            "simulated": about.simulated,
+            "problem": about.problem,
+        }
+        for about in found
+    ]
+    return _json(recipes=recipes, problems=_problems(registry))
+
+
+def _problems(registry: Registry) -> list[dict[str, str]]:
+    return [
         {"plugin": p.plugin, "version": p.version, "message": p.message, "hint": p.hint}
         for p in registry.problems
     ]
-    return json.dumps(
-        {"components": components, "problems": problems}, indent=2, ensure_ascii=False
-    )
+
+
+def _json(**content: object) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False)
 
 
 def print_table(registry: Registry, kind: str | None = None) -> None:
@@ -52,6 +77,39 @@ def print_table(registry: Registry, kind: str | None = None) -> None:
         print("no components; install plugins, for example: pip install anokit[all]")
         return
     _print_columns(("KIND", "NAME", "SUMMARY", "PLUGIN"), rows)
+
+
+def print_recipes(found: Sequence[AboutRecipe], registry: Registry) -> None:
+    """Print one line per recipe, and how to run and to change one."""
+    if not found:
+        print("no recipes; install plugins, for example: pip install anokit[all]")
+        return
+    rows = []
+    for about in found:
+        shipped = about.shipped
+        twice = len(registry.recipes_called(shipped.name)) > 1
+        rows.append(
+            (
+                shipped.qualified if twice else shipped.name,
+                about.title,
+                _data(about),
+                f"{shipped.plugin} {shipped.version}",
+            )
+        )
+    _print_columns(("NAME", "TITLE", "DATA", "PLUGIN"), rows)
+    print("\nanokit run NAME runs one, anokit recipes copy NAME makes a file of it to change.")
+    if any(about.problem for about in found):
+        print("What does not run here most often lacks a plugin: anokit check NAME says which.")
+
+
+def _data(about: AboutRecipe) -> str:
+    """Return in words where a recipe's data come from."""
+    if about.problem:
+        return "does not run here"
+    if about.data is None:
+        return "comes along"
+    folder = f"{about.data.rstrip('/')}/"
+    return f"{folder}, or simulated" if about.simulated else folder
 
 
 def print_problems(registry: Registry, *, debug: bool = False) -> None:

@@ -16,9 +16,12 @@ from anokit.watching import NOBODY
 LATEST = "latest"
 """What ``--resume`` without a directory means."""
 
+A_RECIPE = "A recipe file, or a name of anokit recipes where no such file is."
+SOME_RECIPES = "Recipe files, or names of anokit recipes where no such files are."
+
 
 def run_command(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help=A_RECIPE)],
     quick: Quick = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the resolved recipe and its cost, and stop.")
@@ -80,7 +83,7 @@ def run_command(
 
 
 def check_command(
-    recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE…", help="Recipe files.")],
+    recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE…", help=SOME_RECIPES)],
     settings: Settings = None,
     plugin: PluginFiles = None,
 ) -> None:

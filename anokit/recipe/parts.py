@@ -105,6 +105,8 @@ class Recipe:
     published: Mapping[str, float]
     published_source: str
     quick: bool = False
+    given: str = ""
+    """what `anokit run` finds it by: a path, or a name where a plugin ships it"""
     settings: tuple[str, ...] = ()
     """the ``--set`` arguments that it was read with"""
     plugin_files: tuple[Path, ...] = ()
@@ -119,7 +121,7 @@ class Recipe:
     @property
     def arguments(self) -> str:
         """Return the arguments of ``anokit run`` that give this recipe, quoted for a shell."""
-        words = [str(self.path), *(["--quick"] if self.quick else [])]
+        words = [self.given or str(self.path), *(["--quick"] if self.quick else [])]
         words += [word for setting in self.settings for word in ("--set", setting)]
         words += [word for file in self.plugin_files for word in ("--plugin", str(file))]
         return shlex.join(words)

@@ -21,6 +21,7 @@ from anokit.recipe.checks import (
     check_published,
     check_requires,
 )
+from anokit.recipe.finding import find_recipe
 from anokit.recipe.parts import CORE_KEYS, DatasetPart, NamedScore, Part, Recipe, WeightedPart
 from anokit.recipe.tables import RecipeTables, Settings
 from anokit.registry.lookup import Registry, UnknownComponentError
@@ -32,15 +33,16 @@ COMBINE = ("sum", "robust-z")
 
 
 def load_recipe(
-    path: Path, registry: Registry, *, quick: bool = False, settings: Sequence[str] = ()
+    given: Path, registry: Registry, *, quick: bool = False, settings: Sequence[str] = ()
 ) -> Recipe:
-    """Read, change and check a recipe file.
+    """Read, change and check a recipe: a file, or where there is none a shipped one's name.
 
     Raises
     ------
     RecipeError, UsageError
         With all that is wrong.
     """
+    path = find_recipe(given, registry)
     text, data = read_toml(path)
     if quick and "quick" not in data:
         raise RecipeError(
@@ -49,7 +51,9 @@ def load_recipe(
     tables = change_tables(data, quick=quick, settings=settings)
     recipe = resolve(tables, registry, path, text, quick)
     files = tuple(plugin.file for plugin in registry.plugins if plugin.file)
-    return dataclasses.replace(recipe, settings=tuple(settings), plugin_files=files)
+    return dataclasses.replace(
+        recipe, given=str(given), settings=tuple(settings), plugin_files=files
+    )
 
 
 def resolve(
@@ -219,7 +223,7 @@ class _Reader:
         return found, notices
 
 
-def check_recipe(path: Path, registry: Registry, *, settings: Sequence[str] = ()) -> list[Recipe]:
+def check_recipe(given: Path, registry: Registry, *, settings: Sequence[str] = ()) -> list[Recipe]:
     """Check a recipe as it stands and, if it has one, with its ``[quick]`` table; return both.
 
     Raises
@@ -227,11 +231,11 @@ def check_recipe(path: Path, registry: Registry, *, settings: Sequence[str] = ()
     RecipeError, UsageError
         With all that is wrong.
     """
-    _, data = read_toml(path)
-    variants = [load_recipe(path, registry, settings=settings)]
+    _, data = read_toml(find_recipe(given, registry))
+    variants = [load_recipe(given, registry, settings=settings)]
     if "quick" in data:
         try:
-            variants.append(load_recipe(path, registry, quick=True, settings=settings))
+            variants.append(load_recipe(given, registry, quick=True, settings=settings))
         except RecipeError as error:
             raise RecipeError(f"{error}\n  (with --quick)") from None
     return variants

@@ -7,32 +7,24 @@ plugin in isolation, and neither ever raises for a plugin's fault.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.machinery
 import importlib.metadata
 import importlib.util
-import inspect
 import os
 import re
 import sys
-import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 
-import pluggy
 from packaging.requirements import InvalidRequirement, Requirement
 
 from anokit.errors import UsageError
-from anokit.plugin import Component, Kind
-from anokit.registry import hookspecs
-from anokit.registry.entries import Entry, FoundPlugin, Loaded, Problem
-from anokit.registry.hookspecs import HOOK_KINDS
+from anokit.registry.asking import GROUP, ask, failure
+from anokit.registry.entries import FoundPlugin, Loaded, Problem
 from anokit.version import __version__
-
-GROUP = "anokit"
 
 
 def discover(files: Sequence[Path] = (), kept: Sequence[FoundPlugin] = ()) -> Loaded:
@@ -47,6 +39,7 @@ def discover(files: Sequence[Path] = (), kept: Sequence[FoundPlugin] = ()) -> Lo
     for plugin in [*found, *given.values()]:
         one = load(plugin)
         result.entries += one.entries
+        result.recipes += one.recipes
         result.problems += one.problems
         result.plugins += one.plugins
     return result
@@ -127,9 +120,9 @@ def load(plugin: FoundPlugin) -> Loaded:
                 else importlib.import_module(name)
             )
         except (Exception, SystemExit) as error:
-            result.problems.append(_failure(plugin, f"importing {name} failed", error))
+            result.problems.append(failure(plugin, f"importing {name} failed", error))
             continue
-        _ask(plugin, module, result)
+        ask(plugin, module, result)
     if not torch_before and "torch" in sys.modules and plugin.file is None:
         result.problems.append(
             Problem(
@@ -139,7 +132,7 @@ def load(plugin: FoundPlugin) -> Loaded:
                 "name factories as 'package.module:Name' and import torch only there",
             )
         )
-    if result.entries:
+    if result.entries or result.recipes:
         result.plugins.append(plugin)
     return result
 
@@ -210,75 +203,3 @@ def _import_file(path: Path, source: bytes) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def _ask(plugin: FoundPlugin, module: ModuleType, result: Loaded) -> None:
-    """Register ``module`` with a manager of its own and collect what its hooks return."""
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
-    try:
-        manager.register(module)
-    except pluggy.PluginValidationError as error:
-        text = " ".join(str(error).split())
-        result.problems.append(Problem(plugin.name, plugin.version, f"not loaded: {text}"))
-        return
-    for name in sorted({impl.function.__name__ for impl in _unknown_hooks(manager)}):
-        close = difflib.get_close_matches(name, HOOK_KINDS, 1)
-        did = f"did you mean {close[0]}? or " if close else ""
-        result.problems.append(
-            Problem(
-                plugin.name,
-                plugin.version,
-                f"unknown hook {name}",
-                f"{did}the plugin needs a newer anokit; the hooks are {', '.join(HOOK_KINDS)}",
-            )
-        )
-    for hook, kind in HOOK_KINDS.items():
-        try:
-            answers = [list(answer) for answer in getattr(manager.hook, hook)()]
-        except (Exception, SystemExit) as error:
-            result.problems.append(_failure(plugin, f"{hook}() failed", error))
-            continue
-        for component in (item for answer in answers for item in answer):
-            _accept(plugin, hook, kind, component, result)
-
-
-def _unknown_hooks(manager: pluggy.PluginManager) -> list[pluggy.HookImpl]:
-    callers = [
-        getattr(manager.hook, name) for name in vars(manager.hook) if not name.startswith("_")
-    ]
-    return [
-        impl
-        for caller in callers
-        if not caller.has_spec()
-        for impl in caller.get_hookimpls()
-        if not impl.optionalhook
-    ]
-
-
-def _accept(plugin: FoundPlugin, hook: str, kind: Kind, item: object, result: Loaded) -> None:
-    if not isinstance(item, Component):
-        message = f"{hook}() returned a {type(item).__name__}, expected anokit.Component"
-        result.problems.append(Problem(plugin.name, plugin.version, message))
-        return
-    twice = any(e.kind == kind and e.component.name == item.name for e in result.entries)
-    if twice:
-        message = f"offers two components called {kind} {item.name!r}; the second is left out"
-        result.problems.append(Problem(plugin.name, plugin.version, message))
-        return
-    result.entries.append(Entry(kind, item, plugin.name, plugin.version))
-
-
-def _failure(plugin: FoundPlugin, what: str, error: BaseException) -> Problem:
-    frames = traceback.extract_tb(error.__traceback__)
-    # The last frame outside Python's own import machinery and pluggy is the plugin's own line.
-    own = [f for f in frames if "importlib" not in f.filename and "pluggy" not in f.filename]
-    own = [f for f in own if f.filename != inspect.getsourcefile(load)]
-    where = f"{own[-1].filename}:{own[-1].lineno} " if own else ""
-    return Problem(
-        plugin.name,
-        plugin.version,
-        f"{what}: {where}{type(error).__name__}: {error}",
-        f"reinstall or remove it: pip uninstall {plugin.name}" if plugin.file is None else "",
-        "".join(traceback.format_exception(error)),
-    )

@@ -54,6 +54,22 @@ class Entry:
         return f"{self.plugin}/{self.component.name}"
 
 
+@dataclass(frozen=True)
+class ShippedRecipe:
+    """A recipe file that a plugin brings along."""
+
+    name: str
+    """the file's stem; what `anokit run` finds it by"""
+    path: Path
+    plugin: str
+    version: str
+
+    @property
+    def qualified(self) -> str:
+        """Return ``plugin/name``, the name that is always unambiguous."""
+        return f"{self.plugin}/{self.name}"
+
+
 @dataclass
 class Loaded:
     """What loading one or several plugins gave."""
@@ -61,4 +77,5 @@ class Loaded:
     entries: list[Entry] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     plugins: list[FoundPlugin] = field(default_factory=list)
-    """those that offered at least one component"""
+    """those that offered at least one component or recipe"""
+    recipes: list[ShippedRecipe] = field(default_factory=list)

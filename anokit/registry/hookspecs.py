@@ -1,4 +1,4 @@
-"""The four hooks. Each takes nothing and returns components; the hook is the components' kind.
+"""The hooks. Each takes nothing. Four return components, whose kind the hook is; one, recipes.
 
 No hook is ``firstresult`` or ``historic``: components are collected, never decided between. Plugins
 are called one by one (`anokit.registry.discovery`), so that one that raises costs nobody else's
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from anokit.plugin import Component, Kind, hookspec
 
@@ -37,6 +38,12 @@ def anokit_datasets() -> Iterable[Component]:
     return ()
 
 
+@hookspec
+def anokit_recipes() -> Iterable[Path]:
+    """Offer recipe files; `anokit run NAME` finds each by its file's name."""
+    return ()
+
+
 @dataclass(frozen=True)
 class KindWords:
     """What a kind of component is called in the places where it turns up."""
@@ -57,3 +64,7 @@ KIND_WORDS: dict[Kind, KindWords] = {
 }
 
 HOOK_KINDS: dict[str, Kind] = {words.hook: kind for kind, words in KIND_WORDS.items()}
+
+RECIPES = "anokit_recipes"
+HOOKS: tuple[str, ...] = (*HOOK_KINDS, RECIPES)
+"""Every hook, in the order in which a plugin is asked."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from anokit.errors import AnokitError
 from anokit.plugin import KINDS, Kind
 from anokit.registry.discovery import discover
-from anokit.registry.entries import Entry, FoundPlugin, Loaded, Problem
+from anokit.registry.entries import Entry, FoundPlugin, Loaded, Problem, ShippedRecipe
 
 
 class UnknownComponentError(AnokitError):
@@ -21,7 +21,7 @@ class UnknownComponentError(AnokitError):
 
 
 class Registry:
-    """The components of all loaded plugins, and the problems of those that could not be loaded."""
+    """What all loaded plugins offer, and the problems of those that could not be loaded."""
 
     def __init__(self, loaded: Loaded) -> None:
         order = {kind: place for place, kind in enumerate(KINDS)}
@@ -30,6 +30,9 @@ class Registry:
         )
         self.problems: list[Problem] = list(loaded.problems)
         self.plugins: list[FoundPlugin] = list(loaded.plugins)
+        self.recipes: list[ShippedRecipe] = sorted(
+            loaded.recipes, key=lambda recipe: (recipe.name, recipe.plugin)
+        )
         self.problems += [
             Problem(
                 entry.plugin,
@@ -40,6 +43,16 @@ class Registry:
             for (kind, name), entries in self._by_name.items()
             if len(entries) > 1
             for entry in entries
+        ]
+        self.problems += [
+            Problem(
+                recipe.plugin,
+                recipe.version,
+                f"recipe {recipe.name!r} is shipped by another plugin too",
+                f"call it {recipe.qualified}",
+            )
+            for recipe in self.recipes
+            if len(self.recipes_called(recipe.name)) > 1
         ]
 
     @classmethod
@@ -61,6 +74,10 @@ class Registry:
     def ambiguous(self, entry: Entry) -> bool:
         """Return whether the bare name of ``entry`` is offered by several plugins."""
         return len(self._by_name[entry.kind, entry.component.name]) > 1
+
+    def recipes_called(self, name: str) -> list[ShippedRecipe]:
+        """Return the shipped recipes that ``name`` may mean; bare or as ``plugin/name``."""
+        return [recipe for recipe in self.recipes if name in (recipe.name, recipe.qualified)]
 
     def get(self, kind: Kind, name: str) -> Entry:
         """Return the component that ``use = name`` means; bare or as ``plugin/name``.

@@ -126,7 +126,7 @@ def plan(recipe: Recipe, device: str) -> str:
     cost = cost_of(recipe, spec, count, target)
     text = f"Training on {describe_device(target, recipe.training.threads)}: {cost}."
     if not recipe.quick and recipe.path.exists() and "[quick]" in recipe.text:
-        text += f" A small version: anokit run {recipe.path} --quick"
+        text += f" A small version: anokit run {recipe.given or recipe.path} --quick"
     return f"{text}{remark}"
 
 

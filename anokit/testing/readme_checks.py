@@ -1,4 +1,4 @@
-"""The check of the recipes that a plugin's README shows. Does not import torch."""
+"""The checks of the recipes that a plugin shows in its README or ships. None imports torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unittest import SkipTest
 
 from anokit.errors import AnokitError
 from anokit.plugin import Kind
-from anokit.recipe.reading import resolve
+from anokit.recipe.reading import check_recipe, resolve
 from anokit.registry.discovery import discover
 from anokit.registry.entries import Loaded
 from anokit.registry.lookup import Registry
@@ -44,6 +44,34 @@ def check_plugin_readme_recipe(plugin: Plugin) -> None:
             resolve(tables, registry, Path("README.md"))
         except AnokitError as error:
             fail(str(error))
+
+
+@promise("plugin", since="0.1")
+def check_plugin_recipes(plugin: Plugin) -> None:
+    """Check that every recipe that the plugin ships lies in it, has a title and is right."""
+    registry = registry_with(plugin)
+    package = Path(getattr(plugin.module, "__file__", None) or "").resolve().parent
+    absent: set[str] = set()
+    for shipped in plugin.loaded.recipes:
+        path = shipped.path
+        inside = path.resolve().is_relative_to(package)
+        expect(inside, f"{path}: lies outside {package}, so that no wheel would hold it")
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            fail(f"{path}: is not TOML: {error}")
+        titled = isinstance(tables.get("title"), str) and tables["title"].strip()
+        expect(titled, f'{path}: has no title, which `anokit recipes` shows; write title = "…"')
+        lacking = set(absent_components(tables, registry))
+        absent |= lacking
+        if lacking:
+            continue
+        try:
+            check_recipe(path, registry)
+        except AnokitError as error:
+            fail(str(error))
+    if absent:
+        raise SkipTest(f"shipped recipes use what is not installed here: {sorted(absent)}")
 
 
 def readme_of(plugin: Plugin) -> str | None:

@@ -19,7 +19,7 @@ from anokit.recipe.tables import (
     TrainingSettings,
 )
 from anokit.registry import discovery, hookspecs
-from anokit.registry.hookspecs import HOOK_KINDS
+from anokit.registry.hookspecs import HOOKS
 from anokit.registry.lookup import Registry
 from anokit.testing.check import PROMISES
 
@@ -93,7 +93,7 @@ def completions(tables, registry):
         yield {**rest, "encoder-losses": [{"use": "di"}], **tables}
 
 
-@pytest.mark.parametrize("name", HOOK_KINDS)
+@pytest.mark.parametrize("name", HOOKS)
 def test_every_hook_has_a_heading_with_its_signature(name):
     hook = getattr(hookspecs, name)
     signature = str(inspect.signature(hook)).replace("'", "")

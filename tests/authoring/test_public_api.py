@@ -14,7 +14,7 @@ import pytest
 from anokit import hookimpl
 from anokit.authoring import public_api
 from anokit.plugin import hookspec
-from anokit.registry import discovery, hookspecs
+from anokit.registry import asking, discovery, hookspecs
 
 FROZEN = Path(__file__).with_name("public_api.txt")
 
@@ -65,11 +65,11 @@ def test_a_hook_that_will_go_warns_at_the_line_of_the_plugin(monkeypatch):
         return []
 
     old = types.ModuleType("old_hookspecs")
-    for name in hookspecs.HOOK_KINDS:
+    for name in hookspecs.HOOKS:
         setattr(old, name, getattr(hookspecs, name))
     warning = FutureWarning("anokit_scores goes in 0.3; use anokit_something")
     old.anokit_scores = hookspec(lambda: None, warn_on_impl=warning)
-    monkeypatch.setattr(discovery, "hookspecs", old)
+    monkeypatch.setattr(asking, "hookspecs", old)
     plugin = types.ModuleType("kit_old")
     plugin.anokit_scores = hookimpl(anokit_scores)
     monkeypatch.setitem(sys.modules, "kit_old", plugin)

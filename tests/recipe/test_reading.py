@@ -41,6 +41,10 @@ def test_malformed_toml_names_file_line_and_column(registry, tmp_path, text, pla
 def test_a_file_that_is_not_there_lists_its_neighbours(registry, recipe_file):
     path = recipe_file()
     with pytest.raises(UsageError, match=r"no such recipe; in .* there are: .*toys\.toml"):
+        load_recipe(path.with_name("other.toml"), registry)
+    with pytest.raises(
+        UsageError, match=r"toy\.toml: no such recipe, did you mean .*toys\.toml\?$"
+    ):
         load_recipe(path.with_name("toy.toml"), registry)
 
 

@@ -52,6 +52,7 @@ def load_all(place):
             [entry for one in loaded for entry in one.entries],
             problems + [problem for one in loaded for problem in one.problems],
             [plugin for one in loaded for plugin in one.plugins],
+            [recipe for one in loaded for recipe in one.recipes],
         )
     )
 
@@ -131,6 +132,56 @@ def test_a_hook_that_goes_wrong_is_a_problem(place, hook, body, message):
     registry = load_all(place)
     assert [entry.plugin for entry in registry.entries] == ["fine"]
     (problem,) = registry.problems
+    assert message in problem.message
+
+
+SHIPS = """
+from pathlib import Path
+from anokit import hookimpl
+
+HERE = Path(__file__).parent
+
+@hookimpl
+def anokit_recipes():
+    {body}
+"""
+
+
+def test_recipes_are_collected_unread_also_of_a_plugin_without_components(place):
+    (place / "b_2.toml").write_text("not = = toml")
+    (place / "a.toml").touch()
+    install(place, "ships", SHIPS.format(body="return HERE.glob('*.toml')"))
+    registry = load_all(place)
+    assert not registry.problems
+    assert [(r.name, r.qualified, r.path) for r in registry.recipes] == [
+        ("a", "ships/a", place / "a.toml"),
+        ("b_2", "ships/b_2", place / "b_2.toml"),
+    ]
+    assert [plugin.name for plugin in registry.plugins] == ["ships"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise OSError('no disk')", "anokit_recipes() failed: "),
+        ("return HERE", "object is not iterable"),
+        ("return ['a.toml']", "returned a str, expected pathlib.Path"),
+        ("return [HERE / 'none.toml']", "none.toml, which is not there"),
+        ("return [HERE]", "expected a file NAME.toml"),
+        ("return [HERE / 'A b.toml']", "expected a file NAME.toml"),
+        ("return [HERE / 'a.toml', HERE / 'a.toml']", "ships two recipes called 'a'"),
+    ],
+)
+def test_recipes_that_go_wrong_are_a_problem_and_cost_nothing_else(place, body, message):
+    (place / "a.toml").touch()
+    (place / "A b.toml").touch()
+    install(place, "odd", SHIPS.format(body=body) + GOOD.format(name="x"))
+    install(place, "fine", SHIPS.format(body="return [HERE / 'a.toml']"))
+    registry = load_all(place)
+    assert registry.get("score", "x").plugin == "odd"
+    assert "fine/a" in {recipe.qualified for recipe in registry.recipes}
+    (problem,) = [p for p in registry.problems if "another plugin too" not in p.message]
+    assert problem.plugin == "odd"
     assert message in problem.message
 
 

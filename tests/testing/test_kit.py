@@ -170,6 +170,7 @@ def test_every_check_of_plugins_and_components_is_proved_here():
     elsewhere = {
         "check_plugin_import_is_light",
         "check_plugin_readme_recipe",
+        "check_plugin_recipes",
         "check_plugin_samples_used",
     }
     assert about == set(BROKEN) | elsewhere
@@ -242,6 +243,54 @@ def test_the_readme_is_read(on_path, monkeypatch, registry):
     write(on_path, "kit_readme", CODE, RECIPE.format(score="from-elsewhere"))
     with pytest.raises(SkipTest, match="from-elsewhere"):
         run("kit_readme", name)
+
+
+SHIPS = """
+from pathlib import Path
+
+@hookimpl
+def anokit_recipes():
+    return [Path(__file__).with_name("kit.toml"), *Path(__file__).with_name("more").glob("*.toml")]
+"""
+TITLED = 'title = "Kit"\n' + RECIPE.partition("```toml\n")[2].partition("```")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        (TITLED.format(score="bright"), None, ""),
+        (TITLED.format(score="brigth"), CheckFailed, "did you mean 'bright'"),
+        (TITLED.format(score="bright") + "[quick]\nsed = 3\n", CheckFailed, r"with --quick"),
+        (TITLED.format(score="from-elsewhere"), SkipTest, "from-elsewhere"),
+        (RECIPE, CheckFailed, "is not TOML"),
+        (TITLED.format(score="bright").replace("Kit", " "), CheckFailed, "has no title"),
+    ],
+    ids=["right", "wrong", "wrong-quick", "absent", "no-toml", "no-title"],
+)
+def test_shipped_recipes_are_read(on_path, monkeypatch, registry, text, error, message):
+    monkeypatch.setattr(
+        "anokit.testing.readme_checks.discover",
+        lambda: type("Found", (), {"entries": registry.entries, "plugins": []}),
+    )
+    write(on_path, "kit_ships", CODE + SHIPS)
+    (on_path / "kit.toml").write_text(text)
+    if error is None:
+        run("kit_ships", "check_plugin_recipes")
+        return
+    with pytest.raises(error, match=message):
+        run("kit_ships", "check_plugin_recipes")
+
+
+def test_a_recipe_that_lies_outside_its_package_is_caught(on_path, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "kit.toml"
+    elsewhere.write_text(TITLED.format(score="bright"))
+    write(
+        on_path,
+        "kit_outside",
+        CODE + SHIPS.replace('__file__).with_name("kit.toml")', f'"{elsewhere}")'),
+    )
+    with pytest.raises(CheckFailed, match="lies outside"):
+        run("kit_outside", "check_plugin_recipes")
 
 
 def test_checks_say_what_they_promise_and_since_when(plugin):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -263,3 +264,9 @@ def anokit_scores() -> Iterable[Component]:
         map_needs=IMAGES,
         reference="Deecke et al., ADGAN (ECML 2018)",
     )
+
+
+@hookimpl
+def anokit_recipes() -> Iterable[Path]:
+    """Offer the recipes that lie in this package."""
+    return Path(__file__).with_name("recipes").glob("*.toml")

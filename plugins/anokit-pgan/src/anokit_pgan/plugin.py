@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from anokit.plugin import Component, Options, hookimpl
 
-__all__ = ["PganOptions", "anokit_backbones"]
+__all__ = ["PganOptions", "anokit_backbones", "anokit_recipes"]
 
 Pixels = Annotated[int, Field(ge=4)]
 Count = Annotated[int, Field(ge=1)]
@@ -191,3 +192,9 @@ def anokit_backbones() -> Iterable[Component]:
         reference="Berg, Ahlberg, Felsberg: Unsupervised Adversarial Learning of Anomaly Detection "
         "in the Wild, equation 1 and appendix A; Karras et al.: Progressive Growing of GANs",
     )
+
+
+@hookimpl
+def anokit_recipes() -> Iterable[Path]:
+    """Offer the recipes that lie in this package."""
+    return Path(__file__).with_name("recipes").glob("*.toml")

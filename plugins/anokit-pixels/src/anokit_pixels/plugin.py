@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from anokit.plugin import Component, hookimpl
 
@@ -16,3 +17,9 @@ def anokit_backbones() -> Iterable[Component]:
         factory="anokit_pixels.pixels:Pixels",
         provides=frozenset({"image"}),
     )
+
+
+@hookimpl
+def anokit_recipes() -> Iterable[Path]:
+    """Offer the recipes that lie in this package."""
+    return Path(__file__).with_name("recipes").glob("*.toml")

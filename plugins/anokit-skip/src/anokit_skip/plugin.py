@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -140,3 +141,9 @@ def anokit_backbones() -> Iterable[Component]:
         ),
         reference="Akcay, Atapour-Abarghouei, Breckon, GANomaly (ACCV 2018)",
     )
+
+
+@hookimpl
+def anokit_recipes() -> Iterable[Path]:
+    """Offer the recipes that lie in this package."""
+    return Path(__file__).with_name("recipes").glob("*.toml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -167,3 +168,9 @@ def anokit_backbones() -> Iterable[Component]:
         "pretrained networks: Bergman, Cohen, Hoshen, Deep Nearest Neighbor Anomaly Detection "
         "(2020); patches of several stages: Roth et al., PatchCore (CVPR 2022)",
     )
+
+
+@hookimpl
+def anokit_recipes() -> Iterable[Path]:
+    """Offer the recipes that lie in this package."""
+    return Path(__file__).with_name("recipes").glob("*.toml")
