@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,31 @@ from anokit.data.arrays import Images
 from anokit.types import ImageSpec, ImageSplit
 
 
+class Chosen(NamedTuple):
+    """Some images of an array, which is not copied."""
+
+    images: Images
+    rows: npt.NDArray[np.int64] | None
+    """places in ``images``; None for all of them"""
+
+    def take(self, indices: npt.NDArray[np.int64]) -> Tensor:
+        """Return the images at ``indices`` of the chosen ones, as a tensor."""
+        return _take(self.images, indices if self.rows is None else self.rows[indices])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return ``(N, C, H, W)``."""
+        count = len(self.images if self.rows is None else self.rows)
+        return (count, *self.images.shape[1:])
+
+
 class ImageTable:
     """Images of one or several splits, read by index; memory maps stay on disk."""
 
-    def __init__(self, parts: Sequence[Images]) -> None:
-        self.parts = [part for part in parts if len(part)]
-        self.starts = np.cumsum([0, *(len(part) for part in self.parts)])
+    def __init__(self, parts: Sequence[Images | Chosen]) -> None:
+        chosen = [part if isinstance(part, Chosen) else Chosen(part, None) for part in parts]
+        self.parts = [part for part in chosen if part.shape[0]]
+        self.starts = np.cumsum([0, *(part.shape[0] for part in self.parts)])
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -34,12 +54,12 @@ class ImageTable:
         which = np.searchsorted(self.starts, indices, side="right") - 1
         if len(self.parts) == 1 or (which == which[:1]).all():
             at = int(which[0]) if len(which) else 0
-            return _take(self.parts[at], indices - self.starts[at])
+            return self.parts[at].take(indices - self.starts[at])
         result = torch.empty((len(indices), *self.parts[0].shape[1:]), dtype=torch.uint8)
         for number, part in enumerate(self.parts):
             here = np.flatnonzero(which == number)
             if len(here):
-                result[torch.from_numpy(here)] = _take(part, indices[here] - self.starts[number])
+                result[torch.from_numpy(here)] = part.take(indices[here] - self.starts[number])
         return result
 
 

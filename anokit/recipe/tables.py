@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Settings(BaseModel):
@@ -35,6 +35,22 @@ class DatasetKeys(Settings):
     when_missing: Literal["error", "simulate"] = Field(
         "error", description="simulate: draw a stand-in where the data are missing"
     )
+    group: str | dict[Literal["manifest", "column"], str] | None = Field(
+        None,
+        description='which images belong together, so that no group is divided: "near-duplicates", '
+        "by their content; a regular expression, by what its groups match in an image's id; "
+        '{ manifest = "FILE.csv", column = "NAME" }, by a table with a column image',
+    )
+    exclude: str | None = Field(
+        None, description="file that lists training images to leave out, one a line"
+    )
+
+    @field_validator("group")
+    @classmethod
+    def _manifest_has_a_column(cls, group: Any) -> Any:
+        if isinstance(group, dict) and set(group) != {"manifest", "column"}:
+            raise ValueError('expected { manifest = "FILE.csv", column = "NAME" }')
+        return group
 
 
 class WeightKey(Settings):
