@@ -55,7 +55,7 @@ def read_original(
 def _coloured(image: Image.Image, white_level: float | None) -> Image.Image:
     if image.mode in DEEP:
         return Image.fromarray(_to_uint8(np.asarray(image), white_level)).convert("RGB")
-    if image.has_transparency_data:
+    if image.mode.endswith(("A", "a")) or "transparency" in image.info:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(ground, image).convert("RGB")

@@ -1,6 +1,5 @@
 """Maps painted over photographs."""
 
-import io
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps, patheffects
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -63,11 +63,14 @@ def paint(original: Image.Image, heat: Heat, scale: HeatScale) -> Image.Image:
 
 
 def check_heat(heat: Heat, name: str = "") -> None:
-    """Raise `DataError` where a map ``[H, W]`` has no values, or one that is not finite."""
+    """Raise `DataError` where a map has no place or no values, or one that is not finite."""
     where = f"{name}: " if name else ""
     values = heat.values
     if values.ndim != 2 or not values.size:
         raise DataError(f"{where}expected a map [H, W] with values, got {list(values.shape)}")
+    left, top, right, bottom = heat.box
+    if not (left < right and top < bottom and min(heat.size) > 0):
+        raise DataError(f"{where}a map lies on {heat.box} of {heat.size}, where nothing can lie")
     wrong = int((~np.isfinite(values)).sum())
     if wrong:
         raise DataError(
@@ -152,17 +155,18 @@ def _contour(values: Levels, threshold: float, longest: int) -> Image.Image | No
     if not values.min() < threshold < values.max() or min(values.shape) < 2:
         return None
     height, width = values.shape
-    # 72 dots per inch: one point is one pixel.
-    figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+    # 72 dots per inch: one point is one pixel; a little more, since parts of pixels are cut off.
+    size = ((width + 0.01) / 72, (height + 0.01) / 72)
+    figure = Figure(figsize=size, dpi=72, facecolor="none")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     axes.set_axis_off()
-    thickness = max(1.5, longest / 340)
+    thickness = max(1.5, longest / 450)
     style: dict[str, Any] = {"colors": "white", "linewidths": thickness, "antialiased": True}
     lines = axes.contour(values, levels=[threshold], **style)
     casing = patheffects.withStroke(linewidth=2.2 * thickness, foreground=(0, 0, 0, 0.65))
     lines.set_path_effects([casing])
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="raw", dpi=72, transparent=True)
-    found = np.frombuffer(buffer.getvalue(), np.uint8).reshape(height, width, 4)
-    return Image.fromarray(found)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    drawn = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+    return Image.fromarray(np.array(drawn))

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import fsencode
 from pathlib import Path
 
@@ -22,7 +22,15 @@ __all__ = ["Entry", "Gallery", "write_gallery"]
 
 PAGE, SHEET, ORIGINALS = "index.html", "contact_sheet.png", "originals"
 
-_OURS = re.compile(rf"{re.escape(PAGE)}|{re.escape(SHEET)}|{ORIGINALS}|\d{{4,}}_[^/]*\.png")
+MARK = "anokit ranked gallery"
+"""What the page says that it was made by; a folder without it is never replaced."""
+
+_OURS = re.compile(
+    rf"{re.escape(PAGE)}|{re.escape(SHEET)}|\d{{4,}}_[^/]*\.png"
+    rf"|{ORIGINALS}(/\d{{4,}}_[^/]*\.(png|jpg))?"
+    # What file managers leave wherever somebody looks.
+    r"|\.DS_Store|Thumbs\.db|desktop\.ini"
+)
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ def write_gallery(
     cards: list[_Card] = []
     cells: list[Cell] = []
     names: set[str] = set()
-    with replacing_folder(folder, lambda name: bool(_OURS.fullmatch(name))) as new:
+    with replacing_folder(folder, _foreign) as new:
         for entry in entries:
             if entry.heat is not None:
                 check_heat(entry.heat, _text(entry.path))
@@ -128,7 +136,7 @@ def write_gallery(
             card, cell = _written(new, name, entry, scale, longest, white_level)
             cards.append(card)
             # Beyond the sheet only the number counts; pictures would fill the memory.
-            cells.append(cell if len(cells) < MOST else _without_picture(cell))
+            cells.append(cell if len(cells) < MOST else replace(cell, picture=None))
         with replacing(new / SHEET) as file:
             contact_sheet(cells).save(file, format="PNG")
         write_text(new / PAGE, _page(cards, scale, title, facts or {}))
@@ -147,13 +155,14 @@ def _written(
     """Write an entry's pictures; return its place on the page and on the sheet."""
     score = f"{entry.score:.4g}"
     p_value = "" if entry.p_value is None else f"{entry.p_value:.2g}"
-    card = _Card(entry, score, p_value, _text(Path(entry.path.name)), _text(entry.path))
+    plain = replace(entry, heat=None)  # All cards are held to the end; all maps would be much.
+    card = _Card(plain, score, p_value, _text(Path(entry.path.name)), _text(entry.path))
     try:
         original = read_original(entry.path, longest, white_level)
     except DataError as error:
         problem = str(error).removeprefix(f"{entry.path}: ").encode("utf-8", "replace").decode()
         cell = Cell(None, entry.rank, score, card.name, entry.flagged)
-        return _Card(entry, score, p_value, card.name, card.path, problem=problem), cell
+        return replace(card, problem=problem), cell
     shown, overlay = f"{name}.png", ""
     if entry.heat is not None and scale is not None:
         overlay = shown
@@ -163,8 +172,18 @@ def _written(
     _save(new / shown, original)
     small = original.copy()
     small.thumbnail((CELL, CELL), Image.Resampling.LANCZOS)
-    card = _Card(entry, score, p_value, card.name, card.path, shown, overlay, *original.size)
+    width, height = original.size
+    card = replace(card, original=shown, overlay=overlay, width=width, height=height)
     return card, Cell(small, entry.rank, score, card.name, entry.flagged)
+
+
+def _foreign(folder: Path) -> str:
+    """Return the name of something in a folder that no gallery left there; empty if all is ours."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    page = folder / PAGE
+    if names and not (page.is_file() and MARK in page.read_text("utf-8", "replace")):
+        return names[0]
+    return next((name for name in names if not _OURS.fullmatch(name)), "")
 
 
 def _save(path: Path, picture: Image.Image) -> None:
@@ -173,10 +192,6 @@ def _save(path: Path, picture: Image.Image) -> None:
             picture.save(file, format="PNG", compress_level=4)
         else:
             picture.save(file, format="JPEG", quality=90)
-
-
-def _without_picture(cell: Cell) -> Cell:
-    return Cell(None, cell.rank, cell.score, cell.name, cell.flagged)
 
 
 def _file_name(entry: Entry, taken: set[str]) -> str:
@@ -209,6 +224,7 @@ def _page(cards: list[_Card], scale: HeatScale | None, title: str, facts: Mappin
     )
     painted = any(card.overlay for card in cards)
     return environment.get_template("ranked_gallery.html.j2").render(
+        mark=MARK,
         title=title,
         facts=facts,
         cards=cards,

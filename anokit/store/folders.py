@@ -11,16 +11,16 @@ from anokit.errors import CheckpointError, UsageError
 
 
 @contextmanager
-def replacing_folder(path: Path, owned: Callable[[str], bool]) -> Iterator[Path]:
+def replacing_folder(path: Path, foreign: Callable[[Path], str]) -> Iterator[Path]:
     """Yield an empty folder to write to; it takes the place of ``path`` at the end.
 
     A folder that was there stays until then, also where the body fails or the process is killed.
 
     Parameters
     ----------
-    owned
-        Whether a name in a folder that was there is of its kind. Where all are, the folder is
-        replaced; where one is not, it is somebody's, and nothing is touched.
+    foreign
+        Returns the name of something in the folder that was there which is not of this kind, or an
+        empty text where all is. A folder with something foreign is somebody's: nothing is touched.
 
     Raises
     ------
@@ -29,12 +29,12 @@ def replacing_folder(path: Path, owned: Callable[[str], bool]) -> Iterator[Path]
     CheckpointError
         In place of an `OSError`: where the disk is full or a permission is missing.
     """
-    path = path.absolute()
+    path = path.resolve()
     new, old = (path.with_name(f".{path.name}.{suffix}") for suffix in ("new", "old"))
     try:
         if old.exists() and not path.exists():
             old.rename(path)  # The process was killed between the two renames below.
-        _check_ours(path, owned)
+        _check_ours(path, foreign)
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
         yield new
@@ -58,14 +58,14 @@ def replacing_folder(path: Path, owned: Callable[[str], bool]) -> Iterator[Path]
         raise
 
 
-def _check_ours(path: Path, owned: Callable[[str], bool]) -> None:
+def _check_ours(path: Path, foreign: Callable[[Path], str]) -> None:
     if not path.exists():
         return
     if not path.is_dir():
         raise UsageError(f"{path}: is a file; name a new folder")
-    foreign = sorted(one.name for one in path.iterdir() if not owned(one.name))
-    if foreign:
+    name = foreign(path)
+    if name:
         raise UsageError(
-            f"{path}: is there already and holds {foreign[0]}, which would be lost; name a new or "
-            "an empty folder"
+            f"{path}: is there already and holds {name}, which would be lost; name a new or an "
+            "empty folder"
         )

@@ -115,6 +115,17 @@ def test_a_map_that_is_not_finite_is_refused(value):
         painted(values)
 
 
+@pytest.mark.parametrize("box", [(5.0, 0.0, 5.0, 1.0), (0.0, 1.0, 1.0, 0.0)])
+def test_a_map_without_a_place_is_refused(box):
+    with pytest.raises(DataError, match="nothing can lie"):
+        painted(np.zeros((2, 2)), box=box)
+
+
+@pytest.mark.parametrize("size", [(2, 3), (97, 1), (1027, 511), (1193, 57), (1600, 1)])
+def test_any_size_of_picture_can_be_painted(size):
+    assert change([[0, 1], [1, 0]], original=Image.new("RGB", size)).any()
+
+
 @pytest.mark.parametrize(("low", "high"), [(1.0, 0.0), (np.nan, 1.0), (0.0, np.inf)])
 def test_a_scale_that_makes_no_sense_is_refused(low, high):
     with pytest.raises(DataError, match="low not above high"):

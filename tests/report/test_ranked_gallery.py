@@ -194,10 +194,26 @@ def test_only_an_earlier_gallery_is_replaced(tmp_path, original):
     write_gallery(folder, [Entry(1, 0.5, True, one, None, HEAT)], SCALE)
     write_gallery(folder, [Entry(1, 0.5, True, two)])
     assert written(folder) == ["0001_0.5_b.png", "contact_sheet.png", "index.html"]
-    (folder / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"notes\.txt"):
-        write_gallery(folder, [Entry(1, 0.5, True, one)])
-    assert "0001_0.5_b.png" in written(folder)
+    (folder / ".DS_Store").touch()
+    write_gallery(folder, [Entry(1, 0.5, True, one, None, HEAT)], SCALE)
+    for name in ("notes.txt", "originals/mine.png"):
+        (folder / name).touch()
+        with pytest.raises(UsageError, match=re.escape(f"{name}, which would be lost")):
+            write_gallery(folder, [Entry(1, 0.5, True, two)])
+        (folder / name).unlink()
+    assert "0001_0.5_a.png" in written(folder)
+
+
+def test_somebodys_originals_are_not_taken_for_a_gallery(tmp_path, original):
+    mine = tmp_path / "data" / "originals"
+    mine.mkdir(parents=True)
+    (mine / "0001_mine.png").touch()
+    with pytest.raises(UsageError, match="holds originals"):
+        write_gallery(tmp_path / "data", [Entry(1, 0.5, True, original("a.png"))])
+    (tmp_path / "data" / "index.html").write_text("<html>mine</html>")
+    with pytest.raises(UsageError, match=r"holds index\.html"):
+        write_gallery(tmp_path / "data", [Entry(1, 0.5, True, original("a.png"))])
+    assert (mine / "0001_mine.png").exists()
 
 
 def test_a_gallery_of_nothing_is_a_page(tmp_path):

@@ -10,8 +10,8 @@ from anokit.store.files import write_text
 from anokit.store.folders import replacing_folder
 
 
-def texts(name):
-    return name.endswith(".txt")
+def texts(folder):
+    return next((path.name for path in folder.iterdir() if path.suffix != ".txt"), "")
 
 
 def fill(path, content, name="a.txt"):
@@ -45,6 +45,14 @@ def test_a_relative_path_will_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fill(Path("folder"), "x")
     assert names(tmp_path / "folder") == ["a.txt"]
+
+
+def test_a_link_leads_to_the_folder_that_is_replaced(tmp_path):
+    fill(tmp_path / "folder", "old")
+    (tmp_path / "link").symlink_to("folder")
+    fill(tmp_path / "link", "new")
+    assert (tmp_path / "folder" / "a.txt").read_text() == "new"
+    assert names(tmp_path) == ["folder", "link"]
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
