@@ -6,6 +6,8 @@ import difflib
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import UnionType
+from typing import Union, get_args, get_origin
 
 from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import BaseModel, ValidationError
@@ -67,11 +69,14 @@ def _table_of(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel]:
     """Return the model of the table at ``path`` below ``model``, as far as there are models."""
     for key in path:
         field = model.model_fields.get(key)
-        if field is None or not isinstance(field.annotation, type):
+        annotation = None if field is None else field.annotation
+        # A table that may be left out is written `Table | None`.
+        optional = get_origin(annotation) in (Union, UnionType)
+        kinds = get_args(annotation) if optional else (annotation,)
+        tables = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not tables:
             break
-        if not issubclass(field.annotation, BaseModel):
-            break
-        model = field.annotation
+        model = tables[0]
     return model
 
 

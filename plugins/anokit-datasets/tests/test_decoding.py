@@ -8,7 +8,14 @@ import tifffile
 from PIL import Image
 
 from anokit.errors import DataError
-from anokit_datasets.decoding import TURNS, decode, decode_picture, header_size, with_channels
+from anokit_datasets.decoding import (
+    TURNS,
+    decode,
+    decode_picture,
+    header_size,
+    to_uint8,
+    with_channels,
+)
 from anokit_datasets.resizing import fit
 
 
@@ -91,6 +98,14 @@ def test_white_level_and_floats(tmp_path: Path) -> None:
     tifffile.imwrite(path, np.array([[np.nan, 0.0]], np.float32))
     with pytest.raises(ValueError, match="not finite"):
         decode(path)
+
+
+@pytest.mark.parametrize("white_level", [None, 1.0, 4095.0, 65534.5, 1e6])
+def test_every_value_of_16_bits_is_rounded_as_a_float_would_be(white_level: float | None) -> None:
+    values = np.arange(2**16, dtype=np.uint16).reshape(1, 256, 256)
+    expected = np.rint(values * (255 / (white_level or 65535.0))).clip(0, 255)
+    assert (to_uint8(values, white_level) == expected).all()
+    assert (to_uint8(values.astype(">u2"), white_level) == expected).all()
 
 
 def test_stack_is_refused(tmp_path: Path) -> None:

@@ -194,6 +194,9 @@ def to_uint8(pixels: npt.NDArray, white_level: float | None) -> UInt8:
         return pixels.astype(np.uint8) * np.uint8(255)
     if white_level is None:
         white_level = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    if pixels.dtype == np.uint16:
+        # By a table, since floats of a large photograph would take eight times its memory.
+        return to_uint8(np.arange(2**16, dtype=np.float64), white_level)[pixels]
     scaled = pixels.astype(np.float64) * (255 / white_level)
     if not np.isfinite(scaled).all():
         raise ValueError("holds values that are not finite")

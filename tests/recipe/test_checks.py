@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from anokit.recipe.checks import Faults
+
+
+class Cut(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    size: int = 1
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    always: Cut = Cut()
+    perhaps: Cut | None = None
+    many: list[Cut] = []
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "message"),
+    [
+        ({"szie": 1}, "top.szie", "unknown option; 'table' takes: always, many, perhaps"),
+        ({"always": {"szie": 1}}, "top.always.szie", "unknown option; 'always' takes: size; did"),
+        ({"perhaps": {"szie": 1}}, "top.perhaps.szie", "unknown option; 'perhaps' takes: size; d"),
+    ],
+)
+def test_an_unknown_key_is_told_by_the_table_it_stands_in(
+    given: dict[str, object], place: str, message: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Table.model_validate(given)
+    faults = Faults()
+    faults.add_validation("top", caught.value, Table, "'table'")
+    ((where, what),) = faults.found
+    assert where == place
+    assert what.startswith(message)
