@@ -125,7 +125,9 @@ def _by_expression(expression: str, names: Sequence[str]) -> list[str]:
     try:
         pattern = re.compile(expression)
     except re.error as error:
-        raise RecipeError(f"dataset.group = {expression!r}: no regular expression: {error}") from None
+        raise RecipeError(
+            f"dataset.group = {expression!r}: no regular expression: {error}"
+        ) from None
     found = [pattern.search(name) for name in names]
     if not any(found):
         raise RecipeError(

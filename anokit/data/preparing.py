@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from anokit.data.arrays import Images, seeded_order
-from anokit.data.sets import ImageTable, RunData, TestSet, TrainingSet, _take
+from anokit.data.choosing import NAMED, Listed, excluded, groups_of
+from anokit.data.duplicates import duplicates_across
+from anokit.data.sets import Chosen, ImageTable, RunData, TestSet, TrainingSet
 from anokit.errors import DataError, MissingDataError, RecipeError
 from anokit.recipe.parts import DatasetPart
 from anokit.registry.blame import blame
@@ -72,49 +78,150 @@ def prepare(dataset: DatasetPart, seed: int, watcher: Watcher = NOBODY) -> RunDa
 
 
 def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed: int) -> RunData:
-    name = dataset.entry.component.name
+    name, keys = dataset.entry.component.name, dataset.keys
     spec = source.spec
-    count = len(source.train)
-    if count == 0:
+    if not len(source.train):
         raise DataError(f"dataset {name!r} has no training images; expected at least one")
-    test_rows = np.arange(len(source.test) if source.test is not None else 0)
-    pool, pool_rows = source.contaminants, np.arange(len(source.contaminants or ()))
-    if dataset.keys.contaminants_from_test:
-        pool = source.test
-        pool_rows, test_rows = _share_of_test(dataset, source, seed)
-    share = dataset.keys.contamination
-    wanted = contaminant_count(count, share)
-    if wanted > len(pool_rows):
+    train, notices = _Rows.of(source.train), list(source.notices)
+    if keys.exclude:
+        out, text = excluded(train.listed, Path(keys.exclude))
+        train = train.chosen(np.flatnonzero(~out))
+        notices.append(text)
+    test = _Rows.of(source.test) if source.test is not None else None
+    pool = _Rows.of(source.contaminants) if source.contaminants is not None else None
+    if keys.group:
+        notices += _group(keys.group, [part for part in (train, pool, test) if part])
+    if keys.contaminants_from_test:
+        pool, test = _share_of_test(source, test, keys.contaminants_from_test, seed)
+    if test is not None and keys.group:
+        kept = [_apart(part, test, what) for part, what in ((train, "training"), (pool, "spare"))]
+        (train, pool), texts = zip(*kept, strict=True)
+        notices += [text for text in texts if text]
+        if train is None or not len(train):
+            raise DataError(
+                f"dataset.group: every training image of {name!r} is of a group that the test set "
+                "has too, so none is left; check what the groups are"
+            )
+    wanted = contaminant_count(len(train), keys.contamination)
+    spare = 0 if pool is None else len(pool)
+    if wanted > spare:
         where = "set contaminants_from_test, or lower it" if pool is None else "lower it"
         raise RecipeError(
-            f"dataset.contamination = {share:g} asks for {wanted} contaminants in "
-            f"{count} training images, and dataset {name!r} has {len(pool_rows)}; {where}"
+            f"dataset.contamination = {keys.contamination:g} asks for {wanted} contaminants in "
+            f"{len(train)} training images, and dataset {name!r} has {spare}; {where}"
         )
-    chosen = pool_rows[seeded_order(len(pool_rows), seed, "contamination")[:wanted]]
-    parts: list[Images] = [images_of(source.train)]
-    ids = ids_of(source.train)
+    parts = [train]
     if wanted and pool is not None:
-        parts.append(_select(pool, chosen))
-        ids += [ids_of(pool)[i] for i in chosen]
-    train = TrainingSet(ImageTable(parts), ids, np.arange(count + wanted) >= count)
-    test = _test_set(source.test, test_rows) if source.test is not None and len(test_rows) else None
-    for images in [*train.images.parts, *(test.images.parts if test else [])]:
+        parts.append(pool.chosen(seeded_order(spare, seed, "contamination")[:wanted]))
+    training = _training_set(parts, grouped=bool(keys.group))
+    testing = _test_set(test) if test is not None and len(test) else None
+    for images in [*training.images.parts, *(testing.images.parts if testing else [])]:
         if tuple(images.shape[1:]) != (spec.channels, spec.height, spec.width):
             raise DataError(
                 f"dataset {name!r}: images are {'×'.join(map(str, images.shape[1:]))}, "
                 f"its spec says {spec}"
             )
-    if test and set(test.ids) & set(train.ids):
-        raise DataError(f"dataset {name!r}: an id is in the training and in the test set")
+    if testing:
+        if set(testing.ids) & set(training.ids):
+            raise DataError(f"dataset {name!r}: an id is in the training and in the test set")
+        notices += _alike(training, testing)
     return RunData(
         spec=spec,
-        train=train,
-        test=test,
+        train=training,
+        test=testing,
         protocol=source.protocol,
-        notices=tuple(source.notices),
+        notices=tuple(notices),
         simulated=simulated,
-        fingerprint=_fingerprint(train, test),
+        fingerprint=_fingerprint(training, testing),
     )
+
+
+@dataclass
+class _Rows:
+    """Some images of a split, and what belongs to them, all in one order."""
+
+    split: ImageSplit
+    rows: npt.NDArray[np.int64]
+    listed: Listed
+    groups: list[str] | None = None
+
+    @classmethod
+    def of(cls, split: ImageSplit) -> _Rows:
+        files, parents = (getattr(split, name, None) for name in ("files", "parents"))
+        return cls(split, np.arange(len(split)), Listed(ids_of(split), files, parents))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def images(self) -> Chosen:
+        """Return the images, which are not copied where the split has them in bulk."""
+        whole = len(self.rows) == len(self.split) and (np.diff(self.rows) == 1).all()
+        return Chosen(images_of(self.split), None if whole else self.rows)
+
+    def chosen(self, places: npt.NDArray[np.int64]) -> _Rows:
+        """Return those at ``places``, in that order."""
+        groups = None if self.groups is None else [self.groups[place] for place in places]
+        return _Rows(self.split, self.rows[places], self.listed.chosen(places), groups)
+
+
+def _group(group: str | Mapping[str, str], parts: Sequence[_Rows]) -> list[str]:
+    """Give every image its group; return sentences on them."""
+    table = ImageTable([part.images for part in parts])
+    listed = [part.listed for part in parts]
+    count = 0
+    for part, names in zip(parts, groups_of(group, listed, table), strict=True):
+        part.groups = names
+        count += len(names)
+    several = len({name for part in parts for name in part.groups or ()})
+    return [f"{count:,} images in {several:,} groups, none of which is divided"]
+
+
+def _apart(part: _Rows | None, test: _Rows, what: str) -> tuple[_Rows | None, str]:
+    """Return those of ``part`` whose group the test set does not have, and a sentence."""
+    if part is None:
+        return None, ""
+    theirs = set(test.groups or ())
+    kept = np.array([name not in theirs for name in part.groups or ()], dtype=bool)
+    out = int((~kept).sum())
+    text = f"{out:,} {what} images are left out: their groups are in the test set too"
+    return part.chosen(np.flatnonzero(kept)), text if out else ""
+
+
+def _training_set(parts: Sequence[_Rows], *, grouped: bool) -> TrainingSet:
+    def column(name: Literal["files", "parents"]) -> list[str] | None:
+        """Return what all parts say of their images; where one does not say, nothing or the id."""
+        found = [getattr(part.listed, name) for part in parts]
+        if all(values is None for values in found):
+            return None
+        return [
+            value
+            for part, values in zip(parts, found, strict=True)
+            for value in (values or (part.listed.ids if name == "parents" else [""] * len(part)))
+        ]
+
+    return TrainingSet(
+        ImageTable([part.images for part in parts]),
+        [name for part in parts for name in part.listed.ids],
+        np.repeat(np.arange(len(parts)) > 0, [len(part) for part in parts]),
+        files=column("files"),
+        parents=column("parents"),
+        groups=[name for part in parts for name in part.groups or ()] if grouped else None,
+    )
+
+
+def _alike(train: TrainingSet, test: TestSet) -> list[str]:
+    """Say which test images show nearly what a training image shows."""
+    pairs = duplicates_across(train.images, test.images)
+    if not pairs:
+        return []
+    shown = [f"{test.ids[row]} and {train.ids[other]}" for row, other in pairs[:NAMED]]
+    more = ", …" if len(pairs) > NAMED else ""
+    return [
+        f"{len(pairs):,} of {len(test):,} test images show nearly what a training image shows "
+        f"({', '.join(shown)}{more}), which makes figures look better than they are; "
+        'group = "near-duplicates" under [dataset] keeps such images together'
+    ]
 
 
 def contaminant_count(normals: int, contamination: float) -> int:
@@ -141,13 +248,6 @@ def ids_of(split: ImageSplit) -> list[str]:
     return list(ids) if ids is not None else [split[i].id for i in range(len(split))]
 
 
-def _select(split: ImageSplit, rows: npt.NDArray[np.int64]) -> Images:
-    bulk: Images | None = getattr(split, "images", None)
-    if bulk is not None:
-        return _take(bulk, rows)
-    return torch.stack([split[int(i)].image for i in rows])
-
-
 def _labels_of(split: ImageSplit) -> list[int | None]:
     labels = getattr(split, "labels", None)
     if labels is not None:
@@ -156,10 +256,13 @@ def _labels_of(split: ImageSplit) -> list[int | None]:
 
 
 def _share_of_test(
-    dataset: DatasetPart, source: DatasetSource, seed: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the rows of the test set that become contaminants, and those that stay."""
-    if source.test is None:
+    source: DatasetSource, test: _Rows | None, share: float, seed: int
+) -> tuple[_Rows, _Rows]:
+    """Return the test images that become contaminants, and those that stay.
+
+    Where images have groups, whole groups are taken, and what is normal in them goes.
+    """
+    if test is None:
         raise RecipeError(
             "dataset.contaminants_from_test: the dataset has no test set to take from"
         )
@@ -167,24 +270,34 @@ def _share_of_test(
         raise RecipeError(
             "dataset.contaminants_from_test: the dataset has contaminants of its own; remove it"
         )
-    anomalous = np.flatnonzero(np.array([label == 1 for label in _labels_of(source.test)]))
-    take = int(len(anomalous) * dataset.keys.contaminants_from_test)
-    taken = anomalous[seeded_order(len(anomalous), seed, "contaminants from test")[:take]]
-    return taken, np.setdiff1d(np.arange(len(source.test)), taken)
+    labels = _labels_of(test.split)
+    anomalous = np.array([labels[row] == 1 for row in test.rows], dtype=bool)
+    units = np.asarray(test.groups if test.groups else test.listed.ids)
+    # Each unit once, where it first occurs, so that units of one image are drawn as images are.
+    names, first = np.unique(units[anomalous], return_index=True)
+    names = names[np.argsort(first)]
+    take = int(len(names) * share)
+    taken = np.isin(units, names[seeded_order(len(names), seed, "contaminants from test")[:take]])
+    order = np.flatnonzero(anomalous)
+    if test.groups is None:
+        order = order[seeded_order(len(order), seed, "contaminants from test")]
+    pool = np.array([row for row in order if taken[row]], dtype=np.int64)
+    return test.chosen(pool), test.chosen(np.flatnonzero(~taken))
 
 
-def _test_set(split: ImageSplit, rows: npt.NDArray[np.int64]) -> TestSet:
-    whole = len(rows) == len(split)
-    ids, labels = ids_of(split), _labels_of(split)
-    kinds = getattr(split, "kinds", None)
-    known = all(label is not None for label in labels)
+def _test_set(test: _Rows) -> TestSet:
+    all_labels, kinds = _labels_of(test.split), getattr(test.split, "kinds", None)
+    labels = [all_labels[row] for row in test.rows]
+    files, parents = test.listed.files, test.listed.parents
     return TestSet(
-        images=ImageTable([images_of(split) if whole else _select(split, rows)]),
-        ids=[ids[i] for i in rows],
-        labels=np.array([labels[i] for i in rows], dtype=np.int64) if known else None,
-        kinds=None if kinds is None else [str(kinds[i]) for i in rows],
-        split=split,
-        rows=rows,
+        images=ImageTable([test.images]),
+        ids=list(test.listed.ids),
+        labels=None if None in labels else np.array(labels, dtype=np.int64),
+        kinds=None if kinds is None else [str(kinds[row]) for row in test.rows],
+        split=test.split,
+        rows=test.rows,
+        files=None if files is None else list(files),
+        parents=None if parents is None else list(parents),
     )
 
 

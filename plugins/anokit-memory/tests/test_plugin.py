@@ -21,7 +21,16 @@ COMPONENTS = {component.name: component for component in anokit_scores()}
 
 
 def test_public_names():
-    assert set(COMPONENTS) == {"knn", "mahalanobis", "padim", "pixel-knn"}
+    assert set(COMPONENTS) == {
+        "knn",
+        "mahalanobis",
+        "mutual",
+        "padim",
+        "patch-knn",
+        "pixel-knn",
+        "sparse-knn",
+        "trimmed-knn",
+    }
 
 
 def test_describing_the_scores_imports_neither_torch_nor_scikit_learn():

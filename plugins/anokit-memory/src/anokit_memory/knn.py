@@ -56,7 +56,7 @@ class RowMemory(Detector):
     def distances(self, rows: Tensor, k: int, without: Tensor | None = None) -> Tensor:
         """Return distances to the k nearest rows of the memory, ascending: ``[R, k]`` float64.
 
-        ``without``: int64 ``[R]``, the place of a row that does not count, one for each query.
+        ``without``: int64 ``[R]``, for each query the place of a row that does not count, or −1.
         """
         _, squares = self.search.nearest(self.prepared(rows), k, without)
         return squares / 2 if self.metric == "cosine" else squares.sqrt()

@@ -99,7 +99,7 @@ class NearestRows:
         k
             1 ≤ k ≤ N, or < N where rows are left out.
         without
-            int64 ``[R]``: for each query the place of a row that does not count.
+            int64 ``[R]``: for each query the place of a row that does not count, or −1.
 
         Returns
         -------
@@ -163,7 +163,8 @@ class NearestRows:
     ) -> Tensor:
         """Return which rows may be among the k nearest: bool ``[R, N]``."""
         if without is not None:
-            low[torch.arange(len(low), device=low.device), without.to(low.device)] = torch.inf
+            of = (without >= 0).nonzero()[:, 0]
+            low[of.to(low.device), without[of].to(low.device)] = torch.inf
         least, where = low.topk(k, dim=1, largest=False)
         n, a = lengths[where.to(lengths.device)], asked[:, None]
         bound = self._gamma(low.dtype) * a * n + 2 * ROUNDING[low.dtype] * (a + n).square()

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from anokit.plugin import Component, FittedOptions, Options, hookimpl
+from anokit_memory.fields import map_needs, needs
+from anokit_memory.neighbour_components import neighbour_components
 
 
 class KNNOptions(FittedOptions):
@@ -70,16 +72,6 @@ class PadimOptions(Options):
     seed: int = Field(default=0, ge=0, description="Seed of the draw of channels, ≥ 0.")
 
 
-def needs(options: FittedOptions) -> frozenset[str]:
-    """Return the field that a score reads."""
-    return frozenset({options.on})
-
-
-def map_needs(options: FittedOptions) -> frozenset[str]:
-    """Return the fields that a score's map reads: none where there is no map."""
-    return frozenset({"patches", "image"}) if options.on == "patches" else frozenset()
-
-
 @hookimpl
 def anokit_scores() -> Iterable[Component]:
     """Offer nearest neighbours, on any field and on pixels, Mahalanobis distance and PaDiM."""
@@ -124,3 +116,4 @@ def anokit_scores() -> Iterable[Component]:
         example={"k": 2},
         needs=needs,
     )
+    yield from neighbour_components()
