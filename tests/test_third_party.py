@@ -288,6 +288,14 @@ def test_broken_plugins_cost_nobody_else_anything(broken):
     assert {"anokit-scores/lr", "anokit-pgan/pgan", "anokit-datasets/digits"} <= found
 
 
+def test_installed_packages_bring_their_recipes(broken):
+    listed = json.loads(broken.run("anokit recipes --json").stdout)["recipes"]
+    packages = {recipe["name"]: recipe["plugin"] for recipe in listed}
+    assert packages["quickstart"] == "anokit-pgan"
+    assert packages["your_folder"] == "anokit-timm"
+    assert broken.run("anokit check quickstart").stdout == "quickstart: ok\n"
+
+
 def test_a_strict_listing_fails_and_debugging_shows_tracebacks(broken):
     done = broken.run("anokit list-plugins --strict", check=False, ANOKIT_DEBUG="1")
     assert done.returncode == 1

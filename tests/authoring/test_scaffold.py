@@ -37,7 +37,8 @@ def write(tmp_path, kind="score", name="acme-thing", **more):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_a_whole_package(tmp_path, kind):
     folder = write(tmp_path, kind)
-    assert {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} == FILES
+    recipes = {"src/acme_thing/recipes/thing.toml"} if kind == "backbone" else set()
+    assert {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} == FILES | recipes
 
 
 def test_every_kind_passes_its_own_tests(tmp_path):
@@ -70,11 +71,14 @@ def test_its_entry_point_names_a_module_that_offers_the_kind(tmp_path, kind, mon
     assert not loaded.problems
     ((found_kind, name),) = [(e.kind, e.component.name) for e in loaded.entries]
     assert (found_kind, name) == (kind, f"own-{kind}")
+    shipped = [recipe.name for recipe in loaded.recipes]
+    assert shipped == (["own-backbone"] if kind == "backbone" else [])
     readme = (folder / "README.md").read_text()
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(readme.partition("```toml\n")[2].partition("```")[0])
     loaded.entries += discovery.discover().entries
     assert check_recipe(recipe, Registry(loaded))
+    assert all(check_recipe(Path(name), Registry(loaded)) for name in shipped)
 
 
 def test_it_depends_on_the_versions_of_anokit_that_it_fits(tmp_path):
