@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -49,8 +49,9 @@ def excluded(listed: Listed, path: Path) -> tuple[npt.NDArray[np.bool_], str]:
         Where it cannot be read, names none of the images, or all of them.
     """
     names = _read_names(path)
+    wanted = {*names, *(_absolute(name) for name in names)}
     own = {name: _known_by(listed, row) for row, name in enumerate(listed.ids)}
-    out = np.array([bool(own[name] & names) for name in listed.ids], dtype=bool)
+    out = np.array([bool(own[name] & wanted) for name in listed.ids], dtype=bool)
     if not out.any():
         example = listed.files[0] if listed.files else listed.ids[0]
         raise DataError(
@@ -60,7 +61,7 @@ def excluded(listed: Listed, path: Path) -> tuple[npt.NDArray[np.bool_], str]:
     if out.all():
         raise DataError(f"dataset.exclude = {str(path)!r}: leaves no training image")
     found = set().union(*(own[name] for name in np.asarray(listed.ids, object)[out]))
-    missing = sorted(name for name in names if not {name, os.path.abspath(name)} & found)
+    missing = sorted(name for name in names if not {name, _absolute(name)} & found)
     text = f"{out.sum():,} training images are left out, as {path} says"
     if missing:
         shown = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
@@ -73,8 +74,12 @@ def _known_by(listed: Listed, row: int) -> set[str]:
     if listed.parents:
         names.add(listed.parents[row])
     if listed.files and listed.files[row]:
-        names |= {listed.files[row], os.path.abspath(listed.files[row])}
+        names |= {listed.files[row], _absolute(listed.files[row])}
     return names
+
+
+def _absolute(name: str) -> str:
+    return str(Path(name).absolute())
 
 
 def _read_names(path: Path) -> set[str]:
@@ -89,11 +94,13 @@ def _read_names(path: Path) -> set[str]:
         raise DataError(f"dataset.exclude = {str(path)!r}: cannot be read: {error}") from None
     if not lines:
         raise DataError(f"dataset.exclude = {str(path)!r}: names no image; expected one a line")
-    return {*lines, *(os.path.abspath(line) for line in lines)}
+    return set(lines)
 
 
 def groups_of(
-    group: str | Mapping[str, str], parts: Sequence[Listed], images: ImageTable
+    group: str | Mapping[Literal["manifest", "column"], str],
+    parts: Sequence[Listed],
+    images: ImageTable,
 ) -> list[list[str]]:
     """Return the group of every image of ``parts``, which lie one after the other in ``images``.
 
@@ -139,7 +146,9 @@ def _by_expression(expression: str, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _by_manifest(group: Mapping[str, str], parts: Sequence[Listed]) -> list[str]:
+def _by_manifest(
+    group: Mapping[Literal["manifest", "column"], str], parts: Sequence[Listed]
+) -> list[str]:
     manifest, column = group["manifest"], group["column"]
     where = f"dataset.group: {manifest}"
     try:
@@ -154,10 +163,10 @@ def _by_manifest(group: Mapping[str, str], parts: Sequence[Listed]) -> list[str]
     found: list[str] = []
     for part in parts:
         for row, name in enumerate(_names(part)):
-            file = part.files[row] if part.files else ""
-            keys = [key for key in (name, file, os.path.basename(file or name)) if key in known]
+            path = part.files[row] if part.files else ""
+            keys = [key for key in (name, path, Path(path or name).name) if key in known]
             if not keys:
-                raise DataError(f"{where}: does not name {file or name!r} in its column image")
+                raise DataError(f"{where}: does not name {path or name!r} in its column image")
             value = known[keys[0]]
             found.append(f"group\0{value}" if value else f"alone\0{name}")
     return found

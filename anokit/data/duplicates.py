@@ -57,7 +57,7 @@ def thumbnails(images: ImageTable) -> Floats:
     for start in range(0, len(images), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(images)))
         grey = images.read(rows).float().mean(dim=1)
-        side = [min(SIDE, length) for length in grey.shape[1:]]
+        side = (min(SIDE, grey.shape[1]), min(SIDE, grey.shape[2]))
         parts.append(adaptive_avg_pool2d(grey, side).flatten(1))
     found = torch.cat(parts) if parts else torch.zeros(0, SIDE * SIDE)
     spread, mean = torch.std_mean(found, dim=1, keepdim=True, correction=0)
@@ -82,5 +82,6 @@ def _pairs(one: Floats, other: Floats, *, closest: bool = False) -> npt.NDArray[
             rows = np.flatnonzero(alike[np.arange(len(best)), best] >= ALIKE)
             found.append(np.stack([rows + start, best[rows]], axis=1))
         else:
-            found.append(np.argwhere(alike >= ALIKE) + [start, 0])
+            rows, others = np.nonzero(alike >= ALIKE)
+            found.append(np.stack([rows + start, others], axis=1))
     return np.concatenate(found)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
-from anokit.data.arrays import Images, seeded_order
-from anokit.data.choosing import NAMED, Listed, excluded, groups_of
+from anokit.data.arrays import seeded_order
+from anokit.data.choosing import NAMED, excluded, groups_of
 from anokit.data.duplicates import duplicates_across
-from anokit.data.sets import Chosen, ImageTable, RunData, TestSet, TrainingSet
+from anokit.data.rows import SplitRows
+from anokit.data.sets import ImageTable, RunData, TestSet, TrainingSet
 from anokit.errors import DataError, MissingDataError, RecipeError
 from anokit.recipe.parts import DatasetPart
 from anokit.registry.blame import blame
@@ -82,13 +80,13 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
     spec = source.spec
     if not len(source.train):
         raise DataError(f"dataset {name!r} has no training images; expected at least one")
-    train, notices = _Rows.of(source.train), list(source.notices)
+    train, notices = SplitRows.of(source.train), list(source.notices)
     if keys.exclude:
         out, text = excluded(train.listed, Path(keys.exclude))
         train = train.chosen(np.flatnonzero(~out))
         notices.append(text)
-    test = _Rows.of(source.test) if source.test is not None else None
-    pool = _Rows.of(source.contaminants) if source.contaminants is not None else None
+    test = SplitRows.of(source.test) if source.test is not None else None
+    pool = SplitRows.of(source.contaminants) if source.contaminants is not None else None
     if keys.group:
         notices += _group(keys.group, [part for part in (train, pool, test) if part])
     if keys.contaminants_from_test:
@@ -136,36 +134,9 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
     )
 
 
-@dataclass
-class _Rows:
-    """Some images of a split, and what belongs to them, all in one order."""
-
-    split: ImageSplit
-    rows: npt.NDArray[np.int64]
-    listed: Listed
-    groups: list[str] | None = None
-
-    @classmethod
-    def of(cls, split: ImageSplit) -> _Rows:
-        files, parents = (getattr(split, name, None) for name in ("files", "parents"))
-        return cls(split, np.arange(len(split)), Listed(ids_of(split), files, parents))
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def images(self) -> Chosen:
-        """Return the images, which are not copied where the split has them in bulk."""
-        whole = len(self.rows) == len(self.split) and (np.diff(self.rows) == 1).all()
-        return Chosen(images_of(self.split), None if whole else self.rows)
-
-    def chosen(self, places: npt.NDArray[np.int64]) -> _Rows:
-        """Return those at ``places``, in that order."""
-        groups = None if self.groups is None else [self.groups[place] for place in places]
-        return _Rows(self.split, self.rows[places], self.listed.chosen(places), groups)
-
-
-def _group(group: str | Mapping[str, str], parts: Sequence[_Rows]) -> list[str]:
+def _group(
+    group: str | Mapping[Literal["manifest", "column"], str], parts: Sequence[SplitRows]
+) -> list[str]:
     """Give every image its group; return sentences on them."""
     table = ImageTable([part.images for part in parts])
     listed = [part.listed for part in parts]
@@ -177,7 +148,7 @@ def _group(group: str | Mapping[str, str], parts: Sequence[_Rows]) -> list[str]:
     return [f"{count:,} images in {several:,} groups, none of which is divided"]
 
 
-def _apart(part: _Rows | None, test: _Rows, what: str) -> tuple[_Rows | None, str]:
+def _apart(part: SplitRows | None, test: SplitRows, what: str) -> tuple[SplitRows | None, str]:
     """Return those of ``part`` whose group the test set does not have, and a sentence."""
     if part is None:
         return None, ""
@@ -188,7 +159,7 @@ def _apart(part: _Rows | None, test: _Rows, what: str) -> tuple[_Rows | None, st
     return part.chosen(np.flatnonzero(kept)), text if out else ""
 
 
-def _training_set(parts: Sequence[_Rows], *, grouped: bool) -> TrainingSet:
+def _training_set(parts: Sequence[SplitRows], *, grouped: bool) -> TrainingSet:
     def column(name: Literal["files", "parents"]) -> list[str] | None:
         """Return what all parts say of their images; where one does not say, nothing or the id."""
         found = [getattr(part.listed, name) for part in parts]
@@ -217,11 +188,12 @@ def _alike(train: TrainingSet, test: TestSet) -> list[str]:
         return []
     shown = [f"{test.ids[row]} and {train.ids[other]}" for row, other in pairs[:NAMED]]
     more = ", …" if len(pairs) > NAMED else ""
-    return [
+    text = (
         f"{len(pairs):,} of {len(test):,} test images show nearly what a training image shows "
         f"({', '.join(shown)}{more}), which makes figures look better than they are; "
         'group = "near-duplicates" under [dataset] keeps such images together'
-    ]
+    )
+    return [text]
 
 
 def contaminant_count(normals: int, contamination: float) -> int:
@@ -234,20 +206,6 @@ def contaminant_count(normals: int, contamination: float) -> int:
     return int(contamination * normals / (1 - contamination) + 1e-6)
 
 
-def images_of(split: ImageSplit) -> Images:
-    """Return all images of a split: in bulk where it offers them, else one by one."""
-    bulk: Images | None = getattr(split, "images", None)
-    if bulk is not None:
-        return bulk
-    return torch.stack([split[i].image for i in range(len(split))])
-
-
-def ids_of(split: ImageSplit) -> list[str]:
-    """Return the ids of a split."""
-    ids = getattr(split, "ids", None)
-    return list(ids) if ids is not None else [split[i].id for i in range(len(split))]
-
-
 def _labels_of(split: ImageSplit) -> list[int | None]:
     labels = getattr(split, "labels", None)
     if labels is not None:
@@ -256,8 +214,8 @@ def _labels_of(split: ImageSplit) -> list[int | None]:
 
 
 def _share_of_test(
-    source: DatasetSource, test: _Rows | None, share: float, seed: int
-) -> tuple[_Rows, _Rows]:
+    source: DatasetSource, test: SplitRows | None, share: float, seed: int
+) -> tuple[SplitRows, SplitRows]:
     """Return the test images that become contaminants, and those that stay.
 
     Where images have groups, whole groups are taken, and what is normal in them goes.
@@ -285,7 +243,7 @@ def _share_of_test(
     return test.chosen(pool), test.chosen(np.flatnonzero(~taken))
 
 
-def _test_set(test: _Rows) -> TestSet:
+def _test_set(test: SplitRows) -> TestSet:
     all_labels, kinds = _labels_of(test.split), getattr(test.split, "kinds", None)
     labels = [all_labels[row] for row in test.rows]
     files, parents = test.listed.files, test.listed.parents

@@ -6,7 +6,9 @@ CODE = """
 import json, resource, sys
 import numpy as np, torch
 from anokit.data import ArraySplit
-from anokit.data.preparing import ImageTable, TrainingSet, _fingerprint, ids_of, images_of
+from anokit.data.preparing import _fingerprint
+from anokit.data.rows import ids_of, images_of
+from anokit.data.sets import ImageTable, TrainingSet
 from anokit.data.feed import Feed
 
 N = 525_657
