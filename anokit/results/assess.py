@@ -97,7 +97,10 @@ def assess(job: Job) -> Assessment:
         columns=columns,
         rows=rows,
         threshold_rule=_threshold_rule(recipe, training, scorer),
-        warnings=_direction_warning(recipe, rows),
+        warnings=[
+            *(text for component in scorer.components.values() for text in component.warnings()),
+            *_direction_warning(recipe, rows),
+        ],
     )
 
 
