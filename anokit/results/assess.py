@@ -15,6 +15,7 @@ from anokit.results.metrics import auroc_by_kind, measure, rates
 from anokit.results.pixel_metrics import aupro, pixel_auroc
 from anokit.results.rows import MapScale, Row
 from anokit.results.thresholds import Calibration
+from anokit.scoring.memory import TripMemory
 from anokit.scoring.scorer import Maps, Scored, Scorer, Values
 from anokit.scoring.training_scores import TrainingScores, score_training
 from anokit.store.score_table import Judged
@@ -41,6 +42,8 @@ class Assessment:
     """Everything that scoring a run gave, before and after labels were looked at."""
 
     scorer: Scorer
+    memory: TripMemory | None
+    """round trips of training images, as far as they were kept"""
     scored_training: TrainingScores
     training: TrainingImages
     calibrations: dict[str, Calibration]
@@ -78,6 +81,7 @@ def assess(job: Job) -> Assessment:
     recipe, train, test = job.recipe, job.data.train, job.data.test
     scores = [*recipe.scores, *recipe.baselines]
     scorer = Scorer(scores, job.backbone, job.device, recipe.evaluation.batch_size, recipe.seed)
+    memory = scorer.memory(len(train))
     scored_training = score_training(
         scorer,
         train,
@@ -85,7 +89,7 @@ def assess(job: Job) -> Assessment:
         recipe.evaluation.folds,
         latent=job.backbone.fills("latent"),
         mapped={term.key for score in recipe.scores for term in score.terms},
-        memory=scorer.memory(len(train)),
+        memory=memory,
         watcher=job.watcher,
     )
     scorer.save(job.directory.scores)
@@ -109,6 +113,7 @@ def assess(job: Job) -> Assessment:
     job.watcher.done()
     return Assessment(
         scorer=scorer,
+        memory=memory,
         scored_training=scored_training,
         training=training,
         calibrations=calibrations,
@@ -119,7 +124,10 @@ def assess(job: Job) -> Assessment:
         threshold_rule=_threshold_rule(
             calibrations[recipe.primary.name], len(training.names), scored_training
         ),
-        warnings=_direction_warning(recipe, rows),
+        warnings=[
+            *(text for component in scorer.components.values() for text in component.warnings()),
+            *_direction_warning(recipe, rows),
+        ],
     )
 
 

@@ -52,6 +52,14 @@ class BuiltScore:
         most = getattr(self.score, "max_fit_images", None)
         return None if most is None else int(most)
 
+    def warnings(self) -> list[str]:
+        """Return what the score says about its own fit, a sentence each; most say nothing."""
+        notice = getattr(self.score, "warnings", None)
+        if not self.fitted or notice is None:
+            return []
+        with blame(self.part.entry, "being asked for warnings"):
+            return [str(text) for text in notice()]
+
     def fit(self, trips: Trips) -> None:
         """Let the score learn from trips of training images."""
         with blame(self.part.entry, "being fitted"), torch.no_grad():

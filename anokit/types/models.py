@@ -169,7 +169,7 @@ class EncoderLoss(Protocol):
 class Score(Protocol):
     """An anomaly score; built as ``factory(options)``.
 
-    Two more methods are used where a score has them:
+    Methods that are used where a score has them:
 
     ``map(trip) -> [B, H, W]``
         per-pixel anomaly;
@@ -181,7 +181,9 @@ class Score(Protocol):
     ``leave_one_out(trip, places) -> [B]``
         of a fitted score: scores of images that it was fitted on, each as if that image had not
         been among them; ``places`` (int64 ``[B]``) are their places in the order of fitting.
-        Without it the core fits several times, each time without some of the images.
+        Without it the core fits several times, each time without some of the images;
+    ``warnings() -> list of sentences``
+        of a fitted score: what should worry the user about its fit, such as too few images.
     """
 
     def __call__(self, trip: RoundTrip) -> Tensor:

@@ -258,6 +258,17 @@ def test_a_backbone_that_leaves_a_promised_field_unfilled_is_named(assessed):
         assessed(*settings)
 
 
+def test_what_a_score_says_about_its_final_fit_is_a_warning(assessed, toys, monkeypatch):
+    def warnings(self):
+        return [f"fitted to {len(toys.FITS[-1])} images"]
+
+    monkeypatch.setattr(toys.Far, "warnings", warnings, raising=False)
+    job, found = assessed('scores=[{use="far"}]')
+    said = f"fitted to {len(job.data.train)} images"
+    assert found.warnings.count(said) == 1
+    assert said in make_results(job, found, ["careful"]).warnings
+
+
 def test_a_direction_below_chance_is_warned_about_and_not_flipped(assessed):
     _, plain = assessed()
     _, swapped = assessed("dataset.labels=swapped")

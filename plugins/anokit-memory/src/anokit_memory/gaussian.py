@@ -19,7 +19,7 @@ LEAST_ROWS = 20
 SINGULAR = 1e-14
 """Least variance, as a share of the largest, that is not taken for rounding."""
 
-SERIES_ERROR = 1e-9
+SERIES_ERROR = 1e-7
 """Bound of what the series of `left_out_distances` leaves out, as a share of Σ⁻¹."""
 
 LEAST_REST = 1e-9

@@ -205,7 +205,7 @@ class Moments:
 
     def add(self, columns: Tensor) -> None:
         """Take the vectors ``[P, d, B]`` of B more images."""
-        values = to_double(columns)
+        values = to_double(columns).contiguous()  # products of strided matrices are slow
         more = values.shape[-1]
         mean = values.mean(dim=-1, keepdim=True)
         centred = values - mean
