@@ -51,12 +51,8 @@ def score_command(
         write_csv(found, out)
         console.notice(f"all scores: {out}")
     if maps:
-        count = write_maps(found, maps)
-        if count is None:
-            name = found.run.recipe.primary.name
-            console.warning(f"{name} has no per-pixel map: no overlays written")
-        else:
-            console.notice(f"{count:,} heat-map overlays: {maps}")
+        gallery = write_maps(found, maps, console)
+        console.notice(f"{gallery.count:,} images to look through: {gallery.page}")
 
 
 def add_scores_command(

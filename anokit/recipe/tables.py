@@ -110,6 +110,12 @@ class EvaluationSettings(Settings):
         description="parts into which training images are divided where a fitted score is fitted "
         "several times, each time without one part, to judge the images in it",
     )
+    overlays: int = Field(
+        0,
+        ge=0,
+        description="most anomalous training images that are written to overlays/, with maps "
+        "painted on their files",
+    )
     gallery: int = Field(8, ge=0, description="images in each row of the report's gallery")
 
 

@@ -10,24 +10,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 
-from anokit.data.sets import ImageTable, all_rows
+from anokit.data.sets import ImageTable, Wholes, all_rows
 from anokit.errors import CheckpointError, DataError, UsageError
 from anokit.recipe.parts import Recipe
 from anokit.recipe.reading import resolve
-from anokit.registry.blame import blame
 from anokit.registry.lookup import Registry
 from anokit.results.rows import Results, read_results
 from anokit.results.thresholds import Calibration
+from anokit.runs.files import FileReader
 from anokit.runs.trust import kept_plugins
 from anokit.scoring.scorer import Scorer
 from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import Judged
 from anokit.training.backbone import load_backbone
 from anokit.training.device import resolve_device
-from anokit.types import ImageSpec
+from anokit.types import ImageSpec, Pieces
 from anokit.watching import Advance
 
 __all__ = ["FinishedRun", "OpenedRun", "load", "open_run"]
@@ -112,6 +111,7 @@ class FinishedRun:
         self.results = opened.results
         self.spec = opened.spec
         self.device = device
+        self.files = FileReader(recipe.dataset, self.spec)
         self.backbone = load_backbone(recipe, self.spec, device, opened.directory.model)
         self.scorer = Scorer(
             recipe.scores, self.backbone, device, recipe.evaluation.batch_size, recipe.seed
@@ -166,14 +166,22 @@ class FinishedRun:
         DataError
             Where the file is no image that can be read.
         """
-        make = self.recipe.dataset.entry.component.load_reader()
-        with blame(self.recipe.dataset.entry, f"reading {path}"):
-            image = (
-                make(self.recipe.dataset.options, self.spec)(path)
-                if make
-                else stretch_image(path, self.spec)
+        pieces = self.files.pieces(path)
+        if len(pieces.images) > 1:
+            raise DataError(
+                f"{path}: makes {len(pieces.images)} tiles, expected one image; use `pieces`"
             )
-        return torch.tensor(np.asarray(image))  # a copy: not every reader hands over its memory
+        return pieces.images[0]
+
+    def pieces(self, path: Path) -> Pieces:
+        """Return an image file as this run's networks take it, cut into tiles where it is.
+
+        Raises
+        ------
+        DataError
+            Where the file is no image that can be read, or one that does not fit.
+        """
+        return self.files.pieces(path)
 
     def score(
         self, images: Images, advance: Advance | None = None
@@ -183,7 +191,8 @@ class FinishedRun:
         Parameters
         ----------
         images
-            uint8 ``[N, C, H, W]`` of the run's shape, or paths of image files.
+            uint8 ``[N, C, H, W]`` of the run's shape, or paths of image files. The score of a
+            file that is cut into tiles is the largest of theirs.
         advance
             Called with the number of images done since the last call.
 
@@ -198,9 +207,16 @@ class FinishedRun:
         DataError
             Where type or shape do not fit, or a file cannot be read.
         """
+        parents = None
+        if not isinstance(images, (Tensor, np.ndarray)):
+            images, parents = self._read(images)
         table = self._table(images)
+        wholes = Wholes.of([str(row) for row in range(len(table))], parents)
         scored = self.scorer.compute(table, all_rows(len(table)), advance=advance)
-        return {s.name: self.scorer.combine(s, scored.values) for s in self.recipe.scores}
+        return {
+            s.name: wholes.largest(self.scorer.combine(s, scored.values))
+            for s in self.recipe.scores
+        }
 
     def maps(self, images: Images, score: str = "") -> npt.NDArray[np.float32] | None:
         """Return per-pixel maps ``[N, H, W]`` of one score (the primary one by default).
@@ -212,17 +228,23 @@ class FinishedRun:
         if score and score not in names:
             raise DataError(f"{self.directory.path}: no score {score!r}; there are: {names}")
         chosen = self.recipe.scores[names.index(score) if score else 0]
+        if not isinstance(images, (Tensor, np.ndarray)):
+            images = self._stack([self.read(Path(path)) for path in images])
         table = self._table(images)
         return self.scorer.maps(chosen, table, all_rows(len(table)))
 
-    def _table(self, images: Images) -> ImageTable:
+    def _read(self, paths: Sequence[str | Path]) -> tuple[Tensor, list[str]]:
+        """Return the pieces of files, one after the other, and the place of each one's file."""
+        found = [self.pieces(Path(path)).images for path in paths]
+        parents = [str(place) for place, images in enumerate(found) for _ in images]
+        return self._stack([image for images in found for image in images]), parents
+
+    def _stack(self, images: Sequence[Tensor]) -> Tensor:
+        shape = (0, self.spec.channels, self.spec.height, self.spec.width)
+        return torch.stack(list(images)) if images else torch.empty(shape, dtype=torch.uint8)
+
+    def _table(self, images: Tensor | npt.NDArray[np.uint8]) -> ImageTable:
         shape = (self.spec.channels, self.spec.height, self.spec.width)
-        if not isinstance(images, (Tensor, np.ndarray)):
-            images = (
-                torch.stack([self.read(Path(p)) for p in images])
-                if len(images)
-                else (torch.empty((0, *shape), dtype=torch.uint8))
-            )
         dtype = str(images.dtype).removeprefix("torch.")
         if dtype != "uint8" or images.ndim != 4 or tuple(images.shape[1:]) != shape:
             raise DataError(
@@ -230,6 +252,12 @@ class FinishedRun:
                 f"got {dtype} {list(images.shape)}"
             )
         return ImageTable([images])
+
+
+def check_share(what: str, share: float) -> None:
+    """Raise `UsageError` where ``share`` is not above 0 and below 1."""
+    if not 0 < share < 1:
+        raise UsageError(f"{what}: expected a share above 0 and below 1, got {share:g}")
 
 
 def load(
@@ -256,31 +284,3 @@ def load(
     """
     opened = open_run(Path(run), plugins=plugins, trust_plugins=trust_plugins)
     return FinishedRun(opened, resolve_device(device))
-
-
-def check_share(what: str, share: float) -> None:
-    """Raise `UsageError` where ``share`` is not above 0 and below 1."""
-    if not 0 < share < 1:
-        raise UsageError(f"{what}: expected a share above 0 and below 1, got {share:g}")
-
-
-def stretch_image(path: Path, spec: ImageSpec) -> npt.NDArray[np.uint8]:
-    """Read an image file, convert it to ``spec``'s channels and stretch it to its size.
-
-    Raises
-    ------
-    DataError
-        Where the file is no image that can be read, or the channels are not 1, 3 or 4.
-    """
-    modes = {1: "L", 3: "RGB", 4: "RGBA"}
-    if spec.channels not in modes:
-        raise DataError(f"{path}: an image file cannot be made into {spec.channels} channels")
-    try:
-        with Image.open(path) as image:
-            fitted = image.convert(modes[spec.channels]).resize(
-                (spec.width, spec.height), Image.Resampling.BILINEAR
-            )
-    except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{path}: cannot be read as an image: {error}") from None
-    pixels = np.array(fitted, dtype=np.uint8)  # a copy: Pillow's own memory may not be written
-    return np.ascontiguousarray(pixels.reshape(spec.height, spec.width, -1).transpose(2, 0, 1))

@@ -20,6 +20,7 @@ from anokit.results.best_on_test import BestOnTest, how_weights_were_chosen, rem
 from anokit.results.exhibits import exhibits, terms_of
 from anokit.results.making import make_results, score_table
 from anokit.results.rows import SIMULATED, write_results
+from anokit.runs.painting import paint_training
 from anokit.store.run_directory import PLUGIN_FILES, RunDirectory, create, find_resumable
 from anokit.store.score_table import Ranking
 from anokit.store.tensors import save_tensors
@@ -136,6 +137,7 @@ def finish(job: Job, warnings: list[str]) -> None:
     )
     directory.write_json("terms.json", terms_of(job))
     save_tensors(directory.exhibits, exhibits(job, found))
+    paint_training(job, found)
     epoch = how_weights_were_chosen(job.recipe, directory)
     results = make_results(job, found, warnings, epoch)
     if not results.rows[0].metrics:

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
+from anokit.data.sets import Wholes
 from anokit.errors import CheckpointError, DataError, UsageError
+from anokit.report.ranked_gallery import Gallery
 from anokit.results.thresholds import discoveries
 from anokit.runs.finished import FinishedRun, check_share, load
+from anokit.runs.painting import drawn_by, paint_ranking
 from anokit.store.files import write_text
 from anokit.store.score_table import Judged, Ranking
 from anokit.watching import NOBODY, Watcher
@@ -29,8 +31,6 @@ class ScoredFiles:
 
     run: FinishedRun
     files: list[Path]
-    images: torch.Tensor
-    """uint8 ``[N, C, H, W]``, as the run's networks saw them"""
     scores: dict[str, npt.NDArray[np.float64]]
     """``[N]`` by score name"""
     judged: dict[str, Judged]
@@ -88,13 +88,15 @@ def score_files(
         check_share("--false-alarms", false_alarms)
     files = collect(paths)
     finished = load(run, device=device, plugins=plugins, trust_plugins=trust_plugins)
-    images, kept, unreadable = read_all(finished, files)
+    images, parents, kept, unreadable = read_all(finished, files)
     if not kept:
         path, reason = unreadable[0]
         raise DataError(
             f"none of {len(files)} files can be read as an image; the first is {path}: {reason}"
         )
-    scores = finished.score(images, watcher.track("scoring", len(kept)))
+    wholes = Wholes.of(parents, parents)
+    tiles = finished.score(images, watcher.track("scoring", len(images)))
+    scores = {name: wholes.largest(values) for name, values in tiles.items()}
     watcher.done()
     by = finished.calibrations(false_alarms)
     judged = {name: by[name].judge(values) for name, values in scores.items()}
@@ -109,7 +111,7 @@ def score_files(
             for name, one in judged.items()
         }
         rule = f"bound for {100 * false_discoveries:.3g} % false discoveries among these files"
-    return ScoredFiles(finished, kept, images, scores, judged, rule, unreadable)
+    return ScoredFiles(finished, kept, scores, judged, rule, unreadable)
 
 
 def collect(paths: Sequence[Path]) -> list[Path]:
@@ -138,20 +140,27 @@ def collect(paths: Sequence[Path]) -> list[Path]:
 
 def read_all(
     run: FinishedRun, files: Sequence[Path]
-) -> tuple[torch.Tensor, list[Path], list[tuple[Path, str]]]:
-    """Return images ``[N, C, H, W]``, their files, and the files that cannot be read and why."""
+) -> tuple[torch.Tensor, list[str], list[Path], list[tuple[Path, str]]]:
+    """Return images ``[N, C, H, W]``, tiles perhaps, and the file of each as text.
+
+    Then the files that could be read, and those that could not, and why.
+    """
     images: list[torch.Tensor] = []
+    parents: list[str] = []
     kept: list[Path] = []
     unreadable: list[tuple[Path, str]] = []
     for path in files:
         try:
-            images.append(run.read(path))
-            kept.append(path)
+            found = run.pieces(path).images
         except DataError as error:
             unreadable.append((path, str(error)))
+            continue
+        images += found
+        parents += [str(path)] * len(found)
+        kept.append(path)
     shape = (0, run.spec.channels, run.spec.height, run.spec.width)
     stacked = torch.stack(images) if images else torch.empty(shape, dtype=torch.uint8)
-    return stacked, kept, unreadable
+    return stacked, parents, kept, unreadable
 
 
 def write_csv(found: ScoredFiles, out: Path) -> None:
@@ -170,37 +179,29 @@ def write_csv(found: ScoredFiles, out: Path) -> None:
         raise UsageError(f"--out {error}") from None
 
 
-def write_maps(found: ScoredFiles, folder: Path) -> int | None:
-    """Write heat-map overlays of the primary score; return how many, None where it has no map.
+def write_maps(found: ScoredFiles, folder: Path, watcher: Watcher = NOBODY) -> Gallery:
+    """Write every file, the most anomalous first, with the primary score's map painted on it.
+
+    Where the score has no map, the files alone.
 
     Raises
     ------
     UsageError
-        Where they cannot be written.
+        Where the folder cannot be written, or holds something else.
     """
-    maps = found.run.maps(found.images)
-    if maps is None:
-        return None
+    run, ranking = found.run, found.ranking
+    row = next(row for row in run.results.rows if row.name == found.primary)
+    draw = drawn_by(run.scorer, run.recipe.primary, run.files)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # One scale for all, so that overlays can be compared; the brightest percent saturates.
-        ceiling = float(np.quantile(maps, 0.999)) or 1.0
-        for place, (path, values) in enumerate(zip(found.files, maps, strict=True)):
-            picture = overlay(found.images[place].numpy(), values / ceiling)
-            picture.save(folder / f"{place:05d}_{path.stem}.png")
-    except OSError as error:
-        raise UsageError(f"--maps {folder}: cannot be written: {error}") from None
-    return len(maps)
-
-
-def overlay(image: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> Image.Image:
-    """Draw a heat map ``[H, W]`` in [0, 1] over an image ``[C, H, W]``, enlarged to be seen."""
-    from matplotlib import colormaps
-
-    grey = image[:3].mean(axis=0) / 255
-    level = np.clip(heat, 0, 1)[..., None]
-    colour = colormaps["inferno"](level[..., 0])[..., :3]
-    mixed = (1 - 0.7 * level) * grey[..., None] + 0.7 * level * colour
-    picture = Image.fromarray((255 * mixed).astype(np.uint8))
-    scale = max(1, 256 // max(picture.size))
-    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+        return paint_ranking(
+            folder,
+            ranking,
+            len(found.files),
+            row.map_scale,
+            draw,
+            run.recipe,
+            title=f"{run.results.title}: most anomalous first",
+            watcher=watcher,
+        )
+    except CheckpointError as error:
+        raise UsageError(f"--maps {error}") from None

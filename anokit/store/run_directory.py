@@ -45,6 +45,7 @@ class RunDirectory:
         self.metrics = path / "metrics.jsonl"
         self.table = path / "scores.csv"
         self.ranking = path / "training_scores.csv"
+        self.overlays = path / "overlays"
         self.exhibits = path / "report.safetensors"
         self.results = path / "results.json"
         self.report = path / "report.html"

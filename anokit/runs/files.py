@@ -1,0 +1,80 @@
+"""Image files as a run's networks see them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from anokit.errors import DataError, PluginError
+from anokit.recipe.parts import DatasetPart
+from anokit.registry.blame import blame
+from anokit.types import ImageSpec, Pieces
+
+
+class FileReader:
+    """Reads image files as a dataset reads its own, where the dataset can tell how."""
+
+    def __init__(self, dataset: DatasetPart, spec: ImageSpec) -> None:
+        self.dataset = dataset
+        self.spec = spec
+        make = dataset.entry.component.load_reader()
+        with blame(dataset.entry, "making its reader of files"):
+            self.reader = make(dataset.options, spec) if make else None
+
+    def pieces(self, path: Path) -> Pieces:
+        """Return the image in a file as a whole, or its tiles, and what each one shows.
+
+        Raises
+        ------
+        DataError
+            Where the file is no image that can be read, or one that does not fit.
+        """
+        if self.reader is None:
+            image, size = stretch_image(path, self.spec)
+            return Pieces(torch.from_numpy(image)[None], [(0, 0, *size)], size)
+        with blame(self.dataset.entry, f"reading {path}"):
+            make = getattr(self.reader, "pieces", None)
+            if make is None:
+                image = np.asarray(self.reader(path))
+                # The reader does not tell what it shows: all of the file, as far as is known.
+                found = Pieces(torch.tensor(image)[None], [(0, 0, 1, 1)], (1, 1))
+            else:
+                found = make(path)
+        shape = (self.spec.channels, self.spec.height, self.spec.width)
+        if tuple(found.images.shape[1:]) != shape or len(found.boxes) != len(found.images):
+            raise PluginError(
+                f"the reader of dataset {self.dataset.entry.qualified!r} made "
+                f"{list(found.images.shape)} with {len(found.boxes)} boxes of {path}; expected "
+                f"[T, {', '.join(map(str, shape))}] with T boxes"
+            )
+        return found
+
+
+def stretch_image(path: Path, spec: ImageSpec) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
+    """Read an image file, convert it to ``spec``'s channels and stretch it to its size.
+
+    Returns it, and its width and height in the file.
+
+    Raises
+    ------
+    DataError
+        Where the file is no image that can be read, or the channels are not 1, 3 or 4.
+    """
+    modes = {1: "L", 3: "RGB", 4: "RGBA"}
+    if spec.channels not in modes:
+        raise DataError(f"{path}: an image file cannot be made into {spec.channels} channels")
+    try:
+        with Image.open(path) as image:
+            size = image.size
+            fitted = image.convert(modes[spec.channels]).resize(
+                (spec.width, spec.height), Image.Resampling.BILINEAR
+            )
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{path}: cannot be read as an image: {error}") from None
+    pixels = np.array(fitted, dtype=np.uint8)  # a copy: Pillow's own memory may not be written
+    shaped = pixels.reshape(spec.height, spec.width, -1).transpose(2, 0, 1)
+    return np.ascontiguousarray(shaped), size

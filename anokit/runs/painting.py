@@ -1,0 +1,138 @@
+"""Folders of images to look through: the most anomalous first, maps painted on the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from anokit.data.sets import ImageTable, Rows, all_rows
+from anokit.errors import DataError
+from anokit.recipe.parts import NamedScore, Recipe
+from anokit.report.heat import Heat, stitch
+from anokit.report.ranked_gallery import Entry, Gallery, write_gallery
+from anokit.results.assess import Assessment
+from anokit.results.rows import MapScale
+from anokit.runs.files import FileReader
+from anokit.scoring.scorer import Scorer
+from anokit.store.score_table import Ranking
+from anokit.training.job import Job
+from anokit.watching import NOBODY, Watcher
+
+Draw = Callable[[Path], Heat | None]
+"""Makes the map of a file; None where there is none."""
+
+
+def drawn_by(scorer: Scorer, score: NamedScore, reader: FileReader) -> Draw:
+    """Return what makes the map of a file by ``score``: one over all tiles of a photograph."""
+
+    def draw(path: Path) -> Heat | None:
+        try:
+            pieces = reader.pieces(path)
+        except DataError:
+            return None  # the gallery says of the original what is wrong with it
+        maps = scorer.maps(score, ImageTable([pieces.images]), all_rows(len(pieces.images)))
+        return None if maps is None else stitch(maps, pieces.boxes, pieces.size)
+
+    return draw
+
+
+def paint_ranking(
+    folder: Path,
+    ranking: Ranking,
+    count: int,
+    scale: MapScale | None,
+    draw: Draw,
+    recipe: Recipe,
+    *,
+    title: str,
+    watcher: Watcher = NOBODY,
+) -> Gallery:
+    """Write the ``count`` most anomalous files of a ranking, as `write_gallery` has it."""
+    name, column = next(iter(ranking.columns.items()))
+    judged = ranking.judged[name]
+    order = ranking.order[:count]
+    advance = watcher.track("painting maps on files", len(order))
+
+    def entries() -> Iterator[Entry]:
+        for rank, row in enumerate(order, start=1):
+            path = Path(ranking.images[row])
+            yield Entry(
+                rank=rank,
+                score=float(column[row]),
+                flagged=bool(judged.flagged[row]),
+                path=path,
+                p_value=float(judged.p_values[row]),
+                heat=None if scale is None else draw(path),
+            )
+            advance(1)
+
+    facts = {
+        "score": name,
+        "threshold": f"{judged.threshold:.4g}, without labels",
+        "images": f"{len(ranking.images):,}, of which {int(judged.flagged.sum()):,} are flagged",
+    }
+    if recipe.quick:
+        facts["quick run"] = "it shows the path, not the quality"
+    white = getattr(recipe.dataset.options, "white_level", None)
+    found = write_gallery(folder, entries(), scale, title=title, facts=facts, white_level=white)
+    watcher.done()
+    return found
+
+
+def paint_training(job: Job, found: Assessment) -> Gallery | None:
+    """Write overlays/ of a run's directory; None where training images are no files.
+
+    No map is by a score that was fitted on the image that it is of: those shown are left out of a
+    fit for the purpose.
+    """
+    recipe, train = job.recipe, job.data.train
+    count = recipe.evaluation.overlays
+    if not count or not train.files or not all(train.files):
+        return None
+    ranking = Ranking(found.training.names, found.training.columns, found.judged_training())
+    reader = FileReader(recipe.dataset, job.data.spec)
+    top = [ranking.images[row] for row in ranking.order[:count]]
+    with fitted_without(job, found, np.flatnonzero(np.isin(train.files, top))):
+        return paint_ranking(
+            job.directory.overlays,
+            ranking,
+            count,
+            found.rows[0].map_scale,
+            drawn_by(found.scorer, recipe.primary, reader),
+            recipe,
+            title=f"{recipe.title}: the most anomalous training images",
+            watcher=job.watcher,
+        )
+
+
+@contextmanager
+def fitted_without(job: Job, found: Assessment, rows: Rows) -> Iterator[None]:
+    """Fit what the primary score's map needs on all training images but ``rows``, for a while."""
+    terms = {term.key for term in job.recipe.primary.terms}
+    scorer, train = found.scorer, job.data.train
+    mapped = {
+        id(component)
+        for key, component in scorer.components.items()
+        if key in terms and component.has_map and component.fitted
+    }
+    left = _others(len(train), rows, train.units)
+    if mapped and len(left):
+        scorer.fit(
+            train.images, left, memory=found.memory, only=lambda component: id(component) in mapped
+        )
+    try:
+        yield
+    finally:
+        if mapped and len(left):
+            scorer.load(job.directory.scores)
+
+
+def _others(count: int, rows: Rows, units: Sequence[str] | None) -> Rows:
+    """Return all but ``rows`` and what belongs to them."""
+    if units is not None:
+        names = np.asarray(units)
+        rows = np.flatnonzero(np.isin(names, names[rows]))
+    return np.setdiff1d(np.arange(count), rows)
