@@ -80,12 +80,16 @@ def test_k_centre_takes_no_row_twice_also_among_copies():
     assert k_centre(rows, 40, 0).tolist() == list(range(30))
 
 
-def test_k_centre_covers_better_than_chance(build, make_trip):
+@pytest.mark.parametrize(("metric", "distance"), [("cosine", cosines), ("euclidean", torch.cdist)])
+def test_k_centre_covers_better_than_chance(build, make_trip, metric, distance):
     train = make_trip(60)
     every = patches_of(train)
     radius = {
         how: float(
-            torch.cdist(every, fitted(build, train, memory=how, memory_size=40).detector.memory)
+            distance(
+                every,
+                fitted(build, train, memory=how, memory_size=40, metric=metric).detector.memory,
+            )
             .amin(dim=1)
             .max()
         )
@@ -131,7 +135,7 @@ def test_weights_of_equal_rows_are_one(how):
 def test_what_is_odd_at_its_position_is_dropped(build, make_trip, memory, weighting, aligned):
     train = make_trip(40)
     train.patches[3, :, 1, 2] = 9.0
-    options = {"memory": memory, "memory_size": 200, "aligned": aligned}
+    options = {"memory": memory, "memory_size": 200, "aligned": aligned, "metric": "euclidean"}
     odd = torch.full((4,), 9.0)
 
     def holds(**more) -> bool:

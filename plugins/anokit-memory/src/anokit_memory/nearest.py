@@ -165,7 +165,10 @@ class NearestRows:
         if without is not None:
             of = (without >= 0).nonzero()[:, 0]
             low[of.to(low.device), without[of].to(low.device)] = torch.inf
-        least, where = low.topk(k, dim=1, largest=False)
+        if k == 1:
+            least, where = low.min(dim=1, keepdim=True)
+        else:
+            least, where = low.topk(k, dim=1, largest=False)
         n, a = lengths[where.to(lengths.device)], asked[:, None]
         bound = self._gamma(low.dtype) * a * n + 2 * ROUNDING[low.dtype] * (a + n).square()
         bound = SLACK * bound + self.rows.shape[1] * 2.0**-120

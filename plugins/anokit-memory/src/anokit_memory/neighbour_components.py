@@ -72,8 +72,8 @@ class PatchKNNOptions(PatchOptions):
     memory: Literal["random", "k-centre"] = Field(
         default="random",
         description="How the remembered patches are chosen: 'random' = a seeded subset; "
-        "'k-centre' = greedily those that cover the rest best, which keeps anomalous patches too "
-        "(weighting drops them first).",
+        "'k-centre' = greedily those that cover the rest best, by metric, which keeps anomalous "
+        "patches too (weighting drops them first).",
     )
     memory_size: int = Field(default=10_000, ge=1, description="Most patches remembered, ≥ 1.")
     max_patches: int = Field(

@@ -59,7 +59,8 @@ class PatchMemory(Detector):
         given = self.options
         chosen = torch.arange(len(rows), device=rows.device)
         if given.memory == "k-centre":
-            chosen = k_centre(rows, given.memory_size, given.seed)
+            compared = unit(rows) if given.metric == "cosine" else rows
+            chosen = k_centre(compared, given.memory_size, given.seed)
         if len(chosen) < given.k:
             raise DataError(
                 f"score 'patch-knn': expected at least k = {given.k} training patches to remember, "
