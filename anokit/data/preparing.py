@@ -81,8 +81,10 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
     if not len(source.train):
         raise DataError(f"dataset {name!r} has no training images; expected at least one")
     train, notices = SplitRows.of(source.train), list(source.notices)
+    left_out: tuple[str, ...] = ()
     if keys.exclude:
         out, text = excluded(train.listed, Path(keys.exclude))
+        left_out = train.listed.chosen(np.flatnonzero(out)).names
         train = train.chosen(np.flatnonzero(~out))
         notices.append(text)
     test = SplitRows.of(source.test) if source.test is not None else None
@@ -131,6 +133,7 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
         notices=tuple(notices),
         simulated=simulated,
         fingerprint=_fingerprint(training, testing),
+        excluded=left_out,
     )
 
 
