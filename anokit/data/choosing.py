@@ -30,6 +30,18 @@ class Listed:
     files: Sequence[str] | None
     parents: Sequence[str] | None
 
+    @classmethod
+    def together(cls, parts: Sequence[Listed]) -> Listed:
+        """Return what the images of several splits are called, one after the other."""
+        ids = [name for part in parts for name in part.ids]
+        files = [file for part in parts for file in part.files or [""] * len(part.ids)]
+        parents = [name for part in parts for name in part.parents or part.ids]
+        return cls(
+            ids,
+            None if all(part.files is None for part in parts) else files,
+            None if all(part.parents is None for part in parts) else parents,
+        )
+
     def chosen(self, rows: npt.NDArray[np.int64]) -> Listed:
         """Return what those at ``rows`` are called."""
         files = None if self.files is None else [self.files[row] for row in rows]

@@ -32,8 +32,8 @@ def before_and_after(run: Run) -> Section | None:
         )
     if found.before.auroc is None or found.after.auroc is None:
         text.append(
-            "There are no labels to tell whether this run finds more. A threshold that falls, or "
-            "other images on top, shows that the fit changed, not that it became better."
+            "There are no labels to tell whether this run finds more. Another threshold, or other "
+            "images on top, shows that the fit changed, not that it became better."
         )
     return Section(
         title, text=text, tables=[_figures(found, found.before, found.after), _ranks(found)]
@@ -55,8 +55,8 @@ def _figures(found: Before, before: Side, after: Side) -> Table:
     if before.auroc or after.auroc:
         lines.append(Line([Cell("AUROC"), *(estimate(side.auroc) for side in sides)]))
     caption = (
-        "Each run's threshold is of its own fit, in its own unit, so that shares compare and "
-        "thresholds may not. A share of images above a threshold is no share of anomalies."
+        "Each run's threshold is of its own fit and in its own unit. The share of training images "
+        "above it follows from the false-alarm rate asked for: it is no share of anomalies."
     )
     if before.auroc or after.auroc:
         caption += " Beneath an AUROC its 95 % interval, which is of one run, not of a difference."
@@ -64,15 +64,24 @@ def _figures(found: Before, before: Side, after: Side) -> Table:
 
 
 def _ranks(found: Before) -> Table:
+    folder = _common([line.image for line in found.moved])
     lines = [
-        Line([Cell(line.image), Cell(_rank(line.before)), Cell(_after(line))])
+        Line([Cell(line.image[len(folder) :]), Cell(_rank(line.before)), Cell(_after(line))])
         for line in found.moved
     ]
     caption = (
         f"Rank among the training images, from the most anomalous, of the first {TOP} of either "
-        "run. A dash: not scored."
+        "run; those that remain move up by as many as were left out above them. A dash: not scored."
     )
+    if folder:
+        caption += f" All names begin with {folder}"
     return Table(["Image", "Rank before", "Rank after"], lines, caption)
+
+
+def _common(names: list[str]) -> str:
+    """Return the folder that all names begin with, with its slash; empty where there is none."""
+    folders = {name[: max(name.rfind("/"), name.rfind("\\")) + 1] for name in names}
+    return folders.pop() if len(folders) == 1 else ""
 
 
 def _line(name: str, texts: list[str], small: list[str] | None = None) -> Line:
