@@ -28,6 +28,7 @@ from anokit.cli.finished import (
 from anokit.cli.options import PluginFiles, debugging
 from anokit.cli.recipes import copy_recipe_command, recipes_command, show_recipe_command
 from anokit.cli.running import LATEST, check_command, run_command
+from anokit.cli.scanning import scan_command
 from anokit.errors import AnokitError
 from anokit.version import __version__
 
@@ -92,6 +93,7 @@ def docs_command(
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "scan": scan_command,
     "run": run_command,
     "recipes": recipes_command,
     "recipes show": show_recipe_command,

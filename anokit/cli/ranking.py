@@ -1,4 +1,4 @@
-"""The table of scored files."""
+"""Tables of ranked files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from anokit.cli.console import Console
     from anokit.runs.score_files import ScoredFiles
+    from anokit.store.score_table import Ranking
 
 SHOWN_UNREADABLE = 5
 """Files that could not be read and are named one by one."""
@@ -20,7 +21,7 @@ def show(found: ScoredFiles, console: Console, top: int) -> None:
     run = found.run
     if run.results.data == "simulated":
         console.banner("This run was trained on SIMULATED images; its scores mean nothing here.")
-    console.rich.print(ranking(found, top))
+    console.rich.print(ranking_table(found.ranking, top))
     for path, reason in found.unreadable[:SHOWN_UNREADABLE]:
         console.warning(f"{path} is left out: {reason}")
     if len(found.unreadable) > SHOWN_UNREADABLE:
@@ -34,18 +35,19 @@ def show(found: ScoredFiles, console: Console, top: int) -> None:
     )
 
 
-def ranking(found: ScoredFiles, top: int) -> Table:
-    """Return the ``top`` most anomalous files as a table, with every score."""
+def ranking_table(found: Ranking, top: int) -> Table:
+    """Return the ``top`` most anomalous images as a table, with every score."""
     table = Table(title="Most anomalous first", title_justify="left")
+    table.add_column("", justify="right")
     table.add_column("image", overflow="fold")
-    for name in found.scores:
+    for name in found.columns:
         table.add_column(name, justify="right")
     table.add_column("p", justify="right")
     table.add_column("flagged")
-    judged = found.judged[found.primary]
-    for row in found.ranking.order[:top]:
-        values = [f"{column[row]:.4g}" for column in found.scores.values()]
+    judged = next(iter(found.judged.values()))
+    for rank, row in enumerate(found.order[:top], start=1):
+        values = [f"{column[row]:.4g}" for column in found.columns.values()]
         p_value = f"{judged.p_values[row]:.2g}"
         flagged = "yes" if judged.flagged[row] else ""
-        table.add_row(escape(str(found.files[row])), *values, p_value, flagged)
+        table.add_row(str(rank), escape(found.images[row]), *values, p_value, flagged)
     return table

@@ -190,6 +190,12 @@ def training_digest(resolved: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def new_path(name: str) -> Path:
+    """Return a path for a run directory that nobody has yet: ``runs/<name>/<time>-<id>``."""
+    stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / name / f"{stamp}-{secrets.token_hex(2)}"
+
+
 def create(recipe: Recipe, out: Path | None) -> RunDirectory:
     """Make a new run directory: ``out``, or ``runs/<recipe>/<time>-<id>``.
 
@@ -198,8 +204,7 @@ def create(recipe: Recipe, out: Path | None) -> RunDirectory:
     UsageError
         Where ``out`` is not empty or no directory can be made there.
     """
-    stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
-    path = out or Path("runs") / recipe.name / f"{stamp}-{secrets.token_hex(2)}"
+    path = out or new_path(recipe.name)
     # A lock alone is what a run leaves that failed before it wrote anything.
     if path.exists() and (not path.is_dir() or any(p.name != LOCK for p in path.iterdir())):
         raise UsageError(
