@@ -49,7 +49,7 @@ def contact_sheet(cells: Sequence[Cell]) -> Image.Image:
     shown = cells[: on_sheet(cells)]
     across = _across(shown)
     columns = min(max(4, math.ceil(math.sqrt(1.4 * len(shown) * across))), 15)
-    columns = min(max(1, columns // across), max(1, len(shown)))
+    columns = min(-(-columns // across), max(1, len(shown)))
     lines = max(1, math.ceil(len(shown) / columns))
     gap = GAP if across == 1 else APART
     step, height = across * (CELL + CLOSE) - CLOSE + gap, CELL + BELOW + GAP
