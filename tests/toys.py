@@ -3,10 +3,12 @@
 Used as ``--plugin tests/toys.py``. Options make components misbehave where a test wants them to.
 """
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from PIL import Image
 from pydantic import Field
 from torch import nn
 
@@ -226,6 +228,8 @@ class BlobOptions(Options):
     gray: int = Field(0, description="added to every pixel: another data set of the same shape")
     says: int | None = Field(None, description="side that the spec states, if it is to be wrong")
     overlap: bool = Field(False, description="whether a test id is a training id too")
+    folder: str | None = Field(None, description="where training images are written as files")
+    tiles: int = Field(1, ge=1, description="training images that are tiles of one photograph")
 
 
 class Blobs:
@@ -238,7 +242,7 @@ class Blobs:
         self.options = options
         o = options
         self.spec = ImageSpec(o.channels, o.says or o.size, o.says or o.size)
-        self.train = self.split("train", 1, o.train, odd=False)
+        self.train = self.make_train()
         self.contaminants = self.split("odd", 2, o.contaminants) if o.contaminants else None
         self.test = self.make_test() if o.test else None
 
@@ -252,6 +256,19 @@ class Blobs:
 
     def split(self, name, seed, count, odd=True):
         return ArraySplit(self.draw(seed, count, odd), [f"{name}/{i}" for i in range(count)])
+
+    def make_train(self):
+        o = self.options
+        images, ids = self.draw(1, o.train, False), [f"train/{i}" for i in range(o.train)]
+        parents = [f"photo/{i // o.tiles}" for i in range(o.train)]
+        files = None
+        if o.folder:
+            names = parents if o.tiles > 1 else ids
+            files = [str(Path(o.folder) / f"{name.replace('/', '-')}.png") for name in names]
+            for path, image in zip(files, images, strict=True):
+                if not Path(path).exists():
+                    Image.fromarray(image[0]).save(path)
+        return ArraySplit(images, ids, files=files, parents=parents if o.tiles > 1 else None)
 
     def make_test(self):
         o = self.options

@@ -19,7 +19,12 @@ from anokit.cli.authors import (
     new_plugin_command,
     schema_command,
 )
-from anokit.cli.finished import add_scores_command, report_command, score_command
+from anokit.cli.finished import (
+    add_scores_command,
+    report_command,
+    score_command,
+    suspects_command,
+)
 from anokit.cli.options import PluginFiles, debugging
 from anokit.cli.recipes import copy_recipe_command, recipes_command, show_recipe_command
 from anokit.cli.running import LATEST, check_command, run_command
@@ -94,6 +99,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recipes show": show_recipe_command,
     "recipes copy": copy_recipe_command,
     "score": score_command,
+    "suspects": suspects_command,
     "add-scores": add_scores_command,
     "check": check_command,
     "list-plugins": list_plugins_command,

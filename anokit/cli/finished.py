@@ -1,4 +1,4 @@
-"""Commands on finished runs: score, add-scores, report."""
+"""Commands on finished runs: score, suspects, add-scores, report."""
 
 from __future__ import annotations
 
@@ -53,6 +53,67 @@ def score_command(
     if maps:
         gallery = write_maps(found, maps, console)
         console.notice(f"{gallery.count:,} images to look through: {gallery.page}")
+
+
+def suspects_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run directory.")],
+    top: Annotated[
+        int, typer.Option(min=1, max=1000, help="Images to show, the most unusual first.")
+    ] = 40,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write to, instead of RUN/suspects.")
+    ] = None,
+    write_exclude: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="List their names in a new file, for dataset.exclude, after you have edited it.",
+        ),
+    ] = None,
+    flagged: Annotated[
+        bool, typer.Option("--flagged", help="List only those that are flagged.")
+    ] = False,
+    device: Device = "auto",
+    plugin: PluginFiles = None,
+    trust_plugins: TrustPlugins = False,
+) -> None:
+    """Show the most unusual training images of a finished run, beside those most like them."""
+    from anokit.cli.console import Console
+    from anokit.errors import UsageError
+    from anokit.runs.suspects import (
+        check_new,
+        find_suspects,
+        refit_command,
+        write_exclude_list,
+        write_suspects,
+    )
+
+    if flagged and write_exclude is None:
+        raise UsageError("--flagged: says what --write-exclude lists; name a file with that")
+    if write_exclude is not None:
+        check_new(write_exclude)
+    console = Console()
+    found = find_suspects(
+        run,
+        console,
+        top=top,
+        device=device,
+        plugins=plugin or [],
+        trust_plugins=trust_plugins,
+    )
+    gallery = write_suspects(found, out or run / "suspects", console)
+    console.say(
+        f"The {gallery.count:,} most unusual of {len(found.ranking.images):,} training images; "
+        "whether they are anomalous only a person can say."
+    )
+    console.notice(f"images to look through: {gallery.page}")
+    if write_exclude is None:
+        return
+    listed, unlisted = write_exclude_list(found, write_exclude, flagged=flagged)
+    for name in unlisted:
+        console.warning(f"{name!r} cannot stand in a list and is not in {write_exclude}")
+    console.notice(f"{listed:,} images listed: {write_exclude}; delete the lines of normal ones")
+    console.say(f"Then leave the others out with: {refit_command(found, write_exclude)}")
 
 
 def add_scores_command(

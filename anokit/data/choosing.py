@@ -30,11 +30,30 @@ class Listed:
     files: Sequence[str] | None
     parents: Sequence[str] | None
 
+    @classmethod
+    def together(cls, parts: Sequence[Listed]) -> Listed:
+        """Return what the images of several splits are called, one after the other."""
+        ids = [name for part in parts for name in part.ids]
+        files = [file for part in parts for file in part.files or [""] * len(part.ids)]
+        parents = [name for part in parts for name in part.parents or part.ids]
+        return cls(
+            ids,
+            None if all(part.files is None for part in parts) else files,
+            None if all(part.parents is None for part in parts) else parents,
+        )
+
     def chosen(self, rows: npt.NDArray[np.int64]) -> Listed:
         """Return what those at ``rows`` are called."""
         files = None if self.files is None else [self.files[row] for row in rows]
         parents = None if self.parents is None else [self.parents[row] for row in rows]
         return Listed([self.ids[row] for row in rows], files, parents)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return what the user calls them, each once: files, else photographs, else ids."""
+        ids = self.ids if self.parents is None else self.parents
+        files = self.files or [""] * len(ids)
+        return tuple(dict.fromkeys(file or name for file, name in zip(files, ids, strict=True)))
 
 
 def excluded(listed: Listed, path: Path) -> tuple[npt.NDArray[np.bool_], str]:
@@ -48,7 +67,7 @@ def excluded(listed: Listed, path: Path) -> tuple[npt.NDArray[np.bool_], str]:
     DataError
         Where it cannot be read, names none of the images, or all of them.
     """
-    names = _read_names(path)
+    names = read_names(path)
     wanted = {*names, *(_absolute(name) for name in names)}
     own = {name: _known_by(listed, row) for row, name in enumerate(listed.ids)}
     out = np.array([bool(own[name] & wanted) for name in listed.ids], dtype=bool)
@@ -82,7 +101,14 @@ def _absolute(name: str) -> str:
     return str(Path(name).absolute())
 
 
-def _read_names(path: Path) -> set[str]:
+def read_names(path: Path) -> set[str]:
+    """Return the names in a list of images to leave out.
+
+    Raises
+    ------
+    DataError
+        Where it cannot be read or names no image.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
         lines = [line.strip() for line in text.splitlines()]

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from anokit.data.arrays import seeded_order
-from anokit.data.choosing import NAMED, excluded, groups_of
+from anokit.data.choosing import NAMED, Listed, excluded, groups_of
 from anokit.data.duplicates import duplicates_across
 from anokit.data.rows import SplitRows
 from anokit.data.sets import ImageTable, RunData, TestSet, TrainingSet
@@ -81,10 +81,6 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
     if not len(source.train):
         raise DataError(f"dataset {name!r} has no training images; expected at least one")
     train, notices = SplitRows.of(source.train), list(source.notices)
-    if keys.exclude:
-        out, text = excluded(train.listed, Path(keys.exclude))
-        train = train.chosen(np.flatnonzero(~out))
-        notices.append(text)
     test = SplitRows.of(source.test) if source.test is not None else None
     pool = SplitRows.of(source.contaminants) if source.contaminants is not None else None
     if keys.group:
@@ -111,6 +107,11 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
     parts = [train]
     if wanted and pool is not None:
         parts.append(pool.chosen(seeded_order(spare, seed, "contamination")[:wanted]))
+    left_out: tuple[str, ...] = ()
+    if keys.exclude:
+        # Last, so that contaminants that the recipe mixes in can be found and left out too.
+        parts, left_out, text = _without(parts, Path(keys.exclude))
+        notices.append(text)
     training = _training_set(parts, grouped=bool(keys.group))
     testing = _test_set(test) if test is not None and len(test) else None
     for images in [*training.images.parts, *(testing.images.parts if testing else [])]:
@@ -131,6 +132,7 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
         notices=tuple(notices),
         simulated=simulated,
         fingerprint=_fingerprint(training, testing),
+        excluded=left_out,
     )
 
 
@@ -159,24 +161,28 @@ def _apart(part: SplitRows | None, test: SplitRows, what: str) -> tuple[SplitRow
     return part.chosen(np.flatnonzero(kept)), text if out else ""
 
 
-def _training_set(parts: Sequence[SplitRows], *, grouped: bool) -> TrainingSet:
-    def column(name: Literal["files", "parents"]) -> list[str] | None:
-        """Return what all parts say of their images; where one does not say, nothing or the id."""
-        found = [getattr(part.listed, name) for part in parts]
-        if all(values is None for values in found):
-            return None
-        return [
-            value
-            for part, values in zip(parts, found, strict=True)
-            for value in (values or (part.listed.ids if name == "parents" else [""] * len(part)))
-        ]
+def _without(
+    parts: Sequence[SplitRows], path: Path
+) -> tuple[list[SplitRows], tuple[str, ...], str]:
+    """Return the images that a list does not leave out, the names of the others, a sentence."""
+    listed = Listed.together([part.listed for part in parts])
+    out, text = excluded(listed, path)
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    kept = [
+        part.chosen(np.flatnonzero(~own))
+        for part, own in zip(parts, np.split(out, ends), strict=True)
+    ]
+    return kept, listed.chosen(np.flatnonzero(out)).names, text
 
+
+def _training_set(parts: Sequence[SplitRows], *, grouped: bool) -> TrainingSet:
+    listed = Listed.together([part.listed for part in parts])
     return TrainingSet(
         ImageTable([part.images for part in parts]),
-        [name for part in parts for name in part.listed.ids],
+        list(listed.ids),
         np.repeat(np.arange(len(parts)) > 0, [len(part) for part in parts]),
-        files=column("files"),
-        parents=column("parents"),
+        files=None if listed.files is None else list(listed.files),
+        parents=None if listed.parents is None else list(listed.parents),
         groups=[name for part in parts for name in part.groups or ()] if grouped else None,
     )
 

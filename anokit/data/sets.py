@@ -123,6 +123,13 @@ class TrainingSet:
         return len(self.images)
 
     @property
+    def names(self) -> list[str]:
+        """Return what the user calls each image: its file, or its id where it is none."""
+        if self.files is None:
+            return self.ids
+        return [file or name for file, name in zip(self.files, self.ids, strict=True)]
+
+    @property
     def units(self) -> list[str] | None:
         """Return what must stay together when a part is left out; None where all stand alone."""
         return self.groups if self.groups is not None else self.parents
@@ -180,6 +187,8 @@ class RunData:
     simulated: bool
     fingerprint: str
     """hash over ids and pixels of the training and the test set"""
+    excluded: tuple[str, ...] = ()
+    """training images, as the user knows them, that a list left out"""
 
 
 def all_rows(count: int) -> Rows:

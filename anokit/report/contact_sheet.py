@@ -1,4 +1,7 @@
-"""One picture of many: small originals in a grid, each with rank, score and name."""
+"""One picture of many: small originals in a grid, each with rank, score and name.
+
+Where other pictures stand beside each one, they follow it closely on its line.
+"""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from anokit.report.style import ANOMALOUS, INK, MUTED
 
-__all__ = ["CELL", "MOST", "Cell", "contact_sheet"]
+__all__ = ["CELL", "MOST", "Cell", "contact_sheet", "on_sheet", "small"]
 
 CELL = 224
 """Side in pixels of the square that a picture is fitted into."""
@@ -21,6 +24,9 @@ MOST = 240
 GAP, BELOW, EDGE, FRAME = 20, 50, 28, 4
 """Pixels between cells, under a picture for text, round the sheet, and of a frame."""
 
+CLOSE, APART = 8, 44
+"""Pixels between a cell and those beside it, and between two such groups."""
+
 PAPER, TINT = "#ffffff", "#f1efea"
 
 
@@ -30,38 +36,76 @@ class Cell:
 
     picture: Image.Image | None
     """RGB, at most `CELL` pixels a side; None where the original cannot be shown"""
-    rank: int
+    rank: int | None
+    """None beside a ranked picture"""
     score: str
     name: str
     flagged: bool
+    beside: Sequence["Cell"] = ()
 
 
 def contact_sheet(cells: Sequence[Cell]) -> Image.Image:
-    """Draw the first `MOST` cells in reading order, RGB; the flagged ones have a frame."""
-    shown = cells[:MOST]
-    columns = min(max(4, math.ceil(math.sqrt(1.4 * len(shown)))), 15, max(1, len(shown)))
+    """Draw the first cells, `MOST` pictures, in reading order, RGB; the flagged have a frame."""
+    shown = cells[: on_sheet(cells)]
+    across = _across(shown)
+    columns = min(max(4, math.ceil(math.sqrt(1.4 * len(shown) * across))), 15)
+    columns = min(-(-columns // across), max(1, len(shown)))
     lines = max(1, math.ceil(len(shown) / columns))
-    step, height = CELL + GAP, CELL + BELOW + GAP
+    gap = GAP if across == 1 else APART
+    step, height = across * (CELL + CLOSE) - CLOSE + gap, CELL + BELOW + GAP
     left_out = len(cells) - len(shown)
     size = (
-        2 * EDGE + columns * step - GAP,
+        2 * EDGE + columns * step - gap,
         2 * EDGE + lines * height - GAP + (32 if left_out else 0),
     )
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
-    bold, plain = _font("DejaVuSans-Bold.ttf", 15), _font("DejaVuSans.ttf", 13)
+    plain = _font("DejaVuSans.ttf", 13)
     for at, cell in enumerate(shown):
         line, column = divmod(at, columns)
         x, y = EDGE + column * step, EDGE + line * height
-        _place(sheet, draw, cell, x, y, plain)
-        under = y + CELL + 9
-        draw.text((x, under), str(cell.rank), INK, bold)
-        start = x + draw.textlength(str(cell.rank), bold) + 8
-        draw.text((start, under), cell.score, ANOMALOUS if cell.flagged else INK, plain)
-        draw.text((x, under + 20), _fitted(draw, cell.name, plain), MUTED, plain)
+        for place, one in enumerate([cell, *cell.beside]):
+            _draw(sheet, draw, one, x + place * (CELL + CLOSE), y, plain)
     if left_out:
         draw.text((EDGE, size[1] - EDGE - 8), f"and {left_out:,} more", MUTED, plain)
     return sheet
+
+
+def on_sheet(cells: Sequence[Cell]) -> int:
+    """Return how many of the cells a sheet has room for: `MOST` pictures in all."""
+    return min(len(cells), MOST // _across(cells))
+
+
+def small(picture: Image.Image) -> Image.Image:
+    """Return a copy that fits into a cell."""
+    copy = picture.copy()
+    copy.thumbnail((CELL, CELL), Image.Resampling.LANCZOS)
+    return copy
+
+
+def _across(cells: Sequence[Cell]) -> int:
+    """Return the most pictures that belong together, the ranked one and those beside it."""
+    return 1 + max((len(cell.beside) for cell in cells), default=0)
+
+
+def _draw(
+    sheet: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    cell: Cell,
+    x: int,
+    y: int,
+    plain: ImageFont.FreeTypeFont,
+) -> None:
+    """Put a picture and its text at a place of the sheet."""
+    _place(sheet, draw, cell, x, y, plain)
+    under, start = y + CELL + 9, float(x)
+    if cell.rank is not None:
+        bold = _font("DejaVuSans-Bold.ttf", 15)
+        draw.text((x, under), str(cell.rank), INK, bold)
+        start += draw.textlength(str(cell.rank), bold) + 8
+    colour = ANOMALOUS if cell.flagged else MUTED if cell.rank is None else INK
+    draw.text((start, under), cell.score, colour, plain)
+    draw.text((x, under + 20), _fitted(draw, cell.name, plain), MUTED, plain)
 
 
 def _place(

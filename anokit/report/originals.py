@@ -1,6 +1,7 @@
 """Image files as people look at them: upright, in colours of 8 bits, of a bounded size."""
 
 import warnings
+from os import fsencode
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from anokit.errors import DataError
+from anokit.store.files import replacing
 
-__all__ = ["LONGEST", "read_original"]
+__all__ = ["LONGEST", "draw_pixels", "read_original", "said", "save_picture", "why"]
 
 LONGEST = 1600
 """Most pixels along the longer side."""
@@ -50,6 +52,36 @@ def read_original(
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: cannot be read as an image: {error}") from None
     return _resized(picture, longest)
+
+
+def draw_pixels(pixels: npt.NDArray[np.uint8], longest: int = SMALL) -> Image.Image:
+    """Draw an image ``[C, H, W]`` of a dataset: grey, RGB, or the mean of its channels.
+
+    It is enlarged as small originals are.
+    """
+    channels = pixels.transpose(1, 2, 0)
+    if channels.shape[2] != 3:
+        channels = np.rint(channels.mean(axis=2)).astype(np.uint8)
+    return _resized(Image.fromarray(np.ascontiguousarray(channels)).convert("RGB"), longest)
+
+
+def save_picture(path: Path, picture: Image.Image) -> None:
+    """Write a picture as PNG or JPEG, as the suffix says, as `replacing` does."""
+    with replacing(path) as file:
+        if path.suffix == ".png":
+            picture.save(file, format="PNG", compress_level=4)
+        else:
+            picture.save(file, format="JPEG", quality=90)
+
+
+def said(path: Path) -> str:
+    """Return a path as text that can be written; bytes that are no UTF-8 are replaced."""
+    return fsencode(path).decode("utf-8", "replace")
+
+
+def why(error: DataError, path: Path | None) -> str:
+    """Return what an error says of a file, without its path."""
+    return str(error).removeprefix(f"{path}: ").encode("utf-8", "replace").decode()
 
 
 def _coloured(image: Image.Image, white_level: float | None) -> Image.Image:

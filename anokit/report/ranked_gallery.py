@@ -2,18 +2,18 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from os import fsencode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import jinja2
 from PIL import Image
 
 from anokit.errors import DataError
-from anokit.report.contact_sheet import CELL, MOST, Cell, contact_sheet
+from anokit.report.beside import NEAREST, Near, NearCard, shown, write_near
+from anokit.report.contact_sheet import MOST, Cell, contact_sheet, on_sheet, small
 from anokit.report.heat import Heat, HeatScale
-from anokit.report.originals import LONGEST, SMALL, read_original
+from anokit.report.originals import LONGEST, SMALL, said, save_picture, why
 from anokit.report.overlays import check_heat, check_scale, paint, ramp
 from anokit.store.files import replacing, write_text
 from anokit.store.folders import replacing_folder
@@ -22,12 +22,15 @@ __all__ = ["Entry", "Gallery", "write_gallery"]
 
 PAGE, SHEET, ORIGINALS = "index.html", "contact_sheet.png", "originals"
 
+TABLE = "suspects.csv"
+"""The table that may lie beside the page."""
+
 MARK = "anokit ranked gallery"
 """What the page says that it was made by; a folder without it is never replaced."""
 
 _OURS = re.compile(
-    rf"{re.escape(PAGE)}|{re.escape(SHEET)}|\d{{4,}}_[^/]*\.png"
-    rf"|{ORIGINALS}(/\d{{4,}}_[^/]*\.(png|jpg))?"
+    rf"{re.escape(PAGE)}|{re.escape(SHEET)}|{re.escape(TABLE)}|\d{{4,}}_[^/]*\.png"
+    rf"|({ORIGINALS}|{NEAREST})(/\d{{4,}}_[^/]*\.(png|jpg))?"
     # What file managers leave wherever somebody looks.
     r"|\.DS_Store|Thumbs\.db|desktop\.ini"
 )
@@ -42,10 +45,14 @@ class Entry:
     score: float
     flagged: bool
     path: Path
-    """the original"""
+    """the original, or what stands for its name where it is no file"""
     p_value: float | None = None
     heat: Heat | None = None
     """None where the score has no map"""
+    picture: Image.Image | None = None
+    """RGB; what is shown where the image is no file"""
+    near: Sequence[Near] = ()
+    """images that are like it, shown beside it"""
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class _Card:
     width: int = 0
     height: int = 0
     problem: str = ""
+    near: Sequence[NearCard] = field(default=())
 
 
 def write_gallery(
@@ -82,7 +90,9 @@ def write_gallery(
     scale: HeatScale | None = None,
     *,
     title: str = "Ranked images",
+    lead: str = "",
     facts: Mapping[str, str] | None = None,
+    table: str = "",
     longest: int = LONGEST,
     white_level: float | None = None,
 ) -> Gallery:
@@ -102,8 +112,12 @@ def write_gallery(
         in the order in which they are shown
     scale
         what the colours mean, the same for every image; needed where an entry has a map
+    lead
+        a sentence under the title
     facts
         what stands under the title, such as the score and its threshold
+    table
+        what is written to ``suspects.csv``; nothing is where it is empty
     longest
         most pixels along the longer side of a picture
     white_level
@@ -126,20 +140,24 @@ def write_gallery(
     with replacing_folder(folder, _foreign) as new:
         for entry in entries:
             if entry.heat is not None:
-                check_heat(entry.heat, _text(entry.path))
+                check_heat(entry.heat, said(entry.path))
                 if scale is None:
                     raise DataError(
-                        f"{_text(entry.path)}: has a map but the gallery no scale of colours; "
+                        f"{said(entry.path)}: has a map but the gallery no scale of colours; "
                         "give one to all or leave the maps out"
                     )
             name = _file_name(entry, names)
             card, cell = _written(new, name, entry, scale, longest, white_level)
             cards.append(card)
             # Beyond the sheet only the number counts; pictures would fill the memory.
-            cells.append(cell if len(cells) < MOST else replace(cell, picture=None))
+            fits = len(cells) < MOST // (1 + len(cell.beside))
+            cells.append(cell if fits else replace(cell, picture=None, beside=()))
         with replacing(new / SHEET) as file:
             contact_sheet(cells).save(file, format="PNG")
-        write_text(new / PAGE, _page(cards, scale, title, facts or {}))
+        if table:
+            write_text(new / TABLE, table)
+        page = _page(cards, scale, title, lead, facts or {}, bool(table), on_sheet(cells))
+        write_text(new / PAGE, page)
     missing = [(card.entry.path, card.problem) for card in cards if card.problem]
     return Gallery(folder / PAGE, len(cards), missing)
 
@@ -155,26 +173,25 @@ def _written(
     """Write an entry's pictures; return its place on the page and on the sheet."""
     score = f"{entry.score:.4g}"
     p_value = "" if entry.p_value is None else f"{entry.p_value:.2g}"
-    plain = replace(entry, heat=None)  # All cards are held to the end; all maps would be much.
-    card = _Card(plain, score, p_value, _text(Path(entry.path.name)), _text(entry.path))
+    # All cards are held to the end; all maps and pictures would be much.
+    plain = replace(entry, heat=None, picture=None, near=())
+    near, beside = write_near(new, name, entry.near, white_level)
+    card = _Card(plain, score, p_value, said(Path(entry.path.name)), said(entry.path), near=near)
     try:
-        original = read_original(entry.path, longest, white_level)
+        original = shown(entry.path, entry.picture, longest, white_level)
     except DataError as error:
-        problem = str(error).removeprefix(f"{entry.path}: ").encode("utf-8", "replace").decode()
-        cell = Cell(None, entry.rank, score, card.name, entry.flagged)
-        return replace(card, problem=problem), cell
-    shown, overlay = f"{name}.png", ""
+        cell = Cell(None, entry.rank, score, card.name, entry.flagged, beside)
+        return replace(card, problem=why(error, entry.path)), cell
+    address, overlay = f"{name}.png", ""
     if entry.heat is not None and scale is not None:
-        overlay = shown
-        _save(new / overlay, paint(original, entry.heat, scale))
+        overlay = address
+        save_picture(new / overlay, paint(original, entry.heat, scale))
         # What is small is often drawn or of few pixels, which JPEG would blur.
-        shown = f"{ORIGINALS}/{name}.{'png' if max(original.size) <= SMALL else 'jpg'}"
-    _save(new / shown, original)
-    small = original.copy()
-    small.thumbnail((CELL, CELL), Image.Resampling.LANCZOS)
+        address = f"{ORIGINALS}/{name}.{'png' if max(original.size) <= SMALL else 'jpg'}"
+    save_picture(new / address, original)
     width, height = original.size
-    card = replace(card, original=shown, overlay=overlay, width=width, height=height)
-    return card, Cell(small, entry.rank, score, card.name, entry.flagged)
+    card = replace(card, original=address, overlay=overlay, width=width, height=height)
+    return card, Cell(small(original), entry.rank, score, card.name, entry.flagged, beside)
 
 
 def _foreign(folder: Path) -> str:
@@ -184,14 +201,6 @@ def _foreign(folder: Path) -> str:
     if names and not (page.is_file() and MARK in page.read_text("utf-8", "replace")):
         return names[0]
     return next((name for name in names if not _OURS.fullmatch(name)), "")
-
-
-def _save(path: Path, picture: Image.Image) -> None:
-    with replacing(path) as file:
-        if path.suffix == ".png":
-            picture.save(file, format="PNG", compress_level=4)
-        else:
-            picture.save(file, format="JPEG", quality=90)
 
 
 def _file_name(entry: Entry, taken: set[str]) -> str:
@@ -209,12 +218,15 @@ def _file_name(entry: Entry, taken: set[str]) -> str:
     return name
 
 
-def _text(path: Path) -> str:
-    """Return a path as text that can be written; bytes that are no UTF-8 are replaced."""
-    return fsencode(path).decode("utf-8", "replace")
-
-
-def _page(cards: list[_Card], scale: HeatScale | None, title: str, facts: Mapping[str, str]) -> str:
+def _page(
+    cards: list[_Card],
+    scale: HeatScale | None,
+    title: str,
+    lead: str,
+    facts: Mapping[str, str],
+    has_table: bool,
+    sheeted: int,
+) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("anokit.report", "."),
         autoescape=True,
@@ -226,14 +238,17 @@ def _page(cards: list[_Card], scale: HeatScale | None, title: str, facts: Mappin
     return environment.get_template("ranked_gallery.html.j2").render(
         mark=MARK,
         title=title,
+        lead=lead,
         facts=facts,
+        table=TABLE if has_table else "",
+        beside=any(card.near for card in cards),
         cards=cards,
         flagged=sum(card.entry.flagged for card in cards),
         scale=scale if painted else None,
         ramp=ramp(),
         at=_threshold_at(scale) if painted and scale is not None else None,
         sheet=SHEET,
-        on_sheet=min(len(cards), MOST),
+        on_sheet=sheeted,
     )
 
 

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from anokit.errors import CheckpointError
+from anokit.results.before import Before
 from anokit.results.rows import Results, Row
 from anokit.store.score_table import ScoreTable, read_scores
 
@@ -49,6 +50,8 @@ class Run:
     """the tensors of report.safetensors by name"""
     terms: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
     """labels and weights of the terms of each weighted sum, by score name"""
+    before: Before | None = None
+    """the comparison with the run whose suspects this one leaves out"""
     samples: Sequence[Path] = ()
     """pictures of generated images, earliest first"""
 
@@ -88,6 +91,7 @@ def read_run(directory: Path) -> Run:
             scores=read_scores(table) if table.is_file() else None,
             arrays=_arrays(directory / "report.safetensors"),
             terms=_json(directory / "terms.json") or {},
+            before=_before(directory / "before.json"),
             samples=sorted((directory / "samples").glob("*.png")),
         )
     except (ValidationError, ValueError, KeyError, SafetensorError) as error:
@@ -109,6 +113,11 @@ def _json(path: Path) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
+
+
+def _before(path: Path) -> Before | None:
+    content = _json(path)
+    return None if content is None else Before.model_validate(content)
 
 
 def _log(path: Path) -> list[LogEntry]:

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 
-from anokit.report import about_images, about_run, about_scores
+from anokit.report import about_images, about_refit, about_run, about_scores
 from anokit.report.reading import Run
 from anokit.report.section import Section
 
 __all__ = ["sections"]
 
-ORDER: tuple[Callable[[Run], Section], ...] = (
+ORDER: tuple[Callable[[Run], Section | None], ...] = (
     about_scores.results,
     about_run.choice,
+    about_refit.before_and_after,
     about_scores.curves,
     about_scores.histograms,
     about_scores.kinds,
@@ -27,4 +28,4 @@ ORDER: tuple[Callable[[Run], Section], ...] = (
 
 def sections(run: Run) -> list[Section]:
     """Return every section of a run's report. Call it inside `anokit.report.style.drawing`."""
-    return [make(run) for make in ORDER]
+    return [section for make in ORDER if (section := make(run)) is not None]

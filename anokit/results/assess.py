@@ -144,7 +144,7 @@ def _training_images(
     train = job.data.train
     parents = None if train.parents is None else [train.parents[row] for row in scored.rows]
     wholes = Wholes.of([train.ids[row] for row in scored.rows], parents)
-    names = train.files or train.ids
+    names = train.names
     values = {score.name: scorer.combine(score, scored.values) for score in scores}
     tops = {name: wholes.tops(column) for name, column in values.items()}
     return TrainingImages(

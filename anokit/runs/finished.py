@@ -90,6 +90,9 @@ def open_run(run: Path, *, plugins: Sequence[Path] = (), trust_plugins: bool = F
         raise CheckpointError(
             f"{run}: this run is not finished; go on with: anokit run … --resume {run}"
         )
+    if directory.exclude.exists():
+        # The list that it was made from may have been changed since, for a further run.
+        tables["dataset"] = {**tables["dataset"], "exclude": str(directory.exclude)}
     results = read_results(directory)
     quick = bool(tables.pop("quick", False))
     rows = {row.name for row in results.rows}

@@ -20,6 +20,7 @@ from anokit.results.best_on_test import BestOnTest, how_weights_were_chosen, rem
 from anokit.results.exhibits import exhibits, terms_of
 from anokit.results.making import make_results, score_table
 from anokit.results.rows import SIMULATED, write_results
+from anokit.runs.before import compare_with_former, keep_list
 from anokit.runs.painting import paint_training
 from anokit.store.run_directory import PLUGIN_FILES, RunDirectory, create, find_resumable
 from anokit.store.score_table import Ranking
@@ -142,6 +143,7 @@ def finish(job: Job, warnings: list[str]) -> None:
     results = make_results(job, found, warnings, epoch)
     if not results.rows[0].metrics:
         job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
+    compare_with_former(directory, job.data, results)
     # The report reads results.json; a run counts as finished once that file has its own name.
     write_results(directory, results)
     job.watcher.notice("writing the report")
@@ -162,6 +164,7 @@ def _write_start(
     """Write what is known before training; split.json comes last, and then the run has begun."""
     directory.write_text("recipe.toml", recipe.text)
     directory.write_json("resolved.json", {**recipe.as_dict(), "quick": recipe.quick})
+    keep_list(directory, recipe)
     used = [plugin for plugin in registry.plugins if plugin.name in recipe.plugins]
     plugins = {
         "plugins": {plugin.name: plugin.version for plugin in used},
@@ -177,6 +180,7 @@ def _write_start(
             "train": len(data.train),
             "test": len(data.test) if data.test else 0,
             "contaminants": [data.train.ids[i] for i in tainted.nonzero()[0]],
+            "excluded": list(data.excluded),
         },
     )
 
@@ -185,6 +189,7 @@ def _environment(recipe: Recipe, data: RunData, device: torch.device) -> dict[st
     packages = ("torch", "numpy", "scikit-learn", "safetensors")
     return {
         "anokit": __version__,
+        "arguments": recipe.arguments,
         "packages": {name: importlib.metadata.version(name) for name in packages},
         "python": platform.python_version(),
         "platform": platform.platform(),

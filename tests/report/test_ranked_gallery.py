@@ -1,7 +1,9 @@
 """A folder of ranked images: its files, its page, its contact sheet."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote
 
@@ -10,7 +12,8 @@ import pytest
 from PIL import Image
 
 from anokit.errors import DataError, UsageError
-from anokit.report.contact_sheet import CELL, MOST, Cell, contact_sheet
+from anokit.report.beside import Near
+from anokit.report.contact_sheet import CELL, MOST, Cell, contact_sheet, on_sheet
 from anokit.report.heat import Heat
 from anokit.report.ranked_gallery import Entry, _file_name, write_gallery
 
@@ -253,3 +256,67 @@ def test_a_sheet_says_what_it_leaves_out():
     assert few.width == many.width
     assert few.height < many.height < few.height + 100
     assert max(many.size) < 6000
+
+
+def near(path=None, picture=None, name="n"):
+    return Near(name, 0.0123, path, picture)
+
+
+def test_what_is_like_an_image_stands_beside_it(tmp_path, original):
+    drawn = Image.new("RGB", (512, 512), (9, 9, 9))
+    beside = [near(original("b.png")), near(picture=drawn), near(tmp_path / "gone.png")]
+    entries = [
+        Entry(1, 0.5, True, original("a.png"), near=beside),
+        Entry(2, 0.4, False, Path("id/7"), picture=drawn, near=beside[:1]),
+        Entry(3, 0.3, False, tmp_path / "gone too.png", near=beside[:1]),
+    ]
+    found = write_gallery(tmp_path / "out", entries, lead="Look <here>.", table="rank\r\n")
+    assert found.missing == [(tmp_path / "gone too.png", "the file is no longer there")]
+    assert written(tmp_path / "out") == [
+        "0001_0.5_a.png",
+        "0002_0.4_7.png",
+        "contact_sheet.png",
+        "index.html",
+        "nearest/0001_0.5_a_1.jpg",
+        "nearest/0001_0.5_a_2.png",
+        "nearest/0002_0.4_7_1.jpg",
+        "nearest/0003_0.3_gone_too_1.jpg",
+        "suspects.csv",
+    ]
+    page = Page(found.page)
+    assert "Look <here>." in page.text
+    assert page.text.count("distance 0.0123") == 5
+    assert [len(article) for article in pictures_by_article(page)] == [3, 2, 1]
+    addresses = {unquote(a["src"]) for a in page.all("img")}
+    assert addresses == {
+        name for name in written(tmp_path / "out") if name[-3:] in ("png", "jpg")
+    } - {"contact_sheet.png"}
+    assert page.text.count("the file is no longer there") == 2
+    write_gallery(tmp_path / "out", entries[:1])  # it is an earlier gallery
+    assert "suspects.csv" not in written(tmp_path / "out")
+
+
+def pictures_by_article(page):
+    found = []
+    for tag, attributes in page.elements:
+        if tag == "article":
+            found.append([])
+        elif tag == "img":
+            found[-1].append(attributes["src"])
+    return found
+
+
+def test_a_sheet_keeps_together_what_belongs_together():
+    def block(count):
+        return replace(sheet_cell(), beside=[replace(sheet_cell(), rank=None)] * count)
+
+    pixels = np.asarray(contact_sheet([block(3)] * 6))
+    blue = (pixels == (0, 0, 255)).all(axis=2)
+    assert blue.sum() == 24 * CELL * CELL
+    line = np.flatnonzero(np.diff(blue[100].astype(int)))
+    gaps = line[2::2] - line[1:-1:2]
+    assert set(gaps[3::4]) == {44}
+    assert set(np.delete(gaps, np.s_[3::4])) == {8}
+    many = [Cell(None, 1, "1", "a", False, [Cell(None, None, "1", "a", False)] * 3)] * (MOST + 1)
+    assert on_sheet(many) == MOST // 4
+    assert max(contact_sheet(many).size) < 6000
