@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.syntax import Syntax
 
-from anokit.results.rows import Results
+from anokit.results.rows import QUICK, Results
 from anokit.watching import Advance, Watcher, duration
 
 if TYPE_CHECKING:
@@ -97,10 +97,13 @@ class Console(Watcher):
         self.rich.print()
         if results.data == "simulated":
             self.banner(results.notices[0])
-        self.rich.print(results_table(results))
+        if results.quick:
+            self.banner(QUICK)
+        self.rich.print(results_table(results, _flagged(directory)))
         for text in results.warnings:
             self.warning(text)
-        self.say(f"Intervals: {results.interval}.", dim=True)
+        if any(row.metrics for row in results.rows):
+            self.say(f"Intervals: {results.interval}.", dim=True)
         self.say(f"Epoch: {results.selection.epoch}.", dim=True)
         self.say(f"Threshold: {results.selection.threshold}.", dim=True)
         self._say(f"Report: [bold]{escape(str(directory.report))}[/bold]")
@@ -218,3 +221,11 @@ class Console(Watcher):
         if self._progress:
             self._progress.stop()
         self._progress, self._task = None, None
+
+
+def _flagged(directory: RunDirectory) -> dict[str, int]:
+    """Return how many training images exceed each score's threshold; none where none are known."""
+    if not directory.ranking.exists():
+        return {}
+    judged = directory.read_ranking().judged
+    return {name: int(one.flagged.sum()) for name, one in judged.items()}
