@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from anokit.store.run_directory import RunDirectory
     from anokit.types import Phase
 
+SUSPECTS = 5
+"""Training images that are named where a run has no metrics."""
+
 PLAIN_SECONDS = 10.0
 """Seconds between two plain lines, where there is no terminal to draw on."""
 
@@ -91,21 +94,35 @@ class Console(Watcher):
         self._say(f"[yellow]warning:[/yellow] {escape(text)}")
 
     def results(self, results: Results, directory: RunDirectory) -> None:
-        """Show the results table and where everything lies."""
+        """Show the results table and where everything lies; without labels, suspects first."""
+        from anokit.cli.ranking import ranking_table
         from anokit.cli.tables import results_table
 
+        labelled = any(row.metrics for row in results.rows)
+        ranking = directory.read_ranking() if directory.ranking.exists() else None
         self.rich.print()
         if results.data == "simulated":
             self.banner(results.notices[0])
         if results.quick:
             self.banner(QUICK)
-        self.rich.print(results_table(results, _flagged(directory)))
+        if ranking and not labelled:
+            table = ranking_table(ranking.by_primary(), SUSPECTS)
+            table.title = "Training images, most anomalous first"
+            self.rich.print(table)
+            self.rich.print()
+        self.rich.print(results_table(results, ranking.flagged() if ranking else None))
         for text in results.warnings:
             self.warning(text)
-        if any(row.metrics for row in results.rows):
+        if labelled:
             self.say(f"Intervals: {results.interval}.", dim=True)
         self.say(f"Epoch: {results.selection.epoch}.", dim=True)
         self.say(f"Threshold: {results.selection.threshold}.", dim=True)
+        for what, path in (
+            ("All training images, all scores", directory.ranking),
+            ("Painted, to look through", directory.overlays / "index.html"),
+        ):
+            if path.exists() and not labelled:
+                self.say(f"{what}: {path}")
         self._say(f"Report: [bold]{escape(str(directory.report))}[/bold]")
 
     def say(self, text: str, *, dim: bool = False) -> None:
@@ -221,11 +238,3 @@ class Console(Watcher):
         if self._progress:
             self._progress.stop()
         self._progress, self._task = None, None
-
-
-def _flagged(directory: RunDirectory) -> dict[str, int]:
-    """Return how many training images exceed each score's threshold; none where none are known."""
-    if not directory.ranking.exists():
-        return {}
-    judged = directory.read_ranking().judged
-    return {name: int(one.flagged.sum()) for name, one in judged.items()}

@@ -46,9 +46,7 @@ def scores(run: Run) -> Section:
     """Return scores and baselines that have no metrics: their thresholds and what they cost."""
     if not run.results.rows:
         return Section("Scores", skipped="The run has no scores.")
-    flagged = {}
-    if run.ranking is not None:
-        flagged = {name: int(one.flagged.sum()) for name, one in run.ranking.judged.items()}
+    flagged = {} if run.ranking is None else run.ranking.flagged()
     return Section("Scores", tables=[tables.scores(run.results, flagged)], notes=_notes(run))
 
 
