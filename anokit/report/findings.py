@@ -46,12 +46,8 @@ def banners(run: Run) -> list[Banner]:
             )
         )
     if results.quick:
-        found.append(
-            Banner(
-                "Quick run",
-                QUICK.removeprefix("QUICK RUN: "),
-            )
-        )
+        text = QUICK.partition(": ")[2]
+        found.append(Banner("Quick run", text[0].upper() + text[1:]))
     for batch in dict.fromkeys(row.batch for row in results.rows if row.batch):
         names = ", ".join(row.name for row in results.rows if row.batch == batch)
         found.append(

@@ -27,7 +27,9 @@ def suspects(run: Run) -> Section:
     if images is None or len(images) == 0:
         if found:
             return Section(title, text=[found])
-        return Section(title, skipped="The training images were not scored.")
+        scored = "train_score" in run.arrays
+        why = "kept no training images for a gallery" if scored else "scored no training images"
+        return Section(title, skipped=f"The run {why}.")
     ranking = _ranking(run)
     names, folder = _names(ranking)
     text = [_introduction(run, len(images), ranking, folder)]

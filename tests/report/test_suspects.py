@@ -199,6 +199,13 @@ def test_left_out_says_what_is_missing(run):
     assert "Results. Metrics need a test set" in text
 
 
+def test_a_run_that_kept_no_pictures_still_has_its_threshold(run):
+    save_file({"train_score": np.linspace(-1, 3, COUNT)}, run / "report.safetensors")
+    page = page_of(run)
+    assert headings(page)[0] == "Threshold and training scores"
+    assert "The run kept no training images for a gallery." in text_of(page)
+
+
 def test_a_test_set_without_labels_is_counted(run):
     (run / "scores.csv").write_text("id,label,kind,gauss\na,,,1.0\nb,,,2.0\nc,,,3.0\n")
     page = page_of(run)
