@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.syntax import Syntax
 
-from anokit.results.rows import Results
+from anokit.results.rows import QUICK, Results
 from anokit.watching import Advance, Watcher, duration
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from anokit.recipe.parts import Recipe
     from anokit.store.run_directory import RunDirectory
     from anokit.types import Phase
+
+SUSPECTS = 5
+"""Training images that are named where a run has no metrics."""
 
 PLAIN_SECONDS = 10.0
 """Seconds between two plain lines, where there is no terminal to draw on."""
@@ -91,18 +94,35 @@ class Console(Watcher):
         self._say(f"[yellow]warning:[/yellow] {escape(text)}")
 
     def results(self, results: Results, directory: RunDirectory) -> None:
-        """Show the results table and where everything lies."""
+        """Show the results table and where everything lies; without labels, suspects first."""
+        from anokit.cli.ranking import ranking_table
         from anokit.cli.tables import results_table
 
+        labelled = any(row.metrics for row in results.rows)
+        ranking = directory.read_ranking() if directory.ranking.exists() else None
         self.rich.print()
         if results.data == "simulated":
             self.banner(results.notices[0])
-        self.rich.print(results_table(results))
+        if results.quick:
+            self.banner(QUICK)
+        if ranking and not labelled:
+            table = ranking_table(ranking.by_primary(), SUSPECTS)
+            table.title = "Training images, most anomalous first"
+            self.rich.print(table)
+            self.rich.print()
+        self.rich.print(results_table(results, ranking.flagged() if ranking else None))
         for text in results.warnings:
             self.warning(text)
-        self.say(f"Intervals: {results.interval}.", dim=True)
+        if labelled:
+            self.say(f"Intervals: {results.interval}.", dim=True)
         self.say(f"Epoch: {results.selection.epoch}.", dim=True)
         self.say(f"Threshold: {results.selection.threshold}.", dim=True)
+        for what, path in (
+            ("All training images, all scores", directory.ranking),
+            ("Painted, to look through", directory.overlays / "index.html"),
+        ):
+            if path.exists() and not labelled:
+                self.say(f"{what}: {path}")
         self._say(f"Report: [bold]{escape(str(directory.report))}[/bold]")
 
     def say(self, text: str, *, dim: bool = False) -> None:

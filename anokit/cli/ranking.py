@@ -21,6 +21,11 @@ def show(found: ScoredFiles, console: Console, top: int) -> None:
     run = found.run
     if run.results.data == "simulated":
         console.banner("This run was trained on SIMULATED images; its scores mean nothing here.")
+    if run.results.quick:
+        console.warning(
+            "this was a --quick run, on fewer images or with smaller networks than the recipe asks "
+            "for: its scores show the path, not the quality"
+        )
     console.rich.print(ranking_table(found.ranking, top))
     for path, reason in found.unreadable[:SHOWN_UNREADABLE]:
         console.warning(f"{path} is left out: {reason}")

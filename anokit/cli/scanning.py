@@ -76,8 +76,8 @@ def scan_command(
     console.rich.print(ranking_table(found, top))
     name, judged = next(iter(found.judged.items()))
     console.say(
-        f"{int(judged.flagged.sum()):,} of {len(found.images):,} images lie above the threshold "
-        f"{judged.threshold:.4g} of {name}. Threshold: {results.selection.threshold}."
+        f"{int(judged.flagged.sum()):,} of {len(found.images):,} images are flagged; the threshold "
+        f"of {name} is {judged.threshold:.4g}: {results.selection.threshold}."
     )
     for what, path in (
         ("All images, all scores", directory.ranking),

@@ -1,6 +1,6 @@
 """The table of results in the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rich.box import HORIZONTALS
 from rich.table import Table
@@ -18,61 +18,95 @@ PLAIN = {"fpr95": "FPR95", "f1": "F1", "f1_max": "F1 max"}
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
+NOTHING = Text("–")
 
-def results_table(results: Results) -> Table:
-    """Return results.json as a table of at most 100 columns.
+Column = tuple[str, Callable[[Row], Text]]
+"""A header, and what makes the cell of a row."""
+
+
+def results_table(results: Results, flagged: Mapping[str, int] | None = None) -> Table:
+    """Return results.json as a table of at most 100 columns; one that nothing fills is left out.
 
     The recipe's scores come first, baselines dim under a rule. A mark at the name tells what a
     score was selected by and how it depends on the batch. Published figures appear only beside a
     full run on real data.
+
+    Parameters
+    ----------
+    results
+        Without metrics the table has thresholds, and what is known of them.
+    flagged
+        How many training images exceed each score's threshold, by score name.
     """
     rows = results.rows
     labelled = any(row.metrics for row in rows)
-    published = results.prints_published
     table = Table(
         box=HORIZONTALS,
-        padding=(0, 1, 0, 0),
+        padding=(0, 1 if labelled else 2, 0, 0),
         pad_edge=False,
         show_edge=False,
         caption_justify="left",
         # The caption is set to the table's width.
-        min_width=None if labelled else 64,
+        min_width=None if labelled else 72,
     )
-    table.add_column("score", overflow="fold", max_width=22)
-    if labelled:
-        for name in (*WITH_INTERVAL.values(), *PLAIN.values()):
-            table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("ms", justify="right", no_wrap=True)
-    if published:
-        table.add_column("published", justify="right", no_wrap=True)
     remarks = dict.fromkeys(remark for row in rows for remark in row.remarks)
     marks = {text: str(number).translate(RAISED) for number, text in enumerate(remarks, start=1)}
+    measured = _metrics() if labelled else _thresholds(flagged or {})
+    columns = [
+        column
+        for column in [*measured, *_costs(results)]
+        if any(column[1](row) != NOTHING for row in rows)
+    ]
+    table.add_column("score", overflow="fold", max_width=22)
+    for name, _ in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+
+    def add(row: Row, style: str) -> None:
+        name = Text(row.name + " ".join(marks[text] for text in row.remarks))
+        table.add_row(name, *(cell(row) for _, cell in columns), style=style)
+
     for row in rows:
         if row.kind != "baseline":
-            style = "bold" if row.name == results.primary else ""
-            table.add_row(*_cells(row, marks, labelled, published), style=style)
+            add(row, "bold" if row.name == results.primary else "")
     table.add_section()
     for row in rows:
         if row.kind == "baseline":
-            table.add_row(*_cells(row, marks, labelled, published), style="dim")
+            add(row, "dim")
     table.caption = _caption(results, marks, labelled)
     return table
 
 
-def _cells(row: Row, marks: Mapping[str, str], labelled: bool, published: bool) -> list[Text]:
-    cells = [Text(row.name + " ".join(marks[text] for text in row.remarks))]
-    if labelled:
-        cells += [_value(row.metric(key), interval=True) for key in WITH_INTERVAL]
-        cells += [_value(row.metric(key), interval=False) for key in PLAIN]
-    cells.append(_number(row.ms_per_image, ".3g"))
-    if published:
-        cells.append(_number(row.published, "g"))
-    return cells
+def _metrics() -> list[Column]:
+    return [
+        *((name, _metric(key, interval=True)) for key, name in WITH_INTERVAL.items()),
+        *((name, _metric(key, interval=False)) for key, name in PLAIN.items()),
+    ]
+
+
+def _thresholds(flagged: Mapping[str, int]) -> list[Column]:
+    """Return what is known of a score without labels."""
+    return [
+        ("threshold", lambda row: _number(row.threshold, ".4g")),
+        ("false alarms", lambda row: _share(row.false_alarms)),
+        ("flagged", lambda row: _number(flagged.get(row.name), ",d")),
+        ("fitted on", lambda row: _number(row.fitted_on, ",d")),
+    ]
+
+
+def _costs(results: Results) -> list[Column]:
+    columns: list[Column] = [("ms", lambda row: _number(row.ms_per_image, ".3g"))]
+    if results.prints_published:
+        columns.append(("published", lambda row: _number(row.published, "g")))
+    return columns
+
+
+def _metric(key: str, *, interval: bool) -> Callable[[Row], Text]:
+    return lambda row: _value(row.metric(key), interval=interval)
 
 
 def _value(estimate: Estimate | None, *, interval: bool) -> Text:
     if estimate is None:
-        return Text("–")
+        return NOTHING
     text = Text(f"{estimate.value:.3f}")
     if interval:
         text.append(f" [{estimate.low:.3f}, {estimate.high:.3f}]", style="dim not bold")
@@ -80,12 +114,26 @@ def _value(estimate: Estimate | None, *, interval: bool) -> Text:
 
 
 def _number(value: float | None, style: str) -> Text:
-    return Text("–" if value is None else f"{value:{style}}")
+    return NOTHING if value is None else Text(f"{value:{style}}")
+
+
+def _share(value: float | None) -> Text:
+    return NOTHING if value is None else Text(f"≤ {100 * value:.3g} %")
 
 
 def _caption(results: Results, marks: Mapping[str, str], labelled: bool) -> Text:
-    if not labelled:
-        return Text("No metrics: they need labelled test images of both classes.")
+    lines = _labelled(results) if labelled else _unlabelled(results)
+    return Text("\n".join([*lines, *(f"{mark} {text}" for text, mark in marks.items())]))
+
+
+def _unlabelled(results: Results) -> list[str]:
+    lines = ["No metrics: they need labelled test images of both classes."]
+    if any(row.threshold is not None for row in results.rows):
+        lines.append("False alarms: as promised. Flagged: training images above the threshold.")
+    return lines
+
+
+def _labelled(results: Results) -> list[str]:
     normal, anomalous = results.test_normal, results.test_anomalous
     tested = f"{normal:,} normal and {anomalous:,} anomalous test images"
     words = [
@@ -97,5 +145,20 @@ def _caption(results: Results, marks: Mapping[str, str], labelled: bool) -> Text
     lines = [" ".join(words)]
     if results.prints_published:
         lines.append(f"Published AUROC: {results.published_source}.")
-    lines += [f"{mark} {text}" for text, mark in marks.items()]
-    return Text("\n".join(lines))
+    return [*lines, *_kept_promise(results)]
+
+
+def _kept_promise(results: Results) -> list[str]:
+    """Return what the primary score's threshold promises and what it does on the test images."""
+    row = next((row for row in results.rows if row.name == results.primary), None)
+    alarms, finds = (None, None) if row is None else (row.metric("fpr"), row.metric("tpr"))
+    if row is None or alarms is None or finds is None or row.false_alarms is None:
+        return []
+    promised = f"{row.name} promises at most {100 * row.false_alarms:.3g} % false alarms"
+    found = f"measured {_percent(alarms)}. It finds {_percent(finds)} of the anomalies."
+    return [f"At its threshold {promised}; {found}"]
+
+
+def _percent(estimate: Estimate) -> str:
+    low, high = 100 * estimate.low, 100 * estimate.high
+    return f"{100 * estimate.value:.1f} % [{low:.1f}, {high:.1f}]"

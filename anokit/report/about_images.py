@@ -1,4 +1,4 @@
-"""Sections on images and latents: closest matches, latents, training images, samples."""
+"""Sections on images and latents: closest matches, latents, samples."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,27 +8,38 @@ from anokit.report import latents as drawing
 from anokit.report.reading import Run
 from anokit.report.section import Picture, Plot, Section
 
-__all__ = ["latents", "matches", "samples", "training_set"]
+__all__ = ["latents", "matches", "samples"]
 
 Floats = npt.NDArray[np.float64]
 
 TSNE_LIMIT = 1000
 """Most latents that t-SNE is given: its time grows faster than their number."""
 
-_MATCH_CAPTIONS = {
+_CAPTIONS = {
+    "most_anomalous": "Look at whether what is strange in them is also what you look for.",
+    "least_anomalous": "Look at whether these are plain, simple images: a score often takes what "
+    "is simple for normal.",
+    "false_alarms": "The worst false alarms. Look at what is rare but harmless in them.",
+    "misses": "The worst misses. Look at what the anomaly is, and whether it can be seen at all at "
+    "this size.",
+}
+
+_MATCH_CAPTIONS = _CAPTIONS | {
     "most_anomalous": "Look at whether the reconstruction leaves the anomaly out: that is how it "
     "is meant to work. A reconstruction that is poor everywhere tells little.",
     "least_anomalous": "Look at whether these are plain, simple images: a score often takes what "
     "is easy to reconstruct for normal.",
-    "false_alarms": "The worst false alarms. Look at what is rare but harmless in them.",
     "misses": "The worst misses. Look at whether the anomaly is reconstructed along with the rest.",
 }
+"""What to look at where the model reconstructs its queries."""
 
 
 def matches(run: Run) -> Section:
     """Return queries, reconstructions and residual maps of extremes and worst mistakes."""
     primary = run.primary()
-    title = "Closest matches"
+    matched = "gallery_image_hat" in run.arrays
+    title = "Closest matches" if matched else "Test images at either end"
+    captions = _MATCH_CAPTIONS if matched else _CAPTIONS
     if primary is None:
         return Section(title, skipped="No test image was scored.")
     table, scores = primary
@@ -36,15 +47,19 @@ def matches(run: Run) -> Section:
     for group in gallery.groups(table.labels, scores):
         figure = gallery.matches(run, group)
         if figure is not None:
-            caption = f"{group.title}. {_MATCH_CAPTIONS[group.name]}"
+            caption = f"{group.title}. {captions[group.name]}"
             plots.append(Plot(group.name, figure, caption))
     if not plots:
         return Section(title, skipped="The run kept no test images for a gallery.")
     text = (
         f"Test images with what the model makes of them, chosen by {run.results.primary}, whose "
-        "value stands beneath. Anomalous queries are framed. All residual maps of one figure share "
-        "a scale: bright is a large difference."
+        "value stands beneath."
     )
+    if (table.labels == 1).any():
+        text += " Anomalous queries are framed."
+    if "gallery_map" in run.arrays:
+        what = "a large difference" if matched else "unlike the training images"
+        text += f" All maps of one figure share a scale: bright is {what}."
     return Section(title, text=[text], plots=plots)
 
 
@@ -97,25 +112,6 @@ def _latent_plots(
         "sizes of clusters and distances between them mean nothing."
     )
     return [Plot("latent_tsne", drawing.scatter(points, labels[chosen]), caption), coefficients], ""
-
-
-def training_set(run: Run) -> Section:
-    """Return the training images that look most anomalous and the contaminants among them."""
-    title = "Suspicious training images"
-    images = run.arrays.get("train_top_image")
-    text = [sentence for sentence in [findings.contaminants_found(run)] if sentence]
-    if images is None or len(images) == 0:
-        if text:
-            return Section(title, text=text)
-        return Section(title, skipped="The training images were not scored.")
-    known = run.arrays.get("train_top_is_contaminant", np.zeros(len(images))).astype(bool)
-    figure = gallery.thumbnails(images, run.arrays.get("train_top_score"), known)
-    caption = (
-        f"The {len(images)} training images with the highest values of {run.results.primary}; "
-        f"the {int(known.sum())} framed ones are known contaminants. Look through the rest: in "
-        "data that nobody has labelled, this is where an anomaly would lie."
-    )
-    return Section(title, text=text, plots=[Plot("train_top", figure, caption)])
 
 
 def samples(run: Run) -> Section:

@@ -12,10 +12,14 @@ __all__ = ["choice", "environment", "recipe", "training"]
 def choice(run: Run) -> Section:
     """Return how weights and threshold were chosen, and health warnings."""
     results = run.results
-    words = {"epoch": "Weights", "threshold": "Threshold"}
-    entries = [f"{words.get(key, key)}: {value}" for key, value in results.selection if value]
+    entries = []
+    if results.selection.epoch:
+        entries.append(f"Weights: {results.selection.epoch}")
+    # Without labels the threshold has a section of its own.
+    if results.selection.threshold and run.labelled:
+        entries.append(f"Threshold: {results.selection.threshold}")
     row = run.row(results.primary)
-    if row is not None and row.threshold is not None:
+    if row is not None and row.threshold is not None and run.labelled:
         entries.append(
             f"An image counts as anomalous where {row.name} exceeds {row.threshold:.4g}."
         )

@@ -7,9 +7,11 @@ from anokit.report import figures, findings, tables
 from anokit.report.reading import Run
 from anokit.report.section import Plot, Section
 
-__all__ = ["curves", "histograms", "kinds", "results", "weights"]
+__all__ = ["curves", "histograms", "kinds", "results", "scores", "weights"]
 
 Floats = npt.NDArray[np.float64]
+
+NO_METRICS = "Metrics need a test set with labelled normal and anomalous images."
 
 
 def own_scores(run: Run, kind: str = "score") -> dict[str, Floats]:
@@ -29,19 +31,27 @@ def own_scores(run: Run, kind: str = "score") -> dict[str, Floats]:
 def results(run: Run) -> Section:
     """Return scores and baselines with their intervals, and what must be said of them."""
     results = run.results
-    if not results.rows:
-        return Section("Results", skipped="The run scored no test images: there is no test set.")
-    text = []
-    if all(row.metrics is None for row in results.rows):
-        text.append(
-            "There are no metrics: they need a test set with labelled normal and anomalous images, "
-            f"and this one has {results.test_normal:,} and {results.test_anomalous:,}."
-        )
-    made = [tables.metrics(results)]
-    if any(row.pixel for row in results.rows):
-        made.append(tables.pixels(results.rows))
-    notes = [f"{row.name}: {row.note}" for row in results.rows if row.note]
-    return Section("Results", text=text, tables=made, notes=notes)
+    if not run.labelled:
+        return Section("Results", skipped=NO_METRICS)
+    found = [
+        tables.metrics(results),
+        tables.promises(results),
+        tables.pixels(results.rows) if any(row.pixel for row in results.rows) else None,
+    ]
+    made = [table for table in found if table is not None]
+    return Section("Results", tables=made, notes=_notes(run))
+
+
+def scores(run: Run) -> Section:
+    """Return scores and baselines that have no metrics: their thresholds and what they cost."""
+    if not run.results.rows:
+        return Section("Scores", skipped="The run has no scores.")
+    flagged = {} if run.ranking is None else run.ranking.flagged()
+    return Section("Scores", tables=[tables.scores(run.results, flagged)], notes=_notes(run))
+
+
+def _notes(run: Run) -> list[str]:
+    return [f"{row.name}: {row.note}" for row in run.results.rows if row.note]
 
 
 def curves(run: Run) -> Section:

@@ -9,12 +9,20 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from anokit.report.reading import LogEntry
-from anokit.report.style import ACCENTS, ANOMALOUS, INK, MUTED, NORMAL, panels
+from anokit.report.style import ACCENTS, ANOMALOUS, INK, MUTED, NARROW, NORMAL, panels
 
-__all__ = ["Sweep", "curves", "histograms", "lambda_curves", "training_curves"]
+__all__ = [
+    "Sweep",
+    "curves",
+    "histograms",
+    "lambda_curves",
+    "training_curves",
+    "training_scores",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -106,6 +114,34 @@ def overlaid(
     axes.set(ylim=(0, None))
     axes.grid(visible=False)
     return (high - low) / bins
+
+
+def training_scores(scores: Floats, threshold: float) -> Figure:
+    """Draw how many of ``scores`` ``[N]`` lie where, those above the dashed threshold coloured.
+
+    The end bins hold what lies beyond the lowest 0.5 %, or further above the threshold than four
+    times its distance from the median.
+    """
+    figure, (axes,) = panels(1, 1, 2.2, NARROW)
+    median = float(np.median(scores))
+    low = min(float(np.quantile(scores, 0.005)), threshold)
+    high = max(min(float(scores.max()), threshold + 4 * max(threshold - median, 0.0)), threshold)
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, min(60, max(12, int(3 * np.sqrt(len(scores))))) + 1)
+    above = scores > threshold
+    for name, chosen, colour in (("not flagged", ~above, NORMAL), ("flagged", above, ANOMALOUS)):
+        if chosen.any():
+            counts = np.histogram(np.clip(scores[chosen], low, high), edges)[0]
+            label = f"{name}: {int(chosen.sum()):,}"
+            axes.stairs(counts, edges, fill=True, color=colour, alpha=0.45, linewidth=0)
+            axes.stairs(counts, edges, color=colour, linewidth=1.1, label=label)
+    axes.axvline(threshold, color=INK, linewidth=0.9, linestyle=DASHED)
+    axes.set(ylabel="training images", ylim=(0, None))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.grid(visible=False, axis="x")
+    axes.legend(loc="best")
+    return figure
 
 
 @dataclass(frozen=True)

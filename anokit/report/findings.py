@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +10,17 @@ import numpy.typing as npt
 from anokit.report.figures import Sweep
 from anokit.report.reading import Run
 from anokit.results.metrics import auroc_over_lambda, measure
+from anokit.results.rows import QUICK, Row
 
-__all__ = ["banners", "contaminants_found", "norm_direction", "norm_groups", "shares", "sweeps"]
+__all__ = [
+    "banners",
+    "contaminants_found",
+    "expected",
+    "norm_direction",
+    "norm_groups",
+    "shares",
+    "sweeps",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,13 +46,8 @@ def banners(run: Run) -> list[Banner]:
             )
         )
     if results.quick:
-        found.append(
-            Banner(
-                "Quick run",
-                "Fewer images, narrower networks or a lower resolution than the recipe asks for: "
-                "it shows that everything works, not how well.",
-            )
-        )
+        text = QUICK.partition(": ")[2]
+        found.append(Banner("Quick run", text[0].upper() + text[1:]))
     for batch in dict.fromkeys(row.batch for row in results.rows if row.batch):
         names = ", ".join(row.name for row in results.rows if row.batch == batch)
         found.append(
@@ -126,7 +131,7 @@ def sweeps(run: Run) -> dict[str, Sweep]:
         return found
     known = run.scores.labels >= 0
     for name, terms in run.terms.items():
-        values = [run.arrays.get(f"term/{name}/{i}") for i in range(len(terms))]
+        values = [_term(run, name, place) for place in range(len(terms))]
         if len(terms) != 2 or min(weight for _, weight in terms) <= 0:
             continue
         first, second = values
@@ -138,11 +143,24 @@ def sweeps(run: Run) -> dict[str, Sweep]:
     return found
 
 
+def _term(run: Run, name: str, place: int) -> Floats | None:
+    """Return a term of a sum over the test images ``[N]``, as the sum takes it."""
+    values = run.arrays.get(f"term/{name}/{place}")
+    row = run.row(name)
+    scales = None if row is None else row.scales
+    if values is None:
+        return None
+    shift, by = (0.0, 1.0) if scales is None else scales[place]
+    return (values.astype(np.float64) - shift) / by
+
+
 def shares(run: Run, name: str) -> str:
     """Return how much the first term of a two-term sum adds to the sum's mean and spread."""
     (a, weight_a), (b, weight_b) = run.terms[name]
-    first = weight_a * run.arrays[f"term/{name}/0"].astype(np.float64)
-    second = weight_b * run.arrays[f"term/{name}/1"].astype(np.float64)
+    first, second = _term(run, name, 0), _term(run, name, 1)
+    if first is None or second is None:
+        return ""
+    first, second = weight_a * first, weight_b * second
     size = np.abs(first).mean() / max(np.abs(first).mean() + np.abs(second).mean(), 1e-300)
     spread = first.std() / max(first.std() + second.std(), 1e-300)
     return (
@@ -166,3 +184,34 @@ def contaminants_found(run: Run) -> str:
         f"recipe mixed in. Among the {count:,} highest scores there are {hits:,} of them; a draw "
         f"by chance would hold {count * count / total:.1f}."
     )
+
+
+def expected(run: Run, row: Row, count: int, flagged: int) -> str:
+    """Return how many of ``count`` training images are flagged, and how many would be anyway."""
+    if row.false_alarms is None:
+        return f"{flagged:,} of {count:,} training images lie above it."
+    rate, trim = row.false_alarms, float(_settings(run).get("trim", 0.0))
+    text = (
+        f"{flagged:,} of {count:,} training images lie above it; if none of them were anomalous, "
+        f"{number(rate * count)} false alarms would be expected ({100 * rate:.3g} %)."
+    )
+    if trim:
+        return text + (
+            f" The highest {100 * trim:.3g} % were left out of the choice, as the recipe says, so "
+            f"up to {number(trim * count)} more may be false alarms."
+        )
+    return text + (
+        " The threshold was taken from these images, so about as many lie above it whatever they "
+        "show: how many are flagged does not tell how many are anomalous. Look down the ranking "
+        "until nothing strange comes any more."
+    )
+
+
+def number(value: float) -> str:
+    """Return an expected number of images, with two digits or as a whole number."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _settings(run: Run) -> Mapping[str, Any]:
+    found = (run.resolved or {}).get("threshold")
+    return found if isinstance(found, Mapping) else {}

@@ -1,6 +1,5 @@
-"""Pictures: closest matches with residual maps, suspicious training images, samples."""
+"""Pictures: closest matches with residual maps, samples."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from matplotlib.patches import Rectangle
 from anokit.report.reading import Run
 from anokit.report.style import ANOMALOUS, WIDTH
 
-__all__ = ["Group", "groups", "matches", "thumbnails"]
+__all__ = ["Group", "groups", "matches"]
 
 Images = npt.NDArray[np.uint8]
 Pictures = npt.NDArray[Any]
@@ -70,7 +69,7 @@ def matches(run: Run, group: Group) -> Figure | None:
     if (hats := run.arrays.get("gallery_image_hat")) is not None:
         strips.append(("reconstruction", hats[chosen]))
     if (maps := run.arrays.get("gallery_map")) is not None:
-        strips.append(("residual map", maps[chosen]))
+        strips.append(("map" if hats is None else "residual map", maps[chosen]))
     figure, axes = sheet(len(strips), COLUMNS, left=0.2, below=0.32)
     for line, (name, pictures) in enumerate(strips):
         axes.text(-0.06, line + 0.5, name, rotation=90, ha="right", va="center", fontsize=7)
@@ -92,31 +91,15 @@ def matches(run: Run, group: Group) -> Figure | None:
     return figure
 
 
-def thumbnails(
-    images: Images, scores: Floats | None, marked: npt.NDArray[np.bool_], columns: int = 12
-) -> Figure:
-    """Draw images ``[T, C, H, W]`` in reading order; the marked ones get a coloured frame."""
-    figure, axes = sheet(-(-len(images) // columns), columns, gap=0.28)
-    for at, image in enumerate(images):
-        line, column = divmod(at, columns)
-        place_image(axes, image, line * 1.28, column)
-        if scores is not None:
-            under = f"{scores[at]:.3g}"
-            axes.text(column + 0.5, line * 1.28 + 0.99, under, ha="center", va="top", fontsize=6)
-        if marked[at]:
-            frame(axes, line * 1.28, column)
-    return figure
-
-
 def sheet(
-    lines: int, columns: int, *, left: float = 0.0, below: float = 0.0, gap: float = 0.0
+    lines: int, columns: int, *, left: float = 0.0, below: float = 0.0
 ) -> tuple[Figure, Axes]:
     """Return a figure and axes that fill it, one unit per picture, line 0 on top.
 
-    One set of axes for all pictures draws an order of magnitude faster than one for each. ``left``,
-    ``below`` and ``gap`` (under every line) are room for text, in pictures.
+    One set of axes for all pictures draws an order of magnitude faster than one for each. ``left``
+    and ``below`` are room for text, in pictures.
     """
-    width, height = left + columns, lines * (1 + gap) + below
+    width, height = left + columns, lines + below
     figure = Figure(figsize=(WIDTH, WIDTH * height / width))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(-left, columns), ylim=(height, 0.0), aspect="equal", autoscale_on=False)
@@ -171,11 +154,6 @@ def _place(
 def shortened(text: str, length: int = 14) -> str:
     """Cut a word so that it fits under a picture."""
     return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def data_uri(png: bytes) -> str:
-    """Return PNG bytes as a ``data:`` address, so that a page needs no other file."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 def sample_steps(paths: Sequence[Path], count: int = 9) -> list[tuple[str, str, bytes]]:

@@ -6,11 +6,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from anokit.report import findings, gallery, style
-from anokit.report.reading import read_run
+from anokit.report import findings, style, thumbnails
+from anokit.report.reading import Run, read_run
 from anokit.report.section import Section
 from anokit.report.sections import sections
-from anokit.results.rows import Results
 from anokit.store.files import replacing, write_text
 
 __all__ = ["write_report"]
@@ -20,7 +19,8 @@ def write_report(run_dir: Path) -> Path:
     """Write report.html and ``figures/*.png`` into a run directory and return the page's path.
 
     The page is one file: it needs no network, no other file and no script. What the run lacks is
-    left out with a sentence that says why; only results.json must be there.
+    left out, and the last section says why; only results.json must be there. A run without metrics
+    begins with its most anomalous training images, any other with its metrics.
 
     Raises
     ------
@@ -37,18 +37,13 @@ def write_report(run_dir: Path) -> Path:
                 new.write_bytes(style.png(plot.figure))
             # What matplotlib writes has escaped every label already.
             drawn[plot.name] = Markup(style.svg(plot.figure, plot.name))
-    page = _page(run.results, findings.banners(run), made, drawn)
+    page = _page(run, made, drawn)
     target = run_dir / "report.html"
     write_text(target, page)
     return target
 
 
-def _page(
-    results: Results,
-    banners: list[findings.Banner],
-    made: list[Section],
-    drawn: dict[str, Markup],
-) -> str:
+def _page(run: Run, made: list[Section], drawn: dict[str, Markup]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("anokit.report", "."),
         autoescape=True,
@@ -57,17 +52,18 @@ def _page(
         undefined=jinja2.StrictUndefined,
     )
     return environment.get_template("template.html.j2").render(
-        results=results,
-        facts=_facts(results),
-        banners=banners,
+        results=run.results,
+        facts=_facts(run),
+        banners=findings.banners(run),
         sections=made,
         drawn=drawn,
-        data_uri=gallery.data_uri,
+        data_uri=thumbnails.data_uri,
     )
 
 
-def _facts(results: Results) -> dict[str, Any]:
+def _facts(run: Run) -> dict[str, Any]:
     """Return the few facts under the title, in reading order; what is unknown is left out."""
+    results = run.results
     training = None if results.train_images is None else f"{results.train_images:,} images"
     if training and results.contaminants:
         training += (
@@ -75,11 +71,13 @@ def _facts(results: Results) -> dict[str, Any]:
             f"(γ\u00a0=\u00a0{100 * results.contamination:g}\u00a0%)"
         )
     tested = f"{results.test_normal:,} normal, {results.test_anomalous:,} anomalous images"
+    if not results.test_normal + results.test_anomalous:
+        tested = "none" if run.scores is None else f"{len(run.scores.ids):,} images, no labels"
     facts = {
         "Recipe": results.recipe,
         "Protocol": results.protocol,
         "Training set": training,
-        "Test set": tested if results.test_normal + results.test_anomalous else "no labels",
+        "Test set": tested,
         "Primary score": results.primary,
         "Seed": results.seed,
     }

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from anokit.errors import CheckpointError
 from anokit.results.before import Before
 from anokit.results.rows import Results, Row
-from anokit.store.score_table import ScoreTable, read_scores
+from anokit.store.score_table import Ranking, ScoreTable, read_ranking, read_scores
 
 __all__ = ["LogEntry", "Results", "Row", "Run", "ScoreTable", "read_run"]
 
@@ -46,6 +46,8 @@ class Run:
     environment: Mapping[str, Any] | None = None
     log: Sequence[LogEntry] = ()
     scores: ScoreTable | None = None
+    ranking: Ranking | None = None
+    """the training images that were scored, the most anomalous first"""
     arrays: Mapping[str, Array] = field(default_factory=dict)
     """the tensors of report.safetensors by name"""
     terms: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
@@ -54,6 +56,11 @@ class Run:
     """the comparison with the run whose suspects this one leaves out"""
     samples: Sequence[Path] = ()
     """pictures of generated images, earliest first"""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any score has metrics: what a reader came for is then their table."""
+        return any(row.metrics for row in self.results.rows)
 
     def primary(self) -> tuple[ScoreTable, npt.NDArray[np.float64]] | None:
         """Return the table of scores and the primary score's column, or None if there is none."""
@@ -79,7 +86,7 @@ def read_run(directory: Path) -> Run:
             f"{directory}: expected a finished run with a results.json, found none. An interrupted "
             "run goes on with `anokit run RECIPE --resume`; then its report can be made."
         )
-    table = directory / "scores.csv"
+    table, ranking = directory / "scores.csv", directory / "training_scores.csv"
     try:
         return Run(
             directory=directory,
@@ -89,6 +96,7 @@ def read_run(directory: Path) -> Run:
             environment=_json(directory / "environment.json"),
             log=_log(directory / "metrics.jsonl"),
             scores=read_scores(table) if table.is_file() else None,
+            ranking=read_ranking(ranking) if ranking.is_file() else None,
             arrays=_arrays(directory / "report.safetensors"),
             terms=_json(directory / "terms.json") or {},
             before=_before(directory / "before.json"),

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from anokit.report.tables import Table
 
-__all__ = ["Picture", "Plot", "Section"]
+__all__ = ["Card", "Link", "Picture", "Plot", "Section"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,8 @@ class Plot:
     name: str
     figure: Figure
     caption: str
+    narrow: bool = False
+    """whether the figure is `anokit.report.style.NARROW`, so that it never needs to be scrolled"""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,30 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Card:
+    """One image with what is known of it."""
+
+    rank: int
+    source: str
+    """the picture as a ``data:`` address"""
+    width: int
+    height: int
+    name: str
+    """empty where it is unknown"""
+    facts: Sequence[str] = ()
+    marks: Sequence[str] = ()
+    """what sets the image apart, such as ``flagged``"""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A file beside the report, by an address relative to it."""
+
+    text: str
+    address: str
+
+
+@dataclass(frozen=True)
 class Section:
     """A heading and what is under it. ``skipped`` says why there is nothing."""
 
@@ -38,6 +64,9 @@ class Section:
     """set as a list, before the text"""
     warnings: Sequence[str] = ()
     tables: Sequence[Table] = ()
+    cards: Sequence[Card] = ()
+    links: Sequence[Link] = ()
+    """set under the text; a page that was moved alone has them in vain"""
     plots: Sequence[Plot] = ()
     pictures: Sequence[Picture] = ()
     listings: Sequence[tuple[str, str]] = ()

@@ -21,6 +21,9 @@ __all__ = ["ACCENTS", "ANOMALOUS", "INK", "MUTED", "NORMAL", "THIRD", "drawing",
 WIDTH = 7.2
 """inches: the measure of the page's text column"""
 
+NARROW = 4.8
+"""inches: of a figure that a telephone shows whole"""
+
 INK, MUTED, RULE = "#22262b", "#7b828c", "#d5d9de"
 NORMAL, ANOMALOUS, THIRD = "#2f77b4", "#d8632a", "#4f9a6a"
 ACCENTS = (ANOMALOUS, NORMAL, THIRD, "#8d62ad", "#b58a1b", "#4aa3ad")
@@ -81,11 +84,13 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def panels(count: int, columns: int, height: float) -> tuple[Figure, Sequence[Axes]]:
-    """Return a figure of the page's width with ``count`` axes, each row ``height`` inches high."""
+def panels(
+    count: int, columns: int, height: float, width: float = WIDTH
+) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure with ``count`` axes, each row ``height`` inches high, of the page's width."""
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
+    figure = Figure(figsize=(width, rows * height), layout="constrained")
     grid = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
     for spare in grid[count:]:
         spare.remove()

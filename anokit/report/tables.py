@@ -1,13 +1,23 @@
 """Tables of the report as plain values; the template gives them their look."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from anokit.results.metrics import Estimate
 from anokit.results.rows import Results, Row
 
-__all__ = ["Cell", "Line", "Table", "by_kind", "flattened", "metrics", "pixels"]
+__all__ = [
+    "Cell",
+    "Line",
+    "Table",
+    "by_kind",
+    "flattened",
+    "metrics",
+    "pixels",
+    "promises",
+    "scores",
+]
 
 METRICS = {
     "auroc": "AUROC",
@@ -53,13 +63,12 @@ def metrics(results: Results) -> Table:
     if published:
         header.append("Published AUROC")
     lines = []
-    for row in sorted(results.rows, key=lambda row: row.kind == "baseline"):
+    for row in _in_order(results.rows):
         cells = [Cell(row.name, _tags(row)), *(estimate(row.metric(key)) for key in METRICS)]
         cells.append(number(row.ms_per_image, ".3g"))
         if published:
             cells.append(number(row.published, "g"))
-        style = "primary" if row.name == results.primary else row.kind
-        lines.append(Line(cells, style))
+        lines.append(Line(cells, _style(results, row)))
     caption = (
         "Beneath each value its 95 % interval from a stratified bootstrap of the test images; it "
         "holds for this one trained model and says nothing of other seeds. F1 is taken at the "
@@ -68,7 +77,78 @@ def metrics(results: Results) -> Table:
     )
     if published:
         caption += f" Published figures: {results.published_source}."
-    return Table(header, lines, caption)
+    return _filled(Table(header, lines, caption))
+
+
+def promises(results: Results) -> Table | None:
+    """Return what the thresholds promise beside what the labels say; None where nothing does."""
+    lines = [
+        Line(
+            [
+                Cell(row.name),
+                percent(row.false_alarms),
+                shares(row.metric("fpr")),
+                shares(row.metric("tpr")),
+                number(row.threshold, ".4g"),
+            ],
+            _style(results, row),
+        )
+        for row in _in_order(results.rows)
+        if row.metric("fpr") or row.metric("tpr")
+    ]
+    if not lines:
+        return None
+    header = [
+        "Score",
+        "False alarms promised",
+        "False alarms measured",
+        "Anomalies found",
+        "Threshold",
+    ]
+    caption = (
+        "What each threshold, chosen without labels, does on the test images: which share of the "
+        "normal ones it flags (promised: at most), and which of the anomalous ones. Beneath each "
+        "share its exact binomial 95 % interval. Normal test images that differ from the training "
+        "images raise more false alarms than promised; anomalies among the training images fewer."
+    )
+    return _filled(Table(header, lines, caption))
+
+
+def scores(results: Results, flagged: Mapping[str, int]) -> Table:
+    """Return what is known of scores without metrics: thresholds, and what they cost.
+
+    ``flagged`` counts the training images above each score's threshold, by score name.
+    """
+    header = [
+        "Score",
+        "Threshold",
+        "False alarms promised",
+        "Training images flagged",
+        "Fitted on",
+        "ms per image",
+    ]
+    lines = [
+        Line(
+            [
+                Cell(row.name, _tags(row)),
+                number(row.threshold, ".4g"),
+                percent(row.false_alarms),
+                number(flagged.get(row.name), ",d"),
+                number(row.fitted_on, ",d"),
+                number(row.ms_per_image, ".3g"),
+            ],
+            _style(results, row),
+        )
+        for row in _in_order(results.rows)
+    ]
+    return _filled(
+        Table(
+            header,
+            lines,
+            "An image is flagged where its score exceeds the threshold, which was chosen without "
+            f"labels and promises so many false alarms at most. Seed {results.seed}.",
+        )
+    )
 
 
 def pixels(rows: Sequence[Row]) -> Table:
@@ -113,9 +193,42 @@ def estimate(value: Estimate | None) -> Cell:
     return Cell(f"{value.value:.3f}", f"{value.low:.3f} – {value.high:.3f}")
 
 
+def shares(value: Estimate | None) -> Cell:
+    """Return a share with its interval beneath, both in per cent, or a dash."""
+    if value is None:
+        return Cell("–")
+    low, high = 100 * value.low, 100 * value.high
+    return Cell(f"{100 * value.value:.1f} %", f"{low:.1f} – {high:.1f} %")
+
+
+def percent(value: float | None) -> Cell:
+    """Return a rate in per cent, or a dash."""
+    return Cell("–" if value is None else f"{100 * value:.3g} %")
+
+
 def number(value: float | None, style: str) -> Cell:
     """Return a formatted number, or a dash."""
     return Cell("–" if value is None else f"{value:{style}}")
+
+
+def _in_order(rows: Sequence[Row]) -> Sequence[Row]:
+    """Return the recipe's scores first, baselines under them."""
+    return sorted(rows, key=lambda row: row.kind == "baseline")
+
+
+def _style(results: Results, row: Row) -> str:
+    return "primary" if row.name == results.primary else row.kind
+
+
+def _filled(table: Table) -> Table:
+    """Return a table without the columns that have dashes alone."""
+    kept = [
+        at
+        for at in range(len(table.header))
+        if at == 0 or any(line.cells[at].text != "–" for line in table.lines)
+    ]
+    lines = [Line([line.cells[at] for at in kept], line.style) for line in table.lines]
+    return replace(table, header=[table.header[at] for at in kept], lines=lines)
 
 
 def _tags(row: Row) -> str:

@@ -16,6 +16,11 @@ SIMULATED = (
     "These figures say nothing about the real data set."
 )
 
+QUICK = (
+    "QUICK RUN: fewer images, narrower networks or a lower resolution than the recipe asks for. It "
+    "shows the path, not the quality."
+)
+
 
 class MapScale(BaseModel):
     """What values of a score's maps mean, from maps of training images that it was not fitted on.

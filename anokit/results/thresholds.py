@@ -106,10 +106,18 @@ class Calibration:
     def judge(self, scores: npt.ArrayLike, *, own: bool = False) -> Judged:
         """Return which images with these scores ``[M]`` are flagged, and their p-values.
 
-        ``own`` says that they are the training images themselves.
+        ``own`` says that they are the training images themselves. Each is then judged among the
+        others: by `conformal` flagged where its p-value is at most the rate, or 1/n.
         """
-        p_values = self.own_p_values(scores) if own else self.p_values(scores)
-        return Judged(np.asarray(scores) > self.threshold, p_values, self.threshold)
+        values = np.asarray(scores, dtype=np.float64)
+        if not own:
+            return Judged(values > self.threshold, self.p_values(values), self.threshold)
+        p_values = self.own_p_values(values)
+        flagged = values > self.threshold
+        if self.method == "conformal":
+            least = max(self.settings.false_alarms, 1 / len(self.scores))
+            flagged = p_values <= least + 1e-12
+        return Judged(flagged, p_values, self.threshold)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from anokit.results.assess import Assessment
 from anokit.results.rows import MapScale
 from anokit.runs.files import FileReader
 from anokit.scoring.scorer import Scorer
+from anokit.scoring.training_scores import fit_without
 from anokit.store.score_table import Ranking
 from anokit.training.job import Job
 from anokit.watching import NOBODY, Watcher
@@ -72,7 +73,7 @@ def paint_ranking(
     facts = {
         "score": name,
         "threshold": f"{judged.threshold:.4g}, without labels",
-        "images": f"{len(ranking.images):,}, of which {int(judged.flagged.sum()):,} are flagged",
+        "ranked": f"{len(ranking.images):,} images, of which {int(judged.flagged.sum()):,} flagged",
     }
     if recipe.quick:
         facts["quick run"] = "it shows the path, not the quality"
@@ -112,27 +113,16 @@ def paint_training(job: Job, found: Assessment) -> Gallery | None:
 def fitted_without(job: Job, found: Assessment, rows: Rows) -> Iterator[None]:
     """Fit what the primary score's map needs on all training images but ``rows``, for a while."""
     terms = {term.key for term in job.recipe.primary.terms}
-    scorer, train = found.scorer, job.data.train
+    scorer = found.scorer
     mapped = {
         id(component)
         for key, component in scorer.components.items()
         if key in terms and component.has_map and component.fitted
     }
-    left = _others(len(train), rows, train.units)
-    if mapped and len(left):
-        scorer.fit(
-            train.images, left, memory=found.memory, only=lambda component: id(component) in mapped
-        )
+    if mapped:
+        fit_without(scorer, job.data.train, rows, lambda c: id(c) in mapped, found.memory)
     try:
         yield
     finally:
-        if mapped and len(left):
+        if mapped:
             scorer.load(job.directory.scores)
-
-
-def _others(count: int, rows: Rows, units: Sequence[str] | None) -> Rows:
-    """Return all but ``rows`` and what belongs to them."""
-    if units is not None:
-        names = np.asarray(units)
-        rows = np.flatnonzero(np.isin(names, names[rows]))
-    return np.setdiff1d(np.arange(count), rows)

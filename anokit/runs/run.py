@@ -19,7 +19,7 @@ from anokit.results.assess import assess
 from anokit.results.best_on_test import BestOnTest, how_weights_were_chosen, remarks
 from anokit.results.exhibits import exhibits, terms_of
 from anokit.results.making import make_results, score_table
-from anokit.results.rows import SIMULATED, write_results
+from anokit.results.rows import QUICK, SIMULATED, write_results
 from anokit.runs.before import compare_with_former, keep_list
 from anokit.runs.painting import paint_training
 from anokit.store.run_directory import PLUGIN_FILES, RunDirectory, create, find_resumable
@@ -75,6 +75,8 @@ def _lead(
         data = prepare(recipe.dataset, recipe.seed, watcher)
         if data.simulated:
             watcher.banner(SIMULATED)
+        if recipe.quick:
+            watcher.banner(QUICK)
         watcher.data(recipe, data)
         if directory.begun:
             directory.check_same_data(data.fingerprint)

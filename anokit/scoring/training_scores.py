@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from anokit.data import seeded_order
 from anokit.data.sets import Rows, TrainingSet, all_rows
+from anokit.errors import DataError
 from anokit.scoring.memory import TripMemory
 from anokit.scoring.scorer import Admits, Maps, Scorer, Values
 from anokit.watching import NOBODY, Watcher
@@ -85,8 +86,7 @@ def score_training(
     mapped = {key for key in mapped if scorer.components[key].has_map}
     held = rows[parts[rows] == 0][:MAPPED_IMAGES]
     if mapped & fitted:
-        learnt = _others(parts, 0)
-        scorer.fit(train.images, learnt, watcher, memory, _among(scorer, mapped & fitted))
+        fit_without(scorer, train, held, _among(scorer, mapped & fitted), memory, watcher)
     held_maps = scorer.maps_of(mapped, train.images, held, memory=memory)
     fitted_on = scorer.fit(train.images, all_rows(len(train)), watcher, memory)
     advance = watcher.track("scoring training images", len(rows))
@@ -111,6 +111,32 @@ def score_training(
         folds=int(parts.max()) + 1,
         held_maps=held_maps,
     )
+
+
+def fit_without(
+    scorer: Scorer,
+    train: TrainingSet,
+    rows: Rows,
+    only: Admits,
+    memory: TripMemory | None = None,
+    watcher: Watcher = NOBODY,
+) -> None:
+    """Fit on all training images but those at ``rows`` and what belongs to them.
+
+    Where too few are left for a score, it is fitted on all: so small a set still has maps.
+    """
+    left_out = np.isin(np.arange(len(train)), rows)
+    if train.units is not None:
+        names = np.asarray(train.units)
+        left_out = np.isin(names, names[rows])
+    left = np.flatnonzero(~left_out)
+    try:
+        if len(left):
+            scorer.fit(train.images, left, watcher, memory, only)
+            return
+    except DataError:
+        pass
+    scorer.fit(train.images, all_rows(len(train)), watcher, memory, only)
 
 
 def folds_of(count: int, folds: int, seed: int, units: Sequence[str] | None = None) -> Rows:

@@ -104,6 +104,15 @@ class Ranking:
         """Return the places of the images, the most anomalous by the primary score first."""
         return np.argsort(-next(iter(self.columns.values())), kind="stable")
 
+    def flagged(self) -> dict[str, int]:
+        """Return how many images each score flags, by its name."""
+        return {name: int(judged.flagged.sum()) for name, judged in self.judged.items()}
+
+    def by_primary(self) -> Ranking:
+        """Return the same images with the primary score alone."""
+        name = next(iter(self.columns))
+        return Ranking(self.images, {name: self.columns[name]}, {name: self.judged[name]})
+
     def with_columns(self, other: Ranking) -> Ranking:
         """Return the same images with the scores of ``other`` too, which has them in another order.
 

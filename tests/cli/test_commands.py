@@ -218,6 +218,11 @@ def test_without_two_classes_a_run_finishes_with_a_notice(toykit, recipe_file, t
     found = toykit("run", recipe_file(), "--set", setting, "--out", tmp_path / "run")
     assert found.code == 0, found.err
     assert "No metrics: the test set has no labelled images of both classes." in found.out
+    assert found.out.index("most anomalous first") < found.out.index("false alarms")
+    assert (
+        f"All training images, all scores: {tmp_path / 'run' / 'training_scores.csv'}" in found.out
+    )
+    assert "bootstrap" not in found.out
     results = read(tmp_path / "run", "results.json")
     assert all(row["metrics"] is None for row in results["rows"])
     assert (tmp_path / "run" / "report.html").exists()

@@ -152,3 +152,36 @@ def test_terminal_table_without_metrics_says_why():
     text = printed({"rows": [{"name": "lo", "metrics": None}]})
     assert "No metrics" in text
     assert "AUROC" not in text
+    assert "–" not in text
+
+
+def test_terminal_table_without_metrics_has_what_there_is():
+    rows = [
+        {"name": "lo", "threshold": 2.5, "false_alarms": 0.01, "ms_per_image": 0.8},
+        {"name": "knn", "threshold": 0.125, "false_alarms": 0.01, "batch": "by batch"},
+    ]
+    console = Console(width=100, file=io.StringIO(), force_terminal=False)
+    results = Results.model_validate({"primary": "lo", "rows": rows})
+    console.print(results_table(results, {"lo": 3, "knn": 0}))
+    lines = [line.split() for line in console.file.getvalue().splitlines()]
+    assert lines[0] == ["score", "threshold", "false", "alarms", "flagged", "ms"]
+    assert lines[2] == ["lo", "2.5", "≤", "1", "%", "3", "0.8"]
+    assert lines[3] == ["knn¹", "0.125", "≤", "1", "%", "0", "–"]
+    assert ["¹", "by", "batch"] in lines
+
+
+def test_terminal_table_tells_measured_from_promised_false_alarms():
+    rates = {
+        "fpr": {"value": 0.025, "low": 0.003, "high": 0.0875},
+        "tpr": {"value": 0.5, "low": 0.39, "high": 0.61},
+    }
+    first = row("proposed", false_alarms=0.01)
+    first["metrics"] |= rates
+    text = printed({"primary": "proposed", "rows": [first]})
+    header = text.splitlines()[0].split()
+    assert header == ["score", "AUROC", "AP", "FPR95", "F1", "F1", "max", "ms"]
+    flat = " ".join(text.split())
+    assert (
+        "At its threshold proposed promises at most 1 % false alarms; measured 2.5 % [0.3, 8.8]. "
+        "It finds 50.0 % [39.0, 61.0] of the anomalies."
+    ) in flat

@@ -13,7 +13,8 @@ from safetensors.numpy import save_file
 from anokit.report import findings, write_report
 from anokit.report.gallery import groups
 from anokit.report.reading import read_run
-from anokit.results.metrics import auroc_by_kind, measure
+from anokit.report.sections import UNLABELLED
+from anokit.results.metrics import auroc_by_kind, measure, rates
 
 RECIPE = 'title = "Cells <in> wells"\nseed = 1000\n\n[dataset]\nuse = "kth-cellvideos"\n'
 KINDS = ("good", "dividing & dying", "debris $x_1")
@@ -63,7 +64,9 @@ def fabricate(directory, *, tests=60, size=8, latent=6, training=90, steps=40):
                 "selection": "none",
                 "batch": "",
                 "threshold": threshold,
-                "metrics": estimates(metrics),
+                "false_alarms": 0.1,
+                "metrics": estimates(metrics)
+                | {key: vars(value) for key, value in rates(labels, values, threshold).items()},
                 "pixel": {"auroc": vars(metrics.auroc), "aupro": vars(metrics.ap)}
                 if name == "ln"
                 else None,
@@ -237,14 +240,14 @@ def test_every_reference_within_the_page_has_one_target(full):
     assert len(page.ids) == len(set(page.ids))
 
 
-def test_nothing_is_skipped_where_everything_is_there(full):
-    assert 'class="skipped"' not in full[1]
+def test_nothing_is_left_out_where_everything_is_there(full):
+    assert "Left out" not in full[1]
 
 
 def test_all_figures_lie_in_the_folder_too(full):
     names = {path.stem for path in (full[0] / "figures").iterdir()}
     assert names == {
-        *("curves", "histograms", "auroc_over_lambda", "training_curves", "train_top"),
+        *("curves", "histograms", "auroc_over_lambda", "training_curves"),
         *("most_anomalous", "least_anomalous", "false_alarms", "misses"),
         *("latent_tsne", "latent_coefficients", "latent_norms"),
     }
@@ -277,6 +280,35 @@ def test_facts_of_the_run_are_on_the_page(full):
         assert expected in text
 
 
+def test_false_alarms_stand_beside_what_was_promised(full):
+    page = full[1]
+    headers = re.findall(r"<thead>(.*?)</thead>", page, re.DOTALL)
+    names = [re.findall(r">([^<]+)</th>", header) for header in headers]
+    promised = ["False alarms promised", "False alarms measured", "Anomalies found", "Threshold"]
+    assert names[0] == [
+        *("Score", "AUROC", "AP", "FPR at 95 % TPR", "F1", "F1 max, label-selected"),
+        *("ms per image", "Published AUROC"),
+    ]
+    assert names[1] == ["Score", *promised]
+    row = json.loads((full[0] / "results.json").read_text())["rows"][0]
+    fpr, tpr = row["metrics"]["fpr"], row["metrics"]["tpr"]
+    expected = " ".join(
+        f"{100 * e['value']:.1f} % {100 * e['low']:.1f} – {100 * e['high']:.1f} %"
+        for e in (fpr, tpr)
+    )
+    assert f"proposed 10 % {expected} {row['threshold']:.4g}" in Page(page).text
+
+
+def test_run_from_before_promises_were_measured_has_no_table_of_them(full, bare):
+    results = json.loads((full[0] / "results.json").read_text())
+    for row in results["rows"]:
+        del row["metrics"]["fpr"], row["metrics"]["tpr"]
+    changed(full[0], bare, rows=results["rows"])
+    text = page_of(bare).text
+    assert "AUROC" in text
+    assert "False alarms measured" not in text
+
+
 def test_text_of_the_run_is_escaped(full):
     assert "Cells &lt;in&gt; wells" in full[1]
     assert "<in>" not in full[1]
@@ -284,7 +316,7 @@ def test_text_of_the_run_is_escaped(full):
 
 def test_figures_take_the_colours_of_the_page(full):
     svgs = re.findall(r"<svg.*?</svg>", full[1], re.DOTALL)
-    assert len(svgs) == 12
+    assert len(svgs) == 11
     assert any("var(--anomalous)" in svg and "currentColor" in svg for svg in svgs)
     assert not any("#22262b" in svg for svg in svgs)
 
@@ -302,11 +334,13 @@ def test_report_is_the_same_when_made_again(full, bare):
     assert write_report(bare).read_text(encoding="utf-8") == once
 
 
-def test_bare_run_skips_every_section_with_a_sentence(bare):
+def test_bare_run_has_no_empty_section_and_says_why(bare):
     page = write_report(bare).read_text(encoding="utf-8")
-    reasons = re.findall(r'class="skipped">([^<]+)<', page)
     # Choices and health always has something to say.
-    assert len(reasons) == page.count("<section") - 1
+    assert re.findall(r"<h2>([^<]+)</h2>", page) == ["Choices and health", "Left out"]
+    reasons = re.findall(r"<li>([^<]+)</li>", page)
+    assert "Results. Metrics need a test set with labelled normal and anomalous images." in reasons
+    assert len(reasons) == len(UNLABELLED) - 1
     assert all(reason.endswith(".") for reason in reasons)
     assert not list(bare.glob("figures/*"))
 
@@ -316,6 +350,7 @@ def test_bare_run_skips_every_section_with_a_sentence(bare):
     [
         ({"data": "simulated"}, "Simulated data."),
         ({"quick": True}, "Quick run."),
+        ({"quick": True}, "It shows the path, not the quality."),
         (
             {"rows": [{"name": "lo", "batch": "stddev over the batch"}]},
             "stddev over the batch (lo)",
@@ -327,7 +362,7 @@ def test_banner_says_what_must_be_known_first(full, bare, values, expected):
     changed(full[0], bare, **values)
     text = page_of(bare).text
     assert expected in text
-    assert text.index(expected) < text.index("Results")
+    assert text.index(expected) < text.index("Choices and health")
 
 
 @pytest.mark.parametrize(
@@ -342,8 +377,8 @@ def test_test_set_of_one_class_has_scores_but_no_metrics(full, bare):
     changed(full[0], bare, test_anomalous=0, rows=[{"name": "lo"}], primary="lo")
     (bare / "scores.csv").write_text("id,label,kind,lo\na,0,,1.0\nb,0,,2.0\nc,,,3.0\n")
     text = page_of(bare).text
-    assert "There are no metrics" in text
-    assert "Curves need labelled test images of both classes." in text
+    assert "Metrics need a test set with labelled normal and anomalous images." in text
+    assert "AUROC" not in text
     assert (bare / "figures" / "histograms.png").exists()
 
 
@@ -356,6 +391,7 @@ def test_gallery_without_reconstruction_or_map(full, bare):
     assert "query" in page.labels
     assert "reconstruction" not in page.labels
     assert "residual map" not in page.labels
+    assert "Look at whether the reconstruction" not in page.text
 
 
 GALLERY = ("gallery_index", "gallery_image")
@@ -379,6 +415,19 @@ def test_contaminants_among_the_top_are_counted(full):
         f"there are {hits} of them; a draw by chance would hold 0.9"
         in findings.contaminants_found(run)
     )
+
+
+def test_terms_are_weighed_as_a_standardised_sum_takes_them(full, bare):
+    results = json.loads((full[0] / "results.json").read_text())
+    run = read_run(full[0])
+    ln, lo = (run.arrays[f"term/proposed/{place}"] for place in (0, 1))
+    results["rows"][0]["scales"] = [[0.0, float(ln.std())], [0.0, float(lo.std())]]
+    changed(full[0], bare, rows=results["rows"])
+    for name in ("scores.csv", "terms.json", "report.safetensors"):
+        (bare / name).write_bytes((full[0] / name).read_bytes())
+    sentence = findings.shares(read_run(bare), "proposed")
+    assert "5 % of its spread" in sentence
+    assert "nearly lo alone" not in sentence
 
 
 def test_share_of_a_small_term_is_told(full):

@@ -58,7 +58,18 @@ def test_trimming_takes_off_the_highest_and_flags_them():
     assert plain.threshold == 1005.0
     assert trimmed.threshold == 86.0
     assert trimmed.own_p_values([1009.0]).tolist() == [1 / 91]
-    assert trimmed.judge(scores, own=True).flagged.sum() == 13
+    # Four of the 90 that are left, as 5 % of them are, and what was trimmed.
+    assert trimmed.judge(scores, own=True).flagged.sum() == 14
+
+
+@pytest.mark.parametrize(
+    ("count", "rate", "flagged"), [(100, 0.05, 5), (99, 0.05, 4), (30, 0.01, 1), (30, 0.05, 1)]
+)
+def test_of_the_training_images_a_share_is_flagged_as_of_new_ones(count, rate, flagged):
+    scores = np.random.default_rng(0).normal(size=count)
+    found = calibration(scores, false_alarms=rate).judge(scores, own=True)
+    assert found.flagged.sum() == flagged
+    assert set(scores[found.flagged]) == set(np.sort(scores)[-flagged:])
 
 
 def test_trimming_leaves_one():

@@ -1,0 +1,211 @@
+"""A folder in, ranked images with names out."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anokit.recipe.reading import load_recipe
+from anokit.registry.lookup import Registry
+from anokit.runs.scan import scan_recipe
+
+SMALL = """
+title = "Small"
+[dataset]
+use = "image-folder"
+root = "elsewhere"
+size = 32
+channels = 3
+max_train = 5
+[backbone]
+use = "timm-features"
+model = "test_efficientnet"
+weights = "random"
+input_size = 64
+patch_stages = [1, 2]
+[[scores]]
+use = "padim"
+channels = 8
+[[scores]]
+use = "mahalanobis"
+[evaluation]
+overlays = 3
+"""
+
+PHOTOS = 30
+
+
+def photo(rng, size=(40, 30), odd=False):
+    pixels = np.clip(rng.normal(120, 6, (size[1], size[0])), 0, 255)
+    if odd:
+        pixels[8:20, 10:22] = 250
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """Thirty photographs in a folder of the working directory; one has a bright square."""
+    rng = np.random.default_rng(1)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(PHOTOS):
+        photo(rng, odd=number == 17).save(folder / f"p{number:02d}.png")
+    (folder / "notes.txt").write_text("none")
+    (tmp_path / "small.toml").write_text(SMALL)
+    monkeypatch.chdir(tmp_path)
+    return Path("photos")
+
+
+def ranking(run):
+    with (Path(run) / "training_scores.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_is_ranked_by_name_and_painted(anokit, no_report, photos):
+    no_report()
+    found = anokit("scan", photos, "--recipe", "small.toml", "--out", "run", "--top", "4")
+    assert found.code == 0, found.err
+    assert "Most anomalous first" in found.out
+    assert "1 of 30 images are flagged" in found.out
+    rows = ranking("run")
+    assert len(rows) == PHOTOS, "every image of the folder, whatever the recipe's subset"
+    assert rows[0]["image"] == "photos/p17.png"
+    assert rows[0]["flagged"] == "1"
+    assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, PHOTOS + 1)]
+    painted = sorted(path.name for path in Path("run/overlays").glob("0*.png"))
+    assert len(painted) == 4
+    assert painted[0].startswith("0001_")
+    assert painted[0].endswith("_p17.png")
+    page = Path("run/overlays/index.html").read_text()
+    assert "photos/p17.png" in page
+    with Image.open(Path("run/overlays") / painted[0]) as picture:
+        assert picture.width * 30 == picture.height * 40, "at the aspect of the file"
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    colourful = pixels.max(axis=2) - pixels.min(axis=2)
+    down, across = (length // 30 for length in (picture.height, picture.height))
+    square = colourful[9 * down : 19 * down, 11 * across : 21 * across]
+    assert square.mean() > 3 * colourful[:, 28 * across :].mean(), "painted where the square is"
+
+
+def test_its_run_is_like_any_other(anokit, no_report, photos):
+    no_report()
+    assert anokit("scan", photos, "--recipe", "small.toml", "--out", "run").code == 0
+    again = anokit("run", "run/recipe.toml", "--out", "again")
+    assert again.code == 0, again.err
+    assert ranking("run") == ranking("again")
+    scored = anokit("score", "run", photos, "--out", "all.csv", "--maps", "maps")
+    assert scored.code == 0, scored.err
+    with Path("all.csv").open() as file:
+        assert next(csv.DictReader(file))["image"] == "photos/p17.png"
+    assert len(list(Path("maps").glob("0*.png"))) == PHOTOS
+    Path("more.toml").write_text('[[scores]]\nuse = "knn"\non = "image"\n')
+    added = anokit("add-scores", "run", "--scores", "more.toml")
+    assert added.code == 0, added.err
+    assert float(ranking("run")[0]["knn"]) > 0
+
+
+def test_a_run_is_judged_anew_by_another_rate(anokit, no_report, photos):
+    no_report()
+    anokit("scan", photos, "--recipe", "small.toml", "--out", "run")
+    rng = np.random.default_rng(2)
+    Path("new").mkdir()
+    for number in range(20):
+        photo(rng, odd=number < 3).save(f"new/n{number:02d}.png")
+
+    def flagged(*options):
+        found = anokit("score", "run", "new", "--out", "all.csv", *options)
+        assert found.code == 0, found.err
+        with Path("all.csv").open() as file:
+            return sum(row["flagged"] == "1" for row in csv.DictReader(file))
+
+    assert flagged() <= flagged("--false-alarms", "0.2") <= flagged("--false-alarms", "0.6")
+    assert 3 <= flagged("--false-alarms", "0.2") <= 14
+    assert flagged("--false-discoveries", "0.5") >= 1
+    both = anokit("score", "run", photos, "--false-alarms", "0.2", "--false-discoveries", "0.2")
+    assert both.code == 2
+    assert "not both" in both.err
+    wrong = anokit("score", "run", photos, "--false-alarms", "2")
+    assert "expected a share above 0 and below 1, got 2" in wrong.err
+
+
+def test_listed_images_are_left_out(anokit, no_report, photos):
+    no_report()
+    Path("out.txt").write_text("photos/p17.png\n")
+    anokit("scan", photos, "--recipe", "small.toml", "--out", "run", "--exclude", "out.txt")
+    assert len(ranking("run")) == PHOTOS - 1
+    assert "photos/p17.png" not in {row["image"] for row in ranking("run")}
+
+
+@pytest.fixture(scope="module")
+def installed():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("ANOKIT_PLUGINS", raising=False)
+        return Registry.load([])
+
+
+@pytest.mark.parametrize(
+    ("paths", "key", "value"),
+    [
+        (["photos"], "root", "photos"),
+        (["photos/p0*.png"], "files", ["photos/p0*.png"]),
+        (["photos/p01.png", "photos/p02.png"], "files", ["photos/p01.png", "photos/p02.png"]),
+        (["photos", "photos/p02.png"], "files", ["photos/**/*", "photos/p02.png"]),
+    ],
+)
+def test_what_is_scanned(installed, photos, paths, key, value):
+    found = scan_recipe(paths, installed, Path("run"), recipe=Path("small.toml"))
+    options = found.dataset.options.model_dump(mode="json")
+    assert options[key] == value
+    assert options["max_train"] is None
+    Path("run.toml").write_text(found.text)
+    assert load_recipe(Path("run.toml"), installed).as_dict() == found.as_dict()
+
+
+def test_the_shipped_recipe_for_folders_is_the_default(installed, photos):
+    found = scan_recipe(["photos"], installed, Path("run"), top=7, false_alarms=0.05)
+    assert found.primary.name == "gauss"
+    assert found.primary.combine == "robust-z"
+    assert [term.entry.component.name for term in found.primary.terms] == ["mahalanobis", "padim"]
+    assert found.evaluation.overlays == 7
+    assert found.threshold.false_alarms == 0.05
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: no such file or folder"),
+        (["photos", "--recipe", "quickstart"], "expected the dataset image-folder, got"),
+        (["photos", "--recipe", "your_foldr"], "did you mean"),
+        (["empty"], "empty"),
+        (["none*.png"], "matches no file"),
+        (["photos/notes.txt"], "no image"),
+    ],
+)
+def test_what_cannot_be_scanned_is_refused(anokit, photos, arguments, message):
+    Path("empty").mkdir()
+    found = anokit("scan", *arguments, "--out", "run")
+    assert found.code in (1, 2), found.out
+    assert message in found.err
+
+
+@pytest.mark.parametrize(
+    ("count", "message"), [(1, "at least 20 training"), (19, "at least 20 training")]
+)
+def test_few_images_are_refused_with_what_to_do(anokit, no_report, photos, count, message):
+    no_report()
+    files = [f"photos/p{number:02d}.png" for number in range(count)]
+    found = anokit("scan", *files, "--recipe", "small.toml", "--out", "run")
+    assert found.code == 1
+    assert message in found.err
+    assert "Traceback" not in found.err
+
+
+def test_images_that_are_all_equal_are_refused(anokit, no_report, photos):
+    no_report()
+    for path in photos.glob("*.png"):
+        Image.new("L", (20, 20), 100).save(path)
+    found = anokit("scan", photos, "--recipe", "small.toml", "--out", "run")
+    assert found.code == 1
+    assert "equal" in found.err
