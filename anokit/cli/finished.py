@@ -107,6 +107,10 @@ def suspects_command(
         "whether they are anomalous only a person can say."
     )
     console.notice(f"images to look through: {gallery.page}")
+    if gallery.missing:
+        path, reason = gallery.missing[0]
+        more = f", and {len(gallery.missing) - 1:,} more" if len(gallery.missing) > 1 else ""
+        console.warning(f"{path} cannot be shown: {reason}{more}")
     if write_exclude is None:
         return
     listed, unlisted = write_exclude_list(found, write_exclude, flagged=flagged)

@@ -52,7 +52,8 @@ def groups(labels: npt.NDArray[np.int64], scores: Floats, count: int = COLUMNS) 
 def matches(run: Run, group: Group) -> Figure | None:
     """Draw query, reconstruction and residual map of a group, or None if none was kept.
 
-    All maps of a figure share one colour scale, from 0 to the largest value in it.
+    All maps of a figure share one colour scale, from 0, or the smallest value in it where that is
+    less (maps of standardised scores), to the largest.
     """
     primary = run.primary()
     index, images = run.arrays.get("gallery_index"), run.arrays.get("gallery_image")
@@ -74,7 +75,8 @@ def matches(run: Run, group: Group) -> Figure | None:
         axes.text(-0.06, line + 0.5, name, rotation=90, ha="right", va="center", fontsize=7)
         for column, picture in enumerate(pictures):
             if picture.ndim == 2:
-                place_map(axes, picture, line, column, float(pictures.max()))
+                ends = (min(0.0, float(pictures.min())), float(pictures.max()))
+                place_map(axes, picture, line, column, ends)
             else:
                 place_image(axes, picture, line, column)
     for column, row in enumerate(shown):
@@ -110,12 +112,15 @@ def place_image(axes: Axes, image: Images, line: float, column: float) -> None:
     pixels = image.transpose(1, 2, 0)
     if pixels.shape[2] != 3:
         pixels = pixels.mean(axis=2)
-    _place(axes, pixels, line, column, "gray", 255.0)
+    _place(axes, pixels, line, column, "gray", (0.0, 255.0))
 
 
-def place_map(axes: Axes, values: Floats, line: float, column: float, top: float) -> None:
-    """Draw one map ``[H, W]`` on a scale from 0 to ``top``."""
-    _place(axes, values, line, column, "magma", top or 1.0)
+def place_map(
+    axes: Axes, values: Floats, line: float, column: float, ends: tuple[float, float]
+) -> None:
+    """Draw one map ``[H, W]`` on a scale between two values."""
+    low, high = ends
+    _place(axes, values, line, column, "magma", (low, high if high > low else low + 1.0))
 
 
 def frame(axes: Axes, line: float, column: float) -> None:
@@ -126,7 +131,12 @@ def frame(axes: Axes, line: float, column: float) -> None:
 
 
 def _place(
-    axes: Axes, pixels: Pictures, line: float, column: float, colours: str, top: float
+    axes: Axes,
+    pixels: Pictures,
+    line: float,
+    column: float,
+    colours: str,
+    ends: tuple[float, float],
 ) -> None:
     height, width = pixels.shape[:2]
     half = (0.5 - MARGIN) * np.array([width, height]) / max(width, height)
@@ -134,8 +144,8 @@ def _place(
     axes.imshow(
         pixels,
         cmap=colours,
-        vmin=0.0,
-        vmax=top,
+        vmin=ends[0],
+        vmax=ends[1],
         interpolation="none",
         extent=(x - half[0], x + half[0], y + half[1], y - half[1]),
     )

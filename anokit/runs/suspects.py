@@ -175,6 +175,8 @@ def write_suspects(found: Suspects, folder: Path, watcher: Watcher = NOBODY) -> 
         "threshold": f"{judged.threshold:.4g}, without labels",
         "nearest by": found.likeness.words,
     }
+    if found.data.simulated:
+        facts["simulated data"] = "these images are drawn, and say nothing of the real ones"
     if found.recipe.quick:
         facts["quick run"] = "it shows the path, not the quality"
     white = getattr(found.recipe.dataset.options, "white_level", None)
@@ -205,7 +207,8 @@ def write_exclude_list(
     Raises
     ------
     UsageError
-        Where the file is there already, since somebody may have edited it, or cannot be written.
+        Where the file is there already, since somebody may have edited it, or cannot be written,
+        or no image is flagged.
     """
     check_new(path)
     opened = found.opened
@@ -216,6 +219,11 @@ def write_exclude_list(
         if found.judged.flagged[row] or not flagged
     ]
     kept = [name for name in names if listable(name)]
+    if not names:
+        raise UsageError(
+            f"--flagged: none of the {len(found):,} images shown is flagged; without it all of "
+            "them are listed"
+        )
     former: list[str] = []
     if opened.directory.exclude.exists():
         former = sorted(read_names(opened.directory.exclude))

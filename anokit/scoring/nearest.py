@@ -142,7 +142,7 @@ class _Described:
         tiles = [self.rows[self.starts[at] : self.starts[at + 1]] for at in wholes]
         of = torch.from_numpy(np.repeat(all_rows(len(wholes)), [len(rows) for rows in tiles]))
         trips = Trips(
-            self.backbone,
+            None if self.likeness.field == "image" else self.backbone,
             self.train.images,
             np.concatenate(tiles),
             frozenset({self.likeness.field, "image"}),

@@ -397,6 +397,16 @@ def test_gallery_without_reconstruction_or_map(full, bare):
 GALLERY = ("gallery_index", "gallery_image")
 
 
+@pytest.mark.parametrize("shift", [-3.0, -0.001, 0.0])
+def test_maps_of_standardised_scores_may_be_negative(full, bare, shift):
+    for name in ("results.json", "scores.csv"):
+        (bare / name).write_bytes((full[0] / name).read_bytes())
+    arrays = dict(read_run(full[0]).arrays)
+    arrays["gallery_map"] = 0.01 * arrays["gallery_map"] / arrays["gallery_map"].max() + shift
+    save_file(arrays, bare / "report.safetensors")
+    assert "residual map" in write_report(bare).read_text(encoding="utf-8")
+
+
 def test_contaminants_among_the_top_are_counted(full):
     run = read_run(full[0])
     scores, known = run.arrays["train_score"], run.arrays["train_score_is_contaminant"]

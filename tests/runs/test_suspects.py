@@ -97,6 +97,7 @@ def test_files_are_shown_as_they_are(toykit, make_run, tmp_path):
     with Image.open(next(shown.glob("0001_*.png"))) as picture:
         assert picture.getcolors() == [(picture.width * picture.height, (200, 10, 10))]
         assert picture.width > picture.height
+    assert "train-3.png cannot be shown: " in done.out
     assert len(pictures(shown)) == 59
     assert "cannot be read as an image" in (shown / "index.html").read_text()
 
@@ -131,16 +132,27 @@ def test_only_the_flagged_are_listed_where_asked_for(toykit, run, tmp_path):
     listed = tmp_path / "list.txt"
     command = ("suspects", run, "--device", "cpu", "--trust-plugins", "--flagged")
     assert "name a file with that" in toykit(*command).err
+    rows = flag(run, [])
+    assert (
+        "none of the 40 images shown is flagged" in toykit(*command, "--write-exclude", listed).err
+    )
+    assert not listed.exists()
+    flag(run, [0, 2, 50])
+    assert toykit(*command, "--write-exclude", listed).code == 0
+    assert read_names(listed) == {rows[0]["image"], rows[2]["image"]}
+
+
+def flag(run, places):
+    """Have the images at these places of training_scores.csv flagged, and no others."""
     path = run / "training_scores.csv"
     rows = table(run, path.name)
     for place, row in enumerate(rows):
-        row["flagged"] = str(int(place in (0, 2)))
+        row["flagged"] = str(int(place in places))
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    assert toykit(*command, "--write-exclude", listed).code == 0
-    assert read_names(listed) == {rows[0]["image"], rows[2]["image"]}
+    return rows
 
 
 def test_the_command_that_is_printed_runs_without_the_listed_and_compares(
