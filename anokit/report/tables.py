@@ -117,7 +117,7 @@ def promises(results: Results) -> Table | None:
 def scores(results: Results, flagged: Mapping[str, int]) -> Table:
     """Return what is known of scores without metrics: thresholds, and what they cost.
 
-    ``flagged`` counts the training images above each score's threshold, by score name.
+    ``flagged`` counts the training images that each score flags, by its name.
     """
     header = [
         "Score",
