@@ -145,7 +145,7 @@ def scores(results: Results, flagged: Mapping[str, int]) -> Table:
         Table(
             header,
             lines,
-            "An image is flagged where its score exceeds the threshold, which was chosen without "
+            "A new image is flagged where its score exceeds the threshold, chosen without "
             f"labels and promises so many false alarms at most. Seed {results.seed}.",
         )
     )
