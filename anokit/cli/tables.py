@@ -36,7 +36,7 @@ def results_table(results: Results, flagged: Mapping[str, int] | None = None) ->
     results
         Without metrics the table has thresholds, and what is known of them.
     flagged
-        How many training images exceed each score's threshold, by score name.
+        How many training images each score flags, by its name.
     """
     rows = results.rows
     labelled = any(row.metrics for row in rows)
@@ -129,7 +129,7 @@ def _caption(results: Results, marks: Mapping[str, str], labelled: bool) -> Text
 def _unlabelled(results: Results) -> list[str]:
     lines = ["No metrics: they need labelled test images of both classes."]
     if any(row.threshold is not None for row in results.rows):
-        lines.append("False alarms: as promised. Flagged: training images above the threshold.")
+        lines.append("False alarms: as promised. Flagged: of the training images.")
     return lines
 
 

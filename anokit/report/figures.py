@@ -116,8 +116,10 @@ def overlaid(
     return (high - low) / bins
 
 
-def training_scores(scores: Floats, threshold: float) -> Figure:
-    """Draw how many of ``scores`` ``[N]`` lie where, those above the dashed threshold coloured.
+def training_scores(scores: Floats, flagged: npt.NDArray[np.bool_], threshold: float) -> Figure:
+    """Draw how many of ``scores`` ``[N]`` lie where, the ``flagged`` ones in another colour.
+
+    A dashed line is the threshold.
 
     The end bins hold what lies beyond the lowest 0.5 %, or further above the threshold than four
     times its distance from the median.
@@ -129,8 +131,10 @@ def training_scores(scores: Floats, threshold: float) -> Figure:
     if high <= low:
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, min(60, max(12, int(3 * np.sqrt(len(scores))))) + 1)
-    above = scores > threshold
-    for name, chosen, colour in (("not flagged", ~above, NORMAL), ("flagged", above, ANOMALOUS)):
+    for name, chosen, colour in (
+        ("not flagged", ~flagged, NORMAL),
+        ("flagged", flagged, ANOMALOUS),
+    ):
         if chosen.any():
             counts = np.histogram(np.clip(scores[chosen], low, high), edges)[0]
             label = f"{name}: {int(chosen.sum()):,}"

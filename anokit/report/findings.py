@@ -188,22 +188,24 @@ def contaminants_found(run: Run) -> str:
 
 def expected(run: Run, row: Row, count: int, flagged: int) -> str:
     """Return how many of ``count`` training images are flagged, and how many would be anyway."""
+    found = f"{flagged:,} of {count:,} training images {'is' if flagged == 1 else 'are'} flagged"
     if row.false_alarms is None:
-        return f"{flagged:,} of {count:,} training images lie above it."
+        return f"{found}."
     rate, trim = row.false_alarms, float(_settings(run).get("trim", 0.0))
+    alarms = number(rate * count)
     text = (
-        f"{flagged:,} of {count:,} training images lie above it; if none of them were anomalous, "
-        f"{number(rate * count)} false alarms would be expected ({100 * rate:.3g} %)."
+        f"{found}; if none of them were anomalous, {alarms} false "
+        f"{'alarm' if alarms == '1' else 'alarms'} would be expected ({100 * rate:.3g} %)."
     )
     if trim:
         return text + (
-            f" The highest {100 * trim:.3g} % were left out of the choice, as the recipe says, so "
-            f"up to {number(trim * count)} more may be false alarms."
+            f" The highest {100 * trim:.3g} % were left out when the threshold was chosen, as the "
+            f"recipe says, so up to {number(trim * count)} more may be false alarms."
         )
     return text + (
-        " The threshold was taken from these images, so about as many lie above it whatever they "
-        "show: how many are flagged does not tell how many are anomalous. Look down the ranking "
-        "until nothing strange comes any more."
+        " The threshold was taken from these images, so about as many are flagged whatever they "
+        "show: that number does not tell how many are anomalous. Look down the ranking until "
+        "nothing strange comes any more."
     )
 
 

@@ -14,6 +14,8 @@ from anokit.store.score_table import Ranking
 
 __all__ = ["suspects", "threshold"]
 
+Floats = npt.NDArray[np.float64]
+
 OVERLAYS = "overlays/index.html"
 
 SCORES = "training_scores.csv"
@@ -87,12 +89,14 @@ def _cards(
     cards = []
     for at, image in enumerate(images):
         facts, marks = [], []
+        flagged = scores is not None and limit is not None and bool(scores[at] > limit)
         if scores is not None:
             facts.append(f"score {scores[at]:.4g}")
-            if limit is not None and scores[at] > limit:
-                marks.append("flagged")
         if judged is not None and at < len(judged.p_values):
             facts.append(f"p {judged.p_values[at]:.2g}")
+            flagged = bool(judged.flagged[at])
+        if flagged:
+            marks.append("flagged")
         if known[at]:
             marks.append("known contaminant")
         name = names[at] if at < len(names) else ""
@@ -112,25 +116,33 @@ def threshold(run: Run) -> Section:
     title = "Threshold and training scores"
     results = run.results
     row = run.row(results.primary)
-    scores = run.arrays.get("train_score")
     if row is None or row.threshold is None:
         return Section(title, skipped="The run has no threshold.")
     text = [
         f"An image counts as anomalous where {row.name} exceeds {row.threshold:.4g}.",
         *([f"Threshold: {results.selection.threshold}."] if results.selection.threshold else []),
     ]
-    if scores is None or not len(scores) or not np.isfinite(scores).all():
+    scores, flagged = _judged(run, row.threshold)
+    if not len(scores) or not np.isfinite(scores).all():
         return Section(title, text=[" ".join(text)])
-    scores = scores.astype(np.float64)
-    flagged = int((scores > row.threshold).sum())
     caption = (
         f"{row.name} of the {len(scores):,} training images that were scored; dashed, the "
-        "threshold, and coloured what lies above it. Look for images that lie apart from the rest, "
-        "on either side of the threshold. The end bins hold all that lies beyond them."
+        "threshold. Look for images that lie apart from the rest, on either side of it. The end "
+        "bins hold all that lies beyond them."
     )
-    figure = training_scores(scores, row.threshold)
+    figure = training_scores(scores, flagged, row.threshold)
     return Section(
         title,
-        text=[" ".join(text), findings.expected(run, row, len(scores), flagged)],
+        text=[" ".join(text), findings.expected(run, row, len(scores), int(flagged.sum()))],
         plots=[Plot("training_scores", figure, caption, narrow=True)],
     )
+
+
+def _judged(run: Run, limit: float) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return the primary score of the training images ``[N]``, and which of them are flagged."""
+    ranking = _ranking(run)
+    if ranking is not None:
+        name = run.results.primary
+        return ranking.columns[name], ranking.judged[name].flagged
+    scores = run.arrays.get("train_score", np.zeros(0)).astype(np.float64)
+    return scores, scores > limit

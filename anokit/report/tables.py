@@ -117,7 +117,7 @@ def promises(results: Results) -> Table | None:
 def scores(results: Results, flagged: Mapping[str, int]) -> Table:
     """Return what is known of scores without metrics: thresholds, and what they cost.
 
-    ``flagged`` counts the training images above each score's threshold, by score name.
+    ``flagged`` counts the training images that each score flags, by its name.
     """
     header = [
         "Score",
@@ -145,7 +145,7 @@ def scores(results: Results, flagged: Mapping[str, int]) -> Table:
         Table(
             header,
             lines,
-            "An image is flagged where its score exceeds the threshold, which was chosen without "
+            "A new image is flagged where its score exceeds the threshold, chosen without "
             f"labels and promises so many false alarms at most. Seed {results.seed}.",
         )
     )

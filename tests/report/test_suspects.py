@@ -150,7 +150,7 @@ def test_expected_false_alarms_stand_beside_what_is_flagged(run):
     assert "An image counts as anomalous where gauss exceeds 2.5." in text
     assert "conformal, for 2 % false alarms; no label was read" in text
     assert (
-        "2 of 50 training images lie above it; if none of them were anomalous, 1 false alarms "
+        "2 of 50 training images are flagged; if none of them were anomalous, 1 false alarm "
         "would be expected (2 %)."
     ) in text
     assert "whatever they show" in text
@@ -159,7 +159,7 @@ def test_expected_false_alarms_stand_beside_what_is_flagged(run):
 def test_what_was_trimmed_is_told_instead(run):
     write_json(run, "resolved.json", {"threshold": {"trim": 0.1}})
     text = text_of(page_of(run))
-    assert "The highest 10 % were left out of the choice" in text
+    assert "The highest 10 % were left out when the threshold was chosen" in text
     assert "up to 5 more may be false alarms" in text
     assert "whatever they show" not in text
 
@@ -234,4 +234,28 @@ def test_thumbnails_are_bounded_and_small_ones_keep_their_pixels(shape, kind, si
 def test_expected_numbers_are_short(tmp_path, rate, count, expected):
     run = Run(tmp_path, Results())
     row = Results.model_validate({"rows": [{"name": "a", "false_alarms": rate}]}).rows[0]
-    assert f", {expected} false alarms would" in findings.expected(run, row, count, 1)
+    sentence = findings.expected(run, row, count, 1)
+    assert sentence.startswith(f"1 of {count:,} training images is flagged; if none of them")
+    assert f", {expected} false alarms would" in sentence
+
+
+def test_flags_are_those_of_the_ranking_also_of_an_image_at_the_threshold(run):
+    table = run / "training_scores.csv"
+    lines = table.read_text().splitlines()
+    assert lines[3].split(",")[2] == "0"
+    name, rank, _, rest = lines[3].split(",", 3)
+    lines[3] = f"{name},{rank},1,{rest}"
+    table.write_text("\n".join(lines) + "\n")
+    page = page_of(run)
+    assert "3 of 50 training images are flagged" in text_of(page)
+    assert page.count('<strong class="mark">flagged</strong>') == 3
+
+
+def test_a_run_keeps_its_pictures_in_the_order_of_its_ranking(finished):
+    found = read_run(finished)
+    top = found.arrays["train_top_score"]
+    assert len(top) == 6
+    np.testing.assert_array_equal(found.ranking.columns["error"][: len(top)], top)
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert page.count('<div class="picture">') == len(top)
+    assert "Left out" in page
