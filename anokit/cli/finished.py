@@ -79,6 +79,7 @@ def suspects_command(
 ) -> None:
     """Show the most unusual training images of a finished run, beside those most like them."""
     from anokit.cli.console import Console
+    from anokit.cli.ranking import QUICK_RUN
     from anokit.errors import UsageError
     from anokit.runs.suspects import (
         check_new,
@@ -101,6 +102,8 @@ def suspects_command(
         plugins=plugin or [],
         trust_plugins=trust_plugins,
     )
+    if found.opened.quick:
+        console.warning(QUICK_RUN)
     gallery = write_suspects(found, out or run / "suspects", console)
     console.say(
         f"The {gallery.count:,} most unusual of {len(found.ranking.images):,} training images; "

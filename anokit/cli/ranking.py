@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from anokit.runs.score_files import ScoredFiles
     from anokit.store.score_table import Ranking
 
+QUICK_RUN = (
+    "this was a --quick run, on fewer images or with smaller networks than the recipe asks for: "
+    "its scores show the path, not the quality"
+)
+
 SHOWN_UNREADABLE = 5
 """Files that could not be read and are named one by one."""
 
@@ -22,10 +27,7 @@ def show(found: ScoredFiles, console: Console, top: int) -> None:
     if run.results.data == "simulated":
         console.banner("This run was trained on SIMULATED images; its scores mean nothing here.")
     if run.results.quick:
-        console.warning(
-            "this was a --quick run, on fewer images or with smaller networks than the recipe asks "
-            "for: its scores show the path, not the quality"
-        )
+        console.warning(QUICK_RUN)
     console.rich.print(ranking_table(found.ranking, top))
     for path, reason in found.unreadable[:SHOWN_UNREADABLE]:
         console.warning(f"{path} is left out: {reason}")

@@ -145,8 +145,8 @@ def scores(results: Results, flagged: Mapping[str, int]) -> Table:
         Table(
             header,
             lines,
-            "A new image is flagged where its score exceeds the threshold, chosen without "
-            f"labels and promises so many false alarms at most. Seed {results.seed}.",
+            "A new image is flagged where its score exceeds the threshold, which was chosen "
+            f"without labels and promises so many false alarms at most. Seed {results.seed}.",
         )
     )
 

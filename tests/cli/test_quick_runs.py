@@ -71,3 +71,8 @@ def test_results_that_scores_were_added_to_say_so(toykit, quick, tmp_path):
     found = toykit("add-scores", quick[0], "--scores", more)
     assert found.code == 0, found.err
     assert QUICK in flat(found.out)
+
+
+def test_showing_the_suspects_of_a_quick_run_warns(toykit, quick):
+    found = toykit("suspects", quick[0])
+    assert SAID in flat(found.out), found.err
