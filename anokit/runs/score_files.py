@@ -203,5 +203,5 @@ def write_maps(found: ScoredFiles, folder: Path, watcher: Watcher = NOBODY) -> G
             title=f"{run.results.title}: most anomalous first",
             watcher=watcher,
         )
-    except CheckpointError as error:
+    except (CheckpointError, UsageError) as error:
         raise UsageError(f"--maps {error}") from None

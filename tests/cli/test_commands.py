@@ -280,8 +280,12 @@ def test_score_ranks_lists_the_unreadable_and_writes_csv_and_overlays(
     assert list(rows[0]) == ["image", "rank", *judged, "error", "sum", "far", *others]
     assert len(rows) == 4
     assert all((float(r["error"]) > float(r["threshold"])) == (r["flagged"] == "1") for r in rows)
-    overlays = sorted(maps.iterdir())
-    assert len(overlays) == 4
+    overlays = sorted(maps.glob("*_*.png"))
+    assert {path.name for path in overlays} >= {"contact_sheet.png"}
+    overlays.remove(maps / "contact_sheet.png")
+    assert [path.name[:5] for path in overlays] == ["0001_", "0002_", "0003_", "0004_"]
+    assert overlays[0].stem.endswith("_odd")
+    assert "odd.png" in (maps / "index.html").read_text()
     with Image.open(overlays[0]) as overlay:
         assert min(overlay.size) >= 128
 
@@ -313,7 +317,7 @@ def test_the_score_of_an_image_does_not_depend_on_the_others(toykit, finished, p
         (["empty"], 2, "no images in empty; expected files such as .bmp, .gif"),
         (["pictures/broken.png"], 1, "none of 1 files can be read as an image"),
         (["pictures", "--out", "nowhere/x.csv"], 2, "--out nowhere/x.csv: cannot be written"),
-        (["pictures", "--maps", "pictures/odd.png"], 2, "--maps pictures/odd.png: cannot be"),
+        (["pictures", "--maps", "pictures/odd.png"], 2, "odd.png: is a file; name a new folder"),
         (["pictures", "--device", "nonsense"], 2, "--device nonsense"),
     ],
     ids=str,
