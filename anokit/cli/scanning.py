@@ -87,4 +87,5 @@ def scan_command(
     ):
         if path.exists():
             console.say(f"{what}: {path}")
+    console.say(f"Beside the images most like them, to be judged: anokit suspects {directory.path}")
     console.say(f"Score more images by what was learnt here: anokit score {directory.path} PATH…")

@@ -143,7 +143,7 @@ def finish(job: Job, warnings: list[str]) -> None:
     paint_training(job, found)
     epoch = how_weights_were_chosen(job.recipe, directory)
     results = make_results(job, found, warnings, epoch)
-    if not results.rows[0].metrics:
+    if job.data.test and not results.rows[0].metrics:
         job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
     compare_with_former(directory, job.data, results)
     # The report reads results.json; a run counts as finished once that file has its own name.
