@@ -19,6 +19,9 @@ GROUPS = {
 }
 """Groups of the nine classes that are anomalous where cars are normal: every other of them."""
 
+COMBINED = ("gauss", "gauss-light")
+"""Scores that are sums of others; the rest are simple."""
+
 Floats = npt.NDArray[np.float64]
 Line = Mapping[str, Any]
 Admits = Callable[[Line, str], bool]
@@ -104,15 +107,15 @@ def _print_set(lines: Sequence[Line]) -> None:
     _row(["score", *heads], head=True)
     for name in first["scores"]:
         _row([name, *(str(means[gamma].of(name)) for gamma in gammas)])
-    for name in ("gauss", "mahalanobis"):
-        simple = [other for other in first["scores"] if other not in ("gauss", name)]
-        if name == "gauss":
-            simple.append("mahalanobis")
-        cells_of_row = []
+    simple = [name for name in first["scores"] if name not in COMBINED]
+    for name in (*COMBINED, "mahalanobis"):
+        if name not in first["scores"]:
+            continue
+        row = []
         for gamma in gammas:
-            best = means[gamma].best(dict.fromkeys(simple))
-            cells_of_row.append(f"{_signed(means[gamma].above(name, best))} ({best})")
-        _row([f"{name} less the best of the simple scores", *cells_of_row])
+            best = means[gamma].best(other for other in simple if other != name)
+            row.append(f"{_signed(means[gamma].above(name, best))} ({best})")
+        _row([f"{name} less the best simple score", *row])
 
 
 def _print_apart(lines: Sequence[Line], clean: Sequence[Line]) -> None:
