@@ -217,7 +217,8 @@ def test_what_cannot_be_run_is_said_without_a_run(
 def test_without_two_classes_a_run_finishes_with_a_notice(toykit, recipe_file, tmp_path, setting):
     found = toykit("run", recipe_file(), "--set", setting, "--out", tmp_path / "run")
     assert found.code == 0, found.err
-    assert "No metrics: the test set has no labelled images of both classes." in found.out
+    said = "No metrics: the test set has no labelled images of both classes." in found.out
+    assert said == (setting != "dataset.test=0"), "of a test set that is not there no word is said"
     assert found.out.index("most anomalous first") < found.out.index("false alarms")
     assert (
         f"All training images, all scores: {tmp_path / 'run' / 'training_scores.csv'}" in found.out
