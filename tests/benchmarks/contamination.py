@@ -57,12 +57,12 @@ BACKBONE = {
 }
 SCORES = [
     {
-        "name": "gauss",
+        "name": "gauss-equal",
         "combine": "robust-z",
         "terms": [{"use": "mahalanobis"}, {"use": "padim"}],
     },
     {
-        "name": "gauss-light",
+        "name": "gauss",
         "combine": "robust-z",
         "terms": [{"use": "mahalanobis"}, {"use": "padim", "weight": 0.3}],
     },
