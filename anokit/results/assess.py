@@ -22,7 +22,7 @@ from anokit.store.score_table import Judged
 from anokit.training.job import Job
 from anokit.watching import Watcher
 
-TIMED_IMAGES = 32
+TIMED_IMAGES = 16
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,19 @@ class TripMemory:
         self.fields: dict[str, Tensor] = {}
         self.known: dict[str, npt.NDArray[np.bool_]] = {}
         self.refused: set[str] = set()
+        self.wanted: frozenset[str] = frozenset()
+
+    def want(self, fields: frozenset[str]) -> None:
+        """Make and keep these fields too wherever an image makes a trip: all will be asked for."""
+        self.wanted = fields
 
     def has_room(self, needs: frozenset[str]) -> bool:
         """Return whether trips with these fields may be kept, and are worth it."""
         return bool(needs - {"image"}) and not needs & self.refused
+
+    def with_wanted(self, needs: frozenset[str]) -> frozenset[str]:
+        """Return ``needs`` and what else is wanted of a trip, as far as there is room."""
+        return needs | (self.wanted - self.refused)
 
     def missing(self, rows: Rows, needs: frozenset[str]) -> npt.NDArray[np.bool_]:
         """Return which of ``rows`` lack one of the fields."""
@@ -48,15 +57,17 @@ class TripMemory:
         return ~np.logical_and.reduce(known)
 
     def keep(self, rows: Rows, trip: RoundTrip, needs: frozenset[str]) -> bool:
-        """Keep these fields of the images at ``rows``; return False where there is no room."""
+        """Keep these fields of the images at ``rows``; return False where one has no room."""
         places = torch.from_numpy(rows)
+        kept = True
         for name in sorted(needs - {"image"}):
             value = cast("Tensor", trip.get(name)).cpu()
             if name not in self.fields and not self._make_room(name, value):
-                return False
+                kept = False
+                continue
             self.fields[name][places] = value
             self.known[name][rows] = True
-        return True
+        return kept
 
     def _make_room(self, name: str, value: Tensor) -> bool:
         needed = value[0].numel() * value.element_size() * self.count

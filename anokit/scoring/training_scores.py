@@ -79,6 +79,9 @@ def score_training(
         for key in fitted
         if train.units is not None or not scorer.components[key].leaves_one_out
     }
+    if memory:
+        # Each of these is fitted on the same images: no image makes a trip for each.
+        memory.want(frozenset[str]().union(*(scorer.components[key].needs for key in fitted)))
     parts = folds_of(len(train), folds, scorer.seed, train.units)
     values: dict[str, Values] = {}
     if crossed:

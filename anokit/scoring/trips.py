@@ -80,7 +80,9 @@ class Trips:
             return None
         missing = memory.missing(rows, self.needs)
         if missing.any():
-            new = self._made(images[torch.from_numpy(missing)], self.needs, meter)
-            if not memory.keep(rows[missing], new, self.needs):
+            fields = memory.with_wanted(self.needs)
+            new = self._made(images[torch.from_numpy(missing)], fields, meter)
+            memory.keep(rows[missing], new, fields)
+            if not memory.has_room(self.needs):
                 return new if missing.all() else None
         return memory.recall(rows, images, self.needs)

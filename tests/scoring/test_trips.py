@@ -127,3 +127,26 @@ def test_two_scores_fitted_several_times_walk_the_training_set_once(
     assess(job)
     assert len(fits) == 6, "five times without a fifth, once on all"
     assert len(walked) == len(job.data.train)
+
+
+def test_what_will_be_asked_for_is_made_on_the_same_trip(walk):
+    over, seen = walk
+    memory = TripMemory(12)
+    memory.want(frozenset({"latent", "image_hat"}))
+    over(SECOND, memory)
+    seen.clear()
+    found = over(SECOND, memory, frozenset({"image_hat"}))
+    assert not seen
+    expected = over(SECOND, None, frozenset({"image_hat"}))
+    torch.testing.assert_close(whole(found, "image_hat"), whole(expected, "image_hat"))
+
+
+def test_what_is_wanted_and_has_no_room_costs_nothing_further(walk):
+    over, seen = walk
+    memory = TripMemory(12)
+    memory.refused = {"image_hat"}
+    memory.want(frozenset({"image_hat"}))
+    over(SECOND, memory)
+    assert memory.has_room(NEEDS)
+    assert not memory.missing(SECOND, NEEDS).any()
+    assert sum(seen) == 12
