@@ -151,7 +151,7 @@ def neighbour_components() -> Iterator[Component]:
     yield Component(
         name="trimmed-knn",
         summary="knn without the most isolated training vectors; drops rare normal modes "
-        "(clean screws: AUROC 0.84 to 0.66)",
+        "(screws: AUROC 0.84 to 0.66)",
         factory="anokit_memory.trimmed:trimmed_knn",
         options=TrimmedKNNOptions,
         example={"on": "image", "k": 2, "clump": 3},
