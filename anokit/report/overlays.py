@@ -166,7 +166,6 @@ def _contour(values: Levels, threshold: float, longest: int) -> Image.Image | No
     lines = axes.contour(values, levels=[threshold], **style)
     casing = patheffects.withStroke(linewidth=2.2 * thickness, foreground=(0, 0, 0, 0.65))
     lines.set_path_effects([casing])
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    drawn = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
-    return Image.fromarray(np.array(drawn))
+    canvas: Any = FigureCanvasAgg(figure)  # matplotlib's types do not tell what these return
+    canvas.draw()
+    return Image.fromarray(np.array(canvas.buffer_rgba()))

@@ -18,7 +18,7 @@ from anokit.results.thresholds import Calibration
 from anokit.scoring.memory import TripMemory
 from anokit.scoring.scorer import Maps, Scored, Scorer, Values
 from anokit.scoring.training_scores import TrainingScores, score_training
-from anokit.store.score_table import Judged
+from anokit.store.score_table import Ranking
 from anokit.training.job import Job
 from anokit.watching import Watcher
 
@@ -59,18 +59,14 @@ class Assessment:
     threshold_rule: str
     warnings: list[str]
 
-    def judged_training(self) -> dict[str, Judged]:
-        """Return how each score judges the training images that were scored."""
-        return {
+    @property
+    def ranking(self) -> Ranking:
+        """Return training_scores.csv: how each score judges the training images."""
+        judged = {
             name: self.calibrations[name].judge(values, own=True)
             for name, values in self.training.columns.items()
         }
-
-    def judged_test(self) -> dict[str, Judged]:
-        """Return how each score judges the test images."""
-        return {
-            name: self.calibrations[name].judge(values) for name, values in self.columns.items()
-        }
+        return Ranking(self.training.names, self.training.columns, judged)
 
 
 def assess(job: Job) -> Assessment:

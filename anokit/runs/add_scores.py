@@ -22,7 +22,6 @@ from anokit.results.rows import write_results
 from anokit.runs.finished import OpenedRun, open_run
 from anokit.runs.trust import recorded_plugins
 from anokit.store.run_directory import PLUGIN_FILES, RunDirectory
-from anokit.store.score_table import Ranking
 from anokit.store.tensors import load_tensors, save_tensors
 from anokit.training.backbone import load_backbone
 from anokit.training.device import resolve_device
@@ -127,9 +126,7 @@ def _write(opened: OpenedRun, job: Job, found: Assessment, used: Sequence[FoundP
                 f"{directory.table}: damaged: its ids are not those of the test set"
             )
         directory.write_scores(table.with_columns(found.columns))
-    old = directory.read_ranking()
-    new = Ranking(found.training.names, found.training.columns, found.judged_training())
-    directory.write_ranking(old.with_columns(new))
+    directory.write_ranking(directory.read_ranking().with_columns(found.ranking))
     names = {score.name for score in recipe.scores}
     terms = directory.read_json("terms.json")
     kept = {name: value for name, value in terms.items() if name not in names}

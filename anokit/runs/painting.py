@@ -93,7 +93,7 @@ def paint_training(job: Job, found: Assessment) -> Gallery | None:
     count = recipe.evaluation.overlays
     if not count or not train.files or not all(train.files):
         return None
-    ranking = Ranking(found.training.names, found.training.columns, found.judged_training())
+    ranking = found.ranking
     reader = FileReader(recipe.dataset, job.data.spec)
     top = [ranking.images[row] for row in ranking.order[:count]]
     with fitted_without(job, found, np.flatnonzero(np.isin(train.files, top))):

@@ -23,7 +23,6 @@ from anokit.results.rows import QUICK, SIMULATED, write_results
 from anokit.runs.before import compare_with_former, keep_list
 from anokit.runs.painting import paint_training
 from anokit.store.run_directory import PLUGIN_FILES, RunDirectory, create, find_resumable
-from anokit.store.score_table import Ranking
 from anokit.store.tensors import save_tensors
 from anokit.training.backbone import build_backbone
 from anokit.training.device import describe_device, resolve_device, threads
@@ -135,9 +134,7 @@ def finish(job: Job, warnings: list[str]) -> None:
     found = assess(job)
     if job.data.test:
         directory.write_scores(score_table(job.data.test, found.columns))
-    directory.write_ranking(
-        Ranking(found.training.names, found.training.columns, found.judged_training())
-    )
+    directory.write_ranking(found.ranking)
     directory.write_json("terms.json", terms_of(job))
     save_tensors(directory.exhibits, exhibits(job, found))
     paint_training(job, found)

@@ -19,6 +19,9 @@ from anokit.registry.lookup import Registry
 RECIPE = "your_folder"
 """The recipe that is laid over a folder where no other is named."""
 
+FOLDERS = ("image-folder", "anokit-datasets/image-folder")
+"""The dataset that reads folders, bare and qualified."""
+
 WHERE = ("root", "files", "max_train", "max_test")
 """Keys of [dataset] that say which images a recipe reads; a scan reads what it is told to."""
 
@@ -86,9 +89,6 @@ def scan_recipe(
         given=str(out / "recipe.toml"),
         plugin_files=tuple(plugin.file for plugin in registry.plugins if plugin.file),
     )
-
-
-FOLDERS = ("image-folder", "anokit-datasets/image-folder")
 
 
 def _which(paths: Sequence[str]) -> dict[str, Any]:

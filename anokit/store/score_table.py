@@ -61,10 +61,8 @@ def read_scores(path: Path) -> ScoreTable:
         Where it is missing or damaged.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            names = [name for name in reader.fieldnames or () if name not in OTHER_COLUMNS]
-            rows = list(reader)
+        head, rows = _read_csv(path)
+        names = [name for name in head if name not in OTHER_COLUMNS]
         return ScoreTable(
             ids=[row["id"] for row in rows],
             labels=np.array(
@@ -173,12 +171,9 @@ def read_ranking(path: Path) -> Ranking:
         Where it is missing or damaged.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            own = {"image", "rank", *JUDGEMENT}
-            head = [name for name in reader.fieldnames or () if name not in own]
-            names = [name for name in head if name.rpartition(":")[2] not in JUDGEMENT]
-            rows = list(reader)
+        head, rows = _read_csv(path)
+        own = {"image", "rank", *JUDGEMENT}
+        names = [n for n in head if n not in own and n.rpartition(":")[2] not in JUDGEMENT]
         return Ranking(
             images=[row["image"] for row in rows],
             columns={name: _read(rows, name) for name in names},
@@ -193,6 +188,14 @@ def read_ranking(path: Path) -> Ranking:
         )
     except (OSError, ValueError, TypeError, KeyError, IndexError, csv.Error) as error:
         raise CheckpointError(f"{path}: damaged: {error}") from None
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the header and the rows of a CSV file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        rows = list(reader)
+        return list(reader.fieldnames or ()), rows
 
 
 def _read(rows: Sequence[Mapping[str, str]], name: str) -> Column:
