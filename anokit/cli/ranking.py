@@ -34,6 +34,11 @@ def show(found: ScoredFiles, console: Console, top: int) -> None:
     if len(found.unreadable) > SHOWN_UNREADABLE:
         more = len(found.unreadable) - SHOWN_UNREADABLE
         console.warning(f"… and {more} more files that cannot be read")
+    if found.learnt:
+        console.warning(
+            f"the run learnt from {found.learnt:,} of these files, so they score lower here than "
+            f"they should; how they rank among the others is in {run.directory.ranking}"
+        )
     for text in dict.fromkeys(text for row in run.results.rows for text in row.caveats):
         console.warning(text)
     flagged = int(found.judged[found.primary].flagged.sum())

@@ -37,6 +37,8 @@ class ScoredFiles:
     """by score name: what is flagged, and p-values"""
     rule: str
     """what an image is flagged by, in words"""
+    learnt: int
+    """how many of the files are the run's own training images"""
     unreadable: list[tuple[Path, str]]
     """files that could not be read, and why"""
 
@@ -111,7 +113,9 @@ def score_files(
             for name, one in judged.items()
         }
         rule = f"bound for {100 * false_discoveries:.3g} % false discoveries among these files"
-    return ScoredFiles(finished, kept, scores, judged, rule, unreadable)
+    own = {Path(name).absolute() for name in finished.directory.read_ranking().images}
+    learnt = sum(path.absolute() in own for path in kept)
+    return ScoredFiles(finished, kept, scores, judged, rule, learnt, unreadable)
 
 
 def collect(paths: Sequence[Path]) -> list[Path]:

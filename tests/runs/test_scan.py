@@ -97,6 +97,7 @@ def test_its_run_is_like_any_other(anokit, no_report, photos):
     assert ranking("run") == ranking("again")
     scored = anokit("score", "run", photos, "--out", "all.csv", "--maps", "maps")
     assert scored.code == 0, scored.err
+    assert f"the run learnt from {PHOTOS} of these files" in scored.out
     with Path("all.csv").open() as file:
         assert next(csv.DictReader(file))["image"] == "photos/p17.png"
     assert len(list(Path("maps").glob("0*.png"))) == PHOTOS
@@ -120,6 +121,7 @@ def test_a_run_is_judged_anew_by_another_rate(anokit, no_report, photos):
         with Path("all.csv").open() as file:
             return sum(row["flagged"] == "1" for row in csv.DictReader(file))
 
+    assert "learnt from" not in anokit("score", "run", "new").out
     assert flagged() <= flagged("--false-alarms", "0.2") <= flagged("--false-alarms", "0.6")
     assert 3 <= flagged("--false-alarms", "0.2") <= 14
     assert flagged("--false-discoveries", "0.5") >= 1
