@@ -116,6 +116,9 @@ class Component:
     """encoder loss: where its trip starts"""
     trips: Fields = frozenset()
     """backbone: the starts (``"image"``, ``"latent"``) that it can train an encoder on"""
+    weighs_images: bool = False
+    """backbone: whether its training steps take the mean of per-image losses by `Batch.average`, so
+    that a recipe may have suspects count less"""
     restored: Mapping[str, Any] = field(default_factory=dict)
     """backbone: options to change where a finished run's weights will be read into it, so that it
     does not look for weights elsewhere"""

@@ -140,7 +140,8 @@ class Trainer:
         world.average_gradients(self.state.optimisers)
         share = world.share(phase.batch_size)
         since, began = 0, time.monotonic()
-        while position.step < steps:
+        last = position.step == steps or (position.step > 0 and self._finished(phase))
+        while not last:
             started = time.monotonic()
             start = position.shown + world.rank * share
             images, indices = self.feed.batch(start, share, phase.resolution)
@@ -152,14 +153,23 @@ class Trainer:
             since += phase.batch_size
             position.seconds += time.monotonic() - started
             watcher.step(phase.batch_size, time.monotonic() - started)
-            if position.step % self.settings.log_every == 0 or position.step == steps:
+            last = position.step == steps or self._finished(phase)
+            if position.step % self.settings.log_every == 0 or last:
                 self._log(phase, since / max(time.monotonic() - began, 1e-9))
                 since, began = 0, time.monotonic()
-            if self._snapshot_due(phase.batch_size) or position.step == steps:
+            if self._snapshot_due(phase.batch_size) or last:
                 self._snapshot(phase)
             if self.selection and number == len(self.phases) - 1:
                 self._select(self.selection, phase, steps)
             self._checkpoint_if_due()
+
+    def _finished(self, phase: Phase) -> bool:
+        """Return whether the backbone ends the phase early: in all processes or in none."""
+        if phase.finished is None:
+            return False
+        with self.backbone.blaming("being trained"):
+            own = bool(phase.finished())
+        return bool(self.job.world.agree(int(own), self.job.device))
 
     def _select(self, selection: Selection, phase: Phase, steps: int) -> None:
         """Look at the test set after an epoch of the last phase; log what is seen."""

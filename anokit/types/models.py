@@ -76,6 +76,11 @@ ROUND_TRIP_FIELDS = tuple(f.name for f in fields(RoundTrip) if f.name != "extra"
 """The fields of a round trip that every component knows, in reading order."""
 
 
+def mean_of_losses(losses: Tensor, opposite: Tensor) -> Tensor:
+    """Return the plain mean of ``losses`` ``[B]``: what `Batch.average` is where nothing weighs."""
+    return losses.mean()
+
+
 @dataclass(frozen=True)
 class Batch:
     """What one training step gets."""
@@ -90,6 +95,11 @@ class Batch:
     """share of the phase's images that were shown before this step, in [0, 1)"""
     generator: Generator
     """on the device; source of every random draw, owned and checkpointed by the core"""
+    average: Callable[[Tensor, Tensor], Tensor] = mean_of_losses
+    """``average(losses, opposite)``, both ``[B]``, gives the scalar that a backbone minimises whose
+    component says ``weighs_images``: the mean of ``losses``, or of what a recipe's ``[training]
+    refine`` makes of them, where suspects count with ``opposite``: a loss that is small for an
+    image that looks anomalous, such as 1 / losses"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +119,9 @@ class Phase:
     """passes over the training set to make instead"""
     resolution: int | None = None
     """height and width that images are box-downscaled to; None keeps them as they are"""
+    finished: Callable[[], bool] | None = None
+    """asked after every step; True ends the phase before its images are shown. Whatever the answer
+    depends on belongs into buffers of the backbone, so that a resumed run ends at the same step"""
 
 
 class WeightedLoss(NamedTuple):

@@ -1,0 +1,1 @@
+"""The components that this package offers, described without importing torch."""

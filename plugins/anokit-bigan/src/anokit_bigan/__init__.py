@@ -1,0 +1,1 @@
+"""Bidirectional GANs (BiGAN, ALI, EGBAD, ALAD)."""

@@ -1,0 +1,1 @@
+"""Discriminators that judge images (ALOCC, Fence GAN)."""

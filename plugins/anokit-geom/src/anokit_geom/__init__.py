@@ -1,0 +1,1 @@
+"""Geometric transformations that a network tells apart (GEOM)."""
