@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from anokit.errors import RecipeError
 from anokit.plugin import resolve_fields
 from anokit.recipe.parts import NamedScore, Part, WeightedPart
+from anokit.recipe.tables import RefineSettings
 from anokit.registry.lookup import Registry
 
 
@@ -169,6 +170,40 @@ def check_fit(
                     f"scores.{score.name}",
                     f"score {name!r} needs {', '.join(sorted(missing))}; {offer}",
                 )
+
+
+def check_refine(
+    refine: RefineSettings | None,
+    backbone: Part,
+    scores: Sequence[NamedScore],
+    selects: bool,
+    faults: Faults,
+) -> None:
+    """Check that there is something to refine, something that judges, and that both go together.
+
+    ``selects``: whether weights are chosen on the test set.
+    """
+    if refine is None:
+        return
+    component, where = backbone.entry.component, "training.refine"
+    if not component.trained:
+        faults.add(where, f"backbone {component.name!r} is never trained; remove it")
+    elif not refine.rejects and not component.weighs_images:
+        faults.add(
+            f"{where}.strategy",
+            f"backbone {component.name!r} has no loss of each image; use strategy = 'reject'",
+        )
+    names = [score.name for score in scores]
+    if refine.score is not None and refine.score not in names:
+        faults.add(
+            f"{where}.score", f"no score {refine.score!r}; [[scores]] has: {', '.join(names)}"
+        )
+    if refine.afresh and selects:
+        faults.add(
+            f"{where}.afresh",
+            'trains twice, and training.selection = "best-on-test" might choose weights of the '
+            "first time; remove one of them",
+        )
 
 
 def check_baseline(score: NamedScore, faults: Faults) -> None:

@@ -15,6 +15,7 @@ from anokit.recipe.reading import resolve
 from anokit.recipe.tables import (
     EvaluationSettings,
     RecipeTables,
+    RefineSettings,
     ThresholdSettings,
     TrainingSettings,
 )
@@ -119,6 +120,7 @@ def test_every_key_of_a_recipe_is_documented():
     keys = {field.alias or name for name, field in RecipeTables.model_fields.items()}
     for settings in (
         TrainingSettings,
+        RefineSettings,
         EvaluationSettings,
         ThresholdSettings,
     ):
