@@ -97,7 +97,7 @@ def check_requires(requires: Sequence[str], registry: Registry, faults: Faults) 
 
 
 RESERVED = frozenset(
-    ("id", "label", "kind", "source", "image", "rank", "flagged", "p_value", "threshold")
+    ("id", "label", "kind", "source", "image", "rank", "flagged", "p_value", "threshold", "differs")
 )
 """What no score may be called: columns of tables of scores, and keys beside the scores' own."""
 
@@ -123,7 +123,9 @@ def check_published(
     """Check that published figures are numbers of scores in the recipe, and have a source."""
     names = [score.name for score in scores]
     for key, value in published.items():
-        if key == "source":
+        if key == "differs" and not isinstance(value, str):
+            faults.add("published.differs", f"must be text, got {value!r}")
+        if key in ("source", "differs"):
             continue
         if isinstance(value, str):
             faults.add(f"published.{key}", f"must be a number, got {value!r}")

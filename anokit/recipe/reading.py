@@ -113,6 +113,7 @@ def resolve(
         threshold=tables.threshold,
         published=published,
         published_source=str(tables.published.get("source", "")),
+        published_differs=str(tables.published.get("differs", "")).strip(),
         quick=quick,
         notices=tuple(notices),
     )

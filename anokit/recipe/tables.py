@@ -236,7 +236,9 @@ class RecipeTables(BaseModel):
     evaluation: EvaluationSettings = EvaluationSettings.model_validate({})
     threshold: ThresholdSettings = ThresholdSettings.model_validate({})
     published: dict[str, str | float] = Field(
-        {}, description="figures of a paper by score name, with their `source`"
+        {},
+        description="figures of a paper by score name, their `source`, and what `differs` from "
+        "the publication and why",
     )
     quick: dict[str, Any] = Field(
         {}, description="tables laid over the recipe by --quick; arrays replace"
