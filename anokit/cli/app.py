@@ -19,6 +19,7 @@ from anokit.cli.authors import (
     new_plugin_command,
     schema_command,
 )
+from anokit.cli.comparing import compare_command
 from anokit.cli.finished import (
     add_scores_command,
     report_command,
@@ -101,6 +102,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "score": score_command,
     "suspects": suspects_command,
     "add-scores": add_scores_command,
+    "compare": compare_command,
     "check": check_command,
     "list-plugins": list_plugins_command,
     "describe": describe_command,
