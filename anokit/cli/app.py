@@ -19,7 +19,7 @@ from anokit.cli.authors import (
     new_plugin_command,
     schema_command,
 )
-from anokit.cli.comparing import compare_command
+from anokit.cli.comparing import compare_command, table_command
 from anokit.cli.finished import (
     add_scores_command,
     report_command,
@@ -103,6 +103,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "suspects": suspects_command,
     "add-scores": add_scores_command,
     "compare": compare_command,
+    "table": table_command,
     "check": check_command,
     "list-plugins": list_plugins_command,
     "describe": describe_command,

@@ -1,9 +1,9 @@
-"""The command compare, and its tables in the terminal."""
+"""Commands on several finished runs: compare, table."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -44,6 +44,37 @@ def compare_command(
 
         write_json(json, found.model_dump(mode="json"))
         console.notice(f"all figures: {json}")
+
+
+def table_command(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH…", help="Finished run directories, or folders of them."),
+    ],
+    score: Annotated[
+        list[str] | None, typer.Option(help="Show this score alone; may be repeated.")
+    ] = None,
+    metric: Annotated[
+        Literal["auroc", "ap", "fpr95", "f1", "fpr", "tpr"],
+        typer.Option(help="What the table is of."),
+    ] = "auroc",
+    style: Annotated[
+        Literal["markdown", "latex", "csv"],
+        typer.Option("--format", help="How it is written."),
+    ] = "markdown",
+    out: Annotated[Path | None, typer.Option(help="Write it to this file instead.")] = None,
+) -> None:
+    """Make one table of many runs: scores down, contamination across, mean over seeds."""
+    from anokit.runs.table import make_table
+    from anokit.runs.table_formats import FORMATS
+
+    text = FORMATS[style](make_table(runs, scores=score or [], metric=metric))
+    if out is None:
+        print(text, end="")
+        return
+    from anokit.store.files import write_text
+
+    write_text(out, text)
 
 
 def systems_table(found: Comparison) -> Table:

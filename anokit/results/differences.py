@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from anokit.results.metrics import Estimate, area_under, percentile_interval
 
-__all__ = ["Scores", "delong", "difference", "holm"]
+__all__ = ["Difference", "Scores", "delong", "difference", "holm", "mean_auroc"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -114,6 +114,20 @@ def difference(
         tail = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
         p, test = min(1.0, 2 * (tail + 1) / (resamples + 1)), "bootstrap over seeds and images"
     return Difference(percentile_interval(found, draws, level), p, test, paired and len(first) > 1)
+
+
+def mean_auroc(
+    runs: Sequence[Scores], *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+) -> Estimate:
+    """Return the mean AUROC of a system's runs, with an interval over images and, so far, seeds.
+
+    Resampled as `difference` does: one run has the interval that its results have.
+    """
+    generator = np.random.default_rng(seed)
+    found, _ = _resampled([*runs], [], resamples, generator)
+    chosen = generator.integers(0, len(found), (resamples, len(found)))
+    draws = found.T[np.arange(resamples)[:, None], chosen].mean(axis=1)
+    return percentile_interval(float(np.mean([run.auroc for run in runs])), draws, level)
 
 
 def holm(values: Sequence[float]) -> list[float]:

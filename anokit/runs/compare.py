@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
 from anokit.errors import UsageError
-from anokit.results.differences import Scores, difference, holm
+from anokit.results.differences import difference, holm
 from anokit.results.metrics import Estimate
-from anokit.results.rows import Results, read_results
-from anokit.store.run_directory import RunDirectory
+from anokit.runs.gathering import ScoredRun, grouped, read_run
 
 SHOWN_IDS = 3
 """Images that are named where test sets differ."""
@@ -71,22 +67,6 @@ class Comparison(BaseModel):
     pairs: list[Compared]
 
 
-@dataclass(frozen=True)
-class _Entrant:
-    path: Path
-    score: str
-    results: Results
-    resolved: dict[str, Any]
-    scores: Scores
-
-    @property
-    def key(self) -> str:
-        """Return what runs of one system share: all of the recipe but the seed, and the score."""
-        apart = ("seed", "title", "requires", "published")
-        content = {key: value for key, value in self.resolved.items() if key not in apart}
-        return json.dumps([content, self.score], sort_keys=True)
-
-
 def compare(
     given: Sequence[str],
     *,
@@ -116,18 +96,12 @@ def compare(
         Where a run is not finished, or a file of it is damaged.
     """
     entrants = [_entrant(text, score) for text in given]
-    groups: dict[str, list[_Entrant]] = {}
-    for entrant in entrants:
-        groups.setdefault(entrant.key, []).append(entrant)
-    if len(groups) < 2:
+    teams = grouped(entrants, [entrant.key for entrant in entrants])
+    if len(teams) < 2:
         raise UsageError(
-            f"compare: expected at least two systems, got {len(groups)}: runs of one recipe that "
+            f"compare: expected at least two systems, got {len(teams)}: runs of one recipe that "
             "differ in their seed alone are one; name another run, or RUN:SCORE"
         )
-    for members in groups.values():
-        members.sort(key=lambda entrant: (entrant.results.seed is None, entrant.results.seed))
-        _refuse_twice(members)
-    teams = list(groups.values())
     for entrant in entrants[1:]:
         _refuse_other_terms(entrants[0], entrant)
     names = _names(teams)
@@ -162,42 +136,17 @@ def compare(
     )
 
 
-def _entrant(text: str, score: str | None) -> _Entrant:
+def _entrant(text: str, score: str | None) -> ScoredRun:
     path, own = Path(text), score
     if not path.exists() and ":" in text:
         folder, _, own = text.rpartition(":")
         path = Path(folder)
     if not path.is_dir():
         raise UsageError(f"{path}: no such run directory; expected RUN or RUN:SCORE")
-    directory = RunDirectory(path)
-    results = read_results(directory)
-    name = own or results.primary
-    if not directory.table.exists():
-        raise UsageError(f"{path}: has no scores.csv, since the run had no test set")
-    table = directory.read_scores()
-    if name not in table.columns:
-        raise UsageError(
-            f"{path}: has no score {name!r}; there are: {', '.join(table.columns) or 'none'}"
-        )
-    if not table.two_classes:
-        raise UsageError(f"{path}: has no labels of both classes, so there is nothing to compare")
-    known = table.labels >= 0
-    ids = tuple(name for name, keep in zip(table.ids, known, strict=True) if keep)
-    scores = Scores(results.seed, ids, table.labels[known], table.columns[name][known])
-    return _Entrant(path, name, results, directory.read_json("resolved.json"), scores)
+    return read_run(path).scored(own)
 
 
-def _refuse_twice(members: Sequence[_Entrant]) -> None:
-    seeds = [entrant.results.seed for entrant in members]
-    for entrant, seed in zip(members, seeds, strict=True):
-        if seeds.count(seed) > 1:
-            raise UsageError(
-                f"{entrant.path}: there are several runs of this recipe and score with seed "
-                f"{seed}; name one of them"
-            )
-
-
-def _refuse_other_terms(first: _Entrant, other: _Entrant) -> None:
+def _refuse_other_terms(first: ScoredRun, other: ScoredRun) -> None:
     for what in ("protocol", "data"):
         one, two = (getattr(entrant.results, what) for entrant in (first, other))
         if one != two:
@@ -207,7 +156,7 @@ def _refuse_other_terms(first: _Entrant, other: _Entrant) -> None:
             )
 
 
-def _refuse_other_images(first: Sequence[_Entrant], second: Sequence[_Entrant]) -> None:
+def _refuse_other_images(first: Sequence[ScoredRun], second: Sequence[ScoredRun]) -> None:
     """Refuse runs that would be compared with each other and have not the same test images."""
     paired = [e.results.seed for e in first] == [e.results.seed for e in second]
     pairs = zip(first, second, strict=True) if paired else ((a, b) for a in first for b in second)
@@ -230,7 +179,7 @@ def _refuse_other_images(first: Sequence[_Entrant], second: Sequence[_Entrant]) 
         )
 
 
-def _names(teams: Sequence[Sequence[_Entrant]]) -> list[str]:
+def _names(teams: Sequence[Sequence[ScoredRun]]) -> list[str]:
     """Return a name of each system: recipe and score, and where need be its first run."""
     names = [f"{team[0].results.recipe}:{team[0].score}" for team in teams]
     return [
@@ -239,17 +188,12 @@ def _names(teams: Sequence[Sequence[_Entrant]]) -> list[str]:
     ]
 
 
-def _system(name: str, team: Sequence[_Entrant]) -> System:
-    first = team[0]
-    row = next((row for row in first.results.rows if row.name == first.score), None)
-    remarks = [] if row is None else row.remarks
-    if first.results.quick:
-        remarks = [*remarks, "quick run: it shows the path, not the quality"]
+def _system(name: str, team: Sequence[ScoredRun]) -> System:
     return System(
         name=name,
-        score=first.score,
-        runs=[str(entrant.path) for entrant in team],
-        seeds=[entrant.results.seed for entrant in team],
-        auroc=[round(entrant.scores.auroc, 6) for entrant in team],
-        remarks=remarks,
+        score=team[0].score,
+        runs=[str(run.path) for run in team],
+        seeds=[run.results.seed for run in team],
+        auroc=[round(run.scores.auroc, 6) for run in team],
+        remarks=list(dict.fromkeys(text for run in team for text in run.remarks)),
     )

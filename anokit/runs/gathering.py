@@ -1,0 +1,139 @@
+"""Finished runs as comparisons and tables read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from anokit.errors import UsageError
+from anokit.results.differences import Scores
+from anokit.results.rows import Results, Row, read_results
+from anokit.store.run_directory import RunDirectory
+from anokit.store.score_table import ScoreTable
+
+APART = ("seed", "title", "requires", "published")
+"""Tables of a resolved recipe in which runs of one system may differ."""
+
+
+@dataclass(frozen=True)
+class GatheredRun:
+    """A finished run."""
+
+    path: Path
+    results: Results
+    resolved: dict[str, Any]
+
+    @cached_property
+    def table(self) -> ScoreTable | None:
+        """Return its test images with all scores; None where it had no test set."""
+        directory = RunDirectory(self.path)
+        return directory.read_scores() if directory.table.exists() else None
+
+    def scored(self, name: str | None = None) -> ScoredRun:
+        """Return one of its scores, the primary one where ``name`` is None.
+
+        Raises
+        ------
+        UsageError
+            Where there is no such score, or no labels of both classes.
+        """
+        score, table = name or self.results.primary, self.table
+        if table is None:
+            raise UsageError(f"{self.path}: has no scores.csv, since the run had no test set")
+        if score not in table.columns:
+            there = ", ".join(table.columns) or "none"
+            raise UsageError(f"{self.path}: has no score {score!r}; there are: {there}")
+        if not table.two_classes:
+            raise UsageError(
+                f"{self.path}: has no labels of both classes, so there is nothing to compare"
+            )
+        known = table.labels >= 0
+        ids = tuple(one for one, keep in zip(table.ids, known, strict=True) if keep)
+        column = table.columns[score][known]
+        found = Scores(self.results.seed, ids, table.labels[known], column)
+        return ScoredRun(self.path, score, self.results, self.resolved, found)
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """One score of a finished run."""
+
+    path: Path
+    score: str
+    results: Results
+    resolved: dict[str, Any]
+    scores: Scores
+
+    @property
+    def row(self) -> Row | None:
+        """Return its line of results.json."""
+        return next((row for row in self.results.rows if row.name == self.score), None)
+
+    @property
+    def key(self) -> str:
+        """Return what runs of one system share: all of the recipe but the seed, and the score."""
+        content = {key: value for key, value in self.resolved.items() if key not in APART}
+        return json.dumps([content, self.score], sort_keys=True)
+
+    @property
+    def remarks(self) -> list[str]:
+        """Return what must stand beside its figures."""
+        found = [] if self.row is None else [*self.row.remarks]
+        if self.results.data == "simulated":
+            found.append("simulated data: says nothing of the real ones")
+        if self.results.quick:
+            found.append("quick run: shows the path, not the quality")
+        return found
+
+
+def read_run(path: Path) -> GatheredRun:
+    """Read a finished run; raise `CheckpointError` where it is not finished or is damaged."""
+    directory = RunDirectory(path)
+    return GatheredRun(path, read_results(directory), directory.read_json("resolved.json"))
+
+
+def find_runs(given: Iterable[Path]) -> list[GatheredRun]:
+    """Return the finished runs at or below some folders, in order of path.
+
+    Raises
+    ------
+    UsageError
+        Where a folder is not there, or there is no finished run at all.
+    """
+    paths: dict[Path, None] = {}
+    for folder in given:
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: no such folder")
+        below = sorted(file.parent for file in folder.rglob("results.json"))
+        paths |= dict.fromkeys(path for path in below if (path / "resolved.json").exists())
+    if not paths:
+        names = ", ".join(map(str, given))
+        raise UsageError(f"{names}: no finished run; expected run directories, or folders of them")
+    return [read_run(path) for path in paths]
+
+
+def grouped(runs: Sequence[ScoredRun], keys: Sequence[str]) -> list[list[ScoredRun]]:
+    """Return runs of equal key together, in the order in which keys first occur, each by seed.
+
+    Raises
+    ------
+    UsageError
+        Where two runs of one group have the same seed.
+    """
+    groups: dict[str, list[ScoredRun]] = {}
+    for run, key in zip(runs, keys, strict=True):
+        groups.setdefault(key, []).append(run)
+    for members in groups.values():
+        members.sort(key=lambda run: (run.results.seed is None, run.results.seed))
+        seeds = [run.results.seed for run in members]
+        for run, seed in zip(members, seeds, strict=True):
+            if seeds.count(seed) > 1:
+                raise UsageError(
+                    f"{run.path}: there are several runs of this recipe and score with seed "
+                    f"{seed}; name one of them"
+                )
+    return list(groups.values())

@@ -1,0 +1,178 @@
+"""One table of many runs: what shares a line and a cell, and the three ways to write it."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from anokit.errors import UsageError
+from anokit.results.metrics import Estimate
+from anokit.results.rows import Results, Row
+from anokit.runs.table import make_table
+from anokit.runs.table_formats import FORMATS
+from anokit.store.score_table import ScoreTable
+
+LABELS = np.r_[np.zeros(40, int), np.ones(40, int)]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Write what a table reads of a finished run."""
+
+    def make(name, seed=1, gamma=0.0, recipe="ours", auroc=0.8, published=None, **results):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        generator = np.random.default_rng(seed)
+        columns = {key: LABELS + generator.normal(size=80) for key in ("lo", "pixel-knn")}
+        estimates = {
+            "auroc": Estimate(auroc, auroc - 0.1, auroc + 0.1),
+            "ap": Estimate(0.5, 0.4, 0.6),
+        }
+        rows = [
+            Row(name="pixel-knn", kind="baseline", metrics=estimates),
+            Row(name="lo", metrics=estimates, published=published),
+        ]
+        found = Results(
+            **{
+                "recipe": recipe,
+                "seed": seed,
+                "primary": "lo",
+                "contamination": gamma,
+                "rows": rows,
+                "published_source": "Somebody, Table 2" if published else None,
+                **results,
+            }
+        )
+        (folder / "results.json").write_text(found.model_dump_json())
+        (folder / "scores.csv").write_text(
+            ScoreTable([f"i{n}" for n in range(80)], LABELS, [""] * 80, columns).text()
+        )
+        resolved = {"seed": seed, "dataset": {"contamination": gamma}, "backbone": {"use": recipe}}
+        (folder / "resolved.json").write_text(json.dumps(resolved))
+        return folder
+
+    return make
+
+
+def cell(table, score="lo", gamma=0.0):
+    return next(line for line in table.lines if line.score == score).cells[gamma]
+
+
+def test_contamination_goes_across_and_seeds_share_a_cell(run, tmp_path):
+    for seed, auroc in ((1, 0.7), (2, 0.8), (3, 0.9)):
+        run(f"runs/clean{seed}", seed, auroc=auroc)
+    run("runs/dirty", gamma=0.1, auroc=0.6)
+    table = make_table([tmp_path / "runs"])
+    assert table.gammas == [0.0, 0.1]
+    assert [(line.system, line.score) for line in table.lines] == [
+        ("ours", "lo"),
+        ("ours", "pixel-knn"),
+    ]
+    clean, dirty = cell(table), cell(table, gamma=0.1)
+    assert (clean.mean, clean.deviation, clean.seeds) == (
+        pytest.approx(0.8),
+        pytest.approx(0.1),
+        [1, 2, 3],
+    )
+    assert clean.low < clean.high  # over seeds and images, from the scores themselves
+    assert (dirty.mean, dirty.deviation) == (0.6, None)
+    assert (dirty.low, dirty.high) == pytest.approx((0.5, 0.7))  # the run's own
+
+
+def test_other_options_are_another_line(run, tmp_path):
+    run("a")
+    run("b", recipe="other")
+    table = make_table([tmp_path], scores=["lo"])
+    assert [line.system for line in table.lines] == ["ours", "other"]
+
+
+@pytest.mark.parametrize(("published", "inside"), [(0.75, True), (0.95, False)])
+def test_a_published_figure_stands_beside_a_whole_run(run, tmp_path, published, inside):
+    run("a", published=published)
+    table = make_table([tmp_path], scores=["lo"])
+    assert cell(table).holds_published is inside
+    word = "inside" if inside else "outside"
+    assert f"{published:g} ({word})" in FORMATS["markdown"](table)
+    assert "Published: Somebody, Table 2." in FORMATS["markdown"](table)
+
+
+@pytest.mark.parametrize("changes", [{"quick": True}, {"data": "simulated"}])
+def test_no_published_figure_stands_beside_a_run_that_cannot_be_compared(run, tmp_path, changes):
+    run("a", published=0.7, **changes)
+    table = make_table([tmp_path], scores=["lo"])
+    assert cell(table).published is None
+    (remark,) = table.remarks
+    assert remark.split()[0] in ("quick", "simulated")
+    assert f"(a) {remark}" in FORMATS["markdown"](table)
+
+
+def test_other_metrics_have_no_interval_over_seeds(run, tmp_path):
+    run("a", 1)
+    one = cell(make_table([tmp_path], metric="ap"))
+    assert (one.mean, one.low, one.high) == (0.5, 0.4, 0.6)
+    run("b", 2)
+    two = cell(make_table([tmp_path], metric="ap"))
+    assert (two.mean, two.low, two.deviation) == (0.5, None, 0.0)
+
+
+def test_what_cannot_be_a_table_is_refused(run, tmp_path):
+    with pytest.raises(UsageError, match="no finished run"):
+        make_table([tmp_path])
+    run("a")
+    with pytest.raises(UsageError, match="no such folder"):
+        make_table([tmp_path / "missing"])
+    with pytest.raises(UsageError, match="no finished run with a score called nope"):
+        make_table([tmp_path], scores=["nope"])
+    with pytest.raises(UsageError, match="metric 'f1_max'"):
+        make_table([tmp_path], metric="f1_max")
+    run("b")
+    with pytest.raises(UsageError, match="several runs of this recipe and score with seed 1"):
+        make_table([tmp_path])
+
+
+def test_markdown_has_a_line_for_each_score_baselines_last(run, tmp_path):
+    run("a")
+    run("b", 2)
+    lines = FORMATS["markdown"](make_table([tmp_path])).splitlines()
+    assert lines[0] == "| system | score | AUROC, γ = 0 % |"
+    assert lines[2].startswith("| ours | lo | 0.800 ± 0.000 [")
+    assert lines[2].endswith("(2) |")
+    assert lines[3].startswith("| ours | pixel-knn |")
+
+
+def test_latex_is_escaped_and_balanced(run, tmp_path):
+    run("a", recipe="ours_10%&more")
+    text = FORMATS["latex"](make_table([tmp_path]))
+    assert r"ours\_10\%\&more & lo &" in text
+    assert r"AUROC, $\gamma$ = 0 \%" in text
+    body = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert {line.replace(r"\&", "").count("&") for line in body} == {2}
+    assert text.count(r"\midrule") == 2
+    assert text.strip().endswith(r"\end{tabular}")
+
+
+def test_csv_has_every_cell_with_all_its_figures(run, tmp_path):
+    run("a", published=0.75)
+    run("b", gamma=0.1, published=0.95)
+    rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](make_table([tmp_path])))))
+    assert [(row["score"], row["contamination"]) for row in rows] == [
+        ("lo", "0"),
+        ("lo", "0.1"),
+        ("pixel-knn", "0"),
+        ("pixel-knn", "0.1"),
+    ]
+    assert [row["holds_published"] for row in rows] == ["true", "false", "", ""]
+    assert float(rows[0]["low"]) == pytest.approx(0.7)
+
+
+def test_the_command_prints_it_or_writes_it(run, anokit, tmp_path):
+    run("runs/a")
+    shown = anokit("table", tmp_path / "runs")
+    assert shown.code == 0, shown.err
+    assert shown.out.startswith("| system | score |")
+    target = tmp_path / "t.tex"
+    assert anokit("table", tmp_path / "runs", "--format", "latex", "--out", target).code == 0
+    assert r"\toprule" in target.read_text()
+    assert anokit("table", tmp_path / "nope").code == 2
