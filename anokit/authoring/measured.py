@@ -30,8 +30,8 @@ from anokit.store.run_directory import RunDirectory
 FOLDER = "measured"
 """Where they lie, beside the pages."""
 
-MACHINE = ("training.threads=", "dataset.root=")
-"""Settings that say where a run was made rather than what it is."""
+MACHINE = ("training.threads=", "dataset.root=", "backbone.precision=")
+"""Settings that follow from the machine on which a run is made."""
 
 ABOUT_FIGURES = (
     *("seed", "dataset", "backbone", "encoder-losses", "scores", "baselines"),

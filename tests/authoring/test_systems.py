@@ -23,6 +23,7 @@ error = 0.9
 backbone = { images = 16 }
 """
 RUN = "toys --quick --set dataset.contamination=0.1 --set training.threads=1"
+BFLOAT = f"{RUN} --set backbone.precision=bf16"
 
 
 @pytest.fixture
@@ -166,6 +167,8 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_settings_name_the_file_but_for_those_of_the_machine(library):
     assert measured(library, RUN).name == "toys-quick-dataset.contamination-0.1"
     assert measured(library, "toys").name == "toys"
+    elsewhere = measured(library, RUN).model_copy(update={"arguments": BFLOAT})
+    assert elsewhere.name == measured(library, RUN).name
 
 
 def test_everything_that_is_kept_is_of_a_recipe_that_there_is(repository):
