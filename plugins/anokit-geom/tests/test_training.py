@@ -196,3 +196,26 @@ def test_entering_the_phase_resets_the_optimiser(build, draw):
     train(backbone, [batch_of(draw(6))])
     (fresh,) = backbone.phases()[0].optimisers().values()
     assert not fresh.state
+
+
+def test_a_resumed_training_ends_with_the_same_weights(build, draw):
+    images = [draw(6, seed=step) for step in range(4)]
+
+    def steps(backbone, generator, places, state=None):
+        (phase,) = backbone.phases()
+        (optimiser,) = phase.optimisers().values()
+        if state:
+            optimiser.load_state_dict(state)
+        backbone.train()
+        for place in places:
+            phase.step(Batch(images[place], torch.arange(6), place, 0.0, generator))
+        return optimiser
+
+    whole, resumed = build(), build(seed=5)
+    steps(whole, torch.Generator().manual_seed(0), range(4))
+    first, generator = build(), torch.Generator().manual_seed(0)
+    state = steps(first, generator, range(2)).state_dict()
+    resumed.load_state_dict(first.state_dict())
+    steps(resumed, generator, range(2, 4), state)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
