@@ -116,6 +116,8 @@ class Component:
     """encoder loss: where its trip starts"""
     trips: Fields = frozenset()
     """backbone: the starts (``"image"``, ``"latent"``) that it can train an encoder on"""
+    trained: bool = True
+    """backbone: whether it has phases of training; False for a network that stays as it is"""
     weighs_images: bool = False
     """backbone: whether its training steps take the mean of per-image losses by `Batch.average`, so
     that a recipe may have suspects count less"""

@@ -71,7 +71,8 @@ class Linear(nn.Module):
     def step(self, batch, images):
         noise = torch.empty_like(images).normal_(generator=batch.generator)
         trip = self.round_trip(images + self.options.noise * noise, frozenset({"latent_hat"}))
-        error = (images - trip.image_hat).square().mean()
+        errors = (images - trip.image_hat).square().mean(dim=(1, 2, 3))
+        error = batch.average(errors, 1 / errors)
         loss = error + sum(entry.weight * entry.loss(trip) for entry in self.losses)
         if batch.step == self.options.nan_at and batch.images.shape[-1] == self.spec.width:
             loss = loss * float("nan")
@@ -304,9 +305,20 @@ def anokit_backbones():
         example={"images": 16},
         provides=fields,
         trips=frozenset({"image"}),
+        weighs_images=True,
+    )
+    yield Component(
+        name="unweighed",
+        summary="The same, and says nothing of weighing images",
+        factory=Linear,
+        options=LinearOptions,
+        example={"images": 16},
+        provides=fields,
+        trips=frozenset({"image"}),
     )
     yield Component(
         name="blank",
+        trained=False,
         summary="Pixels as features",
         factory=Blank,
         options=BlankOptions,

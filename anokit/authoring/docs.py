@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from anokit.authoring.markdown import MADE, table
+from anokit.authoring.measured import FOLDER, Shelf
+from anokit.authoring.systems import systems_page
 from anokit.authoring.words import facts, option_rows, recipe_snippet
 from anokit.errors import UsageError
 from anokit.plugin import KINDS
@@ -15,7 +18,6 @@ from anokit.registry.entries import Entry
 from anokit.registry.hookspecs import KIND_WORDS
 from anokit.registry.lookup import Registry
 
-MADE = "<!-- Made by `anokit docs`: change the descriptions in the code, not this page. -->"
 ABOUT_COMMANDS = (
     "`anokit COMMAND --help` shows the same. Exit codes: 0 done, 1 a run or a check failed, "
     "2 the recipe or the command line is wrong, 130 interrupted."
@@ -30,12 +32,16 @@ Commands = Mapping[str, Callable[..., Any]]
 """The functions of all commands by name; their signatures and docstrings are what is described."""
 
 
-def pages(registry: Registry, commands: Commands) -> dict[str, str]:
-    """Return the text of every generated page, by file name."""
+def pages(registry: Registry, commands: Commands, folder: Path) -> dict[str, str]:
+    """Return the text of every generated page, by file name.
+
+    ``folder``: where the pages lie, and beside them what was measured.
+    """
     return {
         "components.md": components_page(registry),
         "cli.md": cli_page(commands),
         "api.md": api_page(),
+        "systems.md": systems_page(registry, Shelf.read(folder / FOLDER)),
     }
 
 
@@ -93,21 +99,10 @@ def _component(entry: Entry) -> str:
     if rows:
         head = ("option", "type", "default", "meaning")
         code = [(f"`{n}`", kind, f"`{default}`", meaning) for n, kind, default, meaning in rows]
-        lines += ["", *_table(head, code)]
+        lines += ["", *table(head, code)]
     else:
         lines += ["", "No options."]
     return "\n".join(lines)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(_cell(text) for text in row) + " |"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
 
 
 def api_page() -> str:
@@ -122,10 +117,10 @@ def api_page() -> str:
             for n in public_api.names(module)
         ]
         about = (inspect.getdoc(importlib.import_module(module)) or "").partition("\n\n")[0]
-        table = "\n".join(_table(("name", "what"), rows))
-        parts += [f"## {module}", " ".join(about.split()), table]
+        listed = "\n".join(table(("name", "what"), rows))
+        parts += [f"## {module}", " ".join(about.split()), listed]
     hooks = [(f"`{n}()`", public_api.about(n, getattr(hookspecs, n))) for n in hookspecs.HOOKS]
-    parts += ["## Hooks", ABOUT_HOOKS, "\n".join(_table(("hook", "what"), hooks))]
+    parts += ["## Hooks", ABOUT_HOOKS, "\n".join(table(("hook", "what"), hooks))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -150,8 +145,8 @@ def _command(name: str, function: Callable[..., Any]) -> str:
     usage = " ".join(["anokit", name, *arguments, "[OPTIONS]"])
     rows = [(f"`{_written(p, info)}`", _default(p), info.help or "") for p, info in infos.values()]
     about = inspect.getdoc(function) or ""
-    table = _table(("argument", "default", "meaning"), rows)
-    return "\n".join([f"## anokit {name}", "", about, "", "```", usage, "```", "", *table])
+    listed = table(("argument", "default", "meaning"), rows)
+    return "\n".join([f"## anokit {name}", "", about, "", "```", usage, "```", "", *listed])
 
 
 def _is_option(info: Any) -> bool:

@@ -35,6 +35,8 @@ def facts(entry: Entry) -> list[tuple[str, str]]:
             found.append((label, names))
     if component.trip_from:
         found.append(("its trip starts from", component.trip_from))
+    if component.weighs_images:
+        found.append(("losses of each image", "may be exposed by [training] refine"))
     if component.simulate:
         found.append(("simulation", 'offers when_missing = "simulate"'))
     if component.reference:

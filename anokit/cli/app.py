@@ -76,11 +76,11 @@ def docs_command(
     out: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path("docs"),
     plugin: PluginFiles = None,
 ) -> None:
-    """Write the pages on all components and commands: components.md and cli.md."""
+    """Write the pages on components, commands, the public API and systems."""
     from anokit.authoring import docs
     from anokit.registry.lookup import Registry
 
-    pages = docs.pages(Registry.load(plugin or []), COMMANDS)
+    pages = docs.pages(Registry.load(plugin or []), COMMANDS, out)
     if not check:
         for path in docs.write(pages, out):
             print(path)

@@ -123,7 +123,19 @@ def _share(value: float | None) -> Text:
 
 def _caption(results: Results, marks: Mapping[str, str], labelled: bool) -> Text:
     lines = _labelled(results) if labelled else _unlabelled(results)
+    lines += _refined(results)
     return Text("\n".join([*lines, *(f"{mark} {text}" for text, mark in marks.items())]))
+
+
+def _refined(results: Results) -> list[str]:
+    """Return which training images were kept out of training in the end, if any were."""
+    if not (results.refined and results.refined.judgements):
+        return []
+    last = results.refined.judgements[-1]
+    text = f"Left out of training in the end, by {results.refined.score}: {last.rejected:,} images"
+    if results.contaminants:
+        text += f", among them {last.contaminants:,} of {results.contaminants:,} contaminants"
+    return [f"{text}."]
 
 
 def _unlabelled(results: Results) -> list[str]:

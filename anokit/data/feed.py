@@ -12,7 +12,7 @@ from torch import Tensor
 
 from anokit.data import seeded_order
 from anokit.data.pixels import downscale, to_float
-from anokit.data.sets import ImageTable
+from anokit.data.sets import ImageTable, Rows, all_rows
 
 RESIDENT_SHARE = 0.25
 """A training set stays on the GPU as uint8 where it takes at most this share of its free memory."""
@@ -21,14 +21,17 @@ RESIDENT_SHARE = 0.25
 class Feed:
     """An endless stream of training batches; place n of it depends on the seed and n alone.
 
-    One permutation of the training set follows another, so a batch may span two. Reading ahead runs
-    in one thread; where the set fits on the GPU it is kept there as uint8.
+    One permutation of the training set follows another, so a batch may span two. Once it is
+    restricted to some of the images, it depends on these and on the place where that began, too.
+    Reading ahead runs in one thread; where the set fits on the GPU it is kept there as uint8.
     """
 
     def __init__(self, images: ImageTable, device: torch.device, seed: int) -> None:
         self.images = images
         self.device = device
         self.seed = seed
+        self.rows = all_rows(len(images))
+        self._since: int | None = None
         self._order = lru_cache(maxsize=2)(self._make_order)
         self._resident: Tensor | None = None
         self._pool: ThreadPoolExecutor | None = None
@@ -45,15 +48,20 @@ class Feed:
     def __len__(self) -> int:
         return len(self.images)
 
+    def restrict(self, rows: Rows, place: int) -> None:
+        """From ``place`` of the stream on, show only the training images at ``rows``."""
+        self.rows, self._since, self._next = rows, place, None
+        self._order.cache_clear()
+
     def indices(self, start: int, count: int) -> npt.NDArray[np.int64]:
         """Return the training images at places ``start … start + count`` of the stream."""
-        size = len(self.images)
-        places = np.arange(start, start + count)
+        size = len(self.rows)
+        places = np.arange(start, start + count) - (self._since or 0)
         epochs = places // size
         found = np.empty(count, dtype=np.int64)
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
             here = epochs == epoch
-            found[here] = self._order(epoch)[places[here] % size]
+            found[here] = self.rows[self._order(epoch)[places[here] % size]]
         return found
 
     def batch(self, start: int, count: int, resolution: int | None) -> tuple[Tensor, Tensor]:
@@ -68,7 +76,8 @@ class Feed:
         return downscale(to_float(images), resolution), indices
 
     def _make_order(self, epoch: int) -> npt.NDArray[np.int64]:
-        return seeded_order(len(self.images), self.seed, "epoch", epoch)
+        since = [] if self._since is None else [self._since]
+        return seeded_order(len(self.rows), self.seed, "epoch", *since, epoch)
 
     def _read(self, start: int, count: int) -> tuple[Tensor, npt.NDArray[np.int64]]:
         places = self.indices(start, count)

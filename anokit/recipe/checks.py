@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from anokit.errors import RecipeError
 from anokit.plugin import resolve_fields
 from anokit.recipe.parts import NamedScore, Part, WeightedPart
+from anokit.recipe.tables import RefineSettings
 from anokit.registry.lookup import Registry
 
 
@@ -96,7 +97,7 @@ def check_requires(requires: Sequence[str], registry: Registry, faults: Faults) 
 
 
 RESERVED = frozenset(
-    ("id", "label", "kind", "source", "image", "rank", "flagged", "p_value", "threshold")
+    ("id", "label", "kind", "source", "image", "rank", "flagged", "p_value", "threshold", "differs")
 )
 """What no score may be called: columns of tables of scores, and keys beside the scores' own."""
 
@@ -122,7 +123,9 @@ def check_published(
     """Check that published figures are numbers of scores in the recipe, and have a source."""
     names = [score.name for score in scores]
     for key, value in published.items():
-        if key == "source":
+        if key == "differs" and not isinstance(value, str):
+            faults.add("published.differs", f"must be text, got {value!r}")
+        if key in ("source", "differs"):
             continue
         if isinstance(value, str):
             faults.add(f"published.{key}", f"must be a number, got {value!r}")
@@ -169,6 +172,40 @@ def check_fit(
                     f"scores.{score.name}",
                     f"score {name!r} needs {', '.join(sorted(missing))}; {offer}",
                 )
+
+
+def check_refine(
+    refine: RefineSettings | None,
+    backbone: Part,
+    scores: Sequence[NamedScore],
+    selects: bool,
+    faults: Faults,
+) -> None:
+    """Check that there is something to refine, something that judges, and that both go together.
+
+    ``selects``: whether weights are chosen on the test set.
+    """
+    if refine is None:
+        return
+    component, where = backbone.entry.component, "training.refine"
+    if not component.trained:
+        faults.add(where, f"backbone {component.name!r} is never trained; remove it")
+    elif not refine.rejects and not component.weighs_images:
+        faults.add(
+            f"{where}.strategy",
+            f"backbone {component.name!r} has no loss of each image; use strategy = 'reject'",
+        )
+    names = [score.name for score in scores]
+    if refine.score is not None and refine.score not in names:
+        faults.add(
+            f"{where}.score", f"no score {refine.score!r}; [[scores]] has: {', '.join(names)}"
+        )
+    if refine.afresh and selects:
+        faults.add(
+            f"{where}.afresh",
+            'trains twice, and training.selection = "best-on-test" might choose weights of the '
+            "first time; remove one of them",
+        )
 
 
 def check_baseline(score: NamedScore, faults: Faults) -> None:

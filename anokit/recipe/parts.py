@@ -104,6 +104,8 @@ class Recipe:
     threshold: ThresholdSettings
     published: Mapping[str, float]
     published_source: str
+    published_differs: str
+    """what differs from the publication, and why"""
     quick: bool = False
     given: str = ""
     """what `anokit run` finds it by: a path, or a name where a plugin ships it"""
@@ -148,6 +150,8 @@ class Recipe:
         published: dict[str, Any] = dict(self.published)
         if self.published_source:
             published["source"] = self.published_source
+        if self.published_differs:
+            published["differs"] = self.published_differs
         return {
             "title": self.title,
             "seed": self.seed,

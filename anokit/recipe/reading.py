@@ -19,6 +19,7 @@ from anokit.recipe.checks import (
     check_fit,
     check_names,
     check_published,
+    check_refine,
     check_requires,
 )
 from anokit.recipe.finding import find_recipe
@@ -88,6 +89,8 @@ def resolve(
     check_published(tables.published, [*found, *baselines], faults)
     if backbone:
         check_fit(backbone, [loss for loss in losses if loss], found, faults)
+        selects = tables.training.selection != "last"
+        check_refine(tables.training.refine, backbone, found, selects, faults)
     for baseline in baselines:
         check_baseline(baseline, faults)
     faults.raise_if_any(path)
@@ -110,6 +113,7 @@ def resolve(
         threshold=tables.threshold,
         published=published,
         published_source=str(tables.published.get("source", "")),
+        published_differs=str(tables.published.get("differs", "")).strip(),
         quick=quick,
         notices=tuple(notices),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Settings(BaseModel):
@@ -61,6 +61,66 @@ class WeightKey(Settings):
     )
 
 
+class RefineSettings(Settings):
+    """``[training] refine``: training images that look anomalous are dropped, or count less."""
+
+    strategy: Literal["reject", "exposure-hard", "exposure-soft"] = Field(
+        "reject",
+        description="reject: every few epochs all training images are scored, and the most "
+        "anomalous are not shown until the next time (Beggel et al. 2019); exposure-hard, "
+        "exposure-soft: in every batch those that look most anomalous count as anomalies, wholly "
+        "or half (latent outlier exposure, Qiu et al. 2022), for backbones with a loss per image",
+    )
+    share: float = Field(
+        gt=0, lt=1, description="share of the training images, or of each batch, that is suspected"
+    )
+    after: float | None = Field(
+        None,
+        ge=0,
+        description="epochs before the first image is suspected; unset: as many as `every`",
+    )
+    every: float = Field(5.0, gt=0, description="reject: epochs from one judgement to the next")
+    keep_last: float | None = Field(
+        None,
+        ge=0,
+        description="reject: epochs at the end in which no image is judged any more, and training "
+        "goes on with what was kept; unset: as many as `every`",
+    )
+    afresh: bool = Field(
+        False,
+        description="reject: judge once more after the last epoch, then train new weights from the "
+        "beginning on what is kept, by the whole schedule",
+    )
+    score: str | None = Field(
+        None, description="reject: which of the [[scores]] judges; unset: the first one"
+    )
+
+    @property
+    def rejects(self) -> bool:
+        """Whether images are left out, rather than weighed."""
+        return self.strategy == "reject"
+
+    @property
+    def pause(self) -> float:
+        """Return the epochs before the first image is suspected."""
+        return self.every if self.after is None else self.after
+
+    @property
+    def rest(self) -> float:
+        """Return the epochs at the end in which no image is judged any more."""
+        return self.every if self.keep_last is None else self.keep_last
+
+    @model_validator(mode="after")
+    def _only_keys_of_the_strategy(self) -> Self:
+        for name in ("every", "keep_last", "afresh", "score"):
+            given = getattr(self, name) != type(self).model_fields[name].default
+            if given and not self.rejects:
+                raise ValueError(f"{name} belongs to strategy = 'reject'; remove it")
+        if self.afresh and self.keep_last:
+            raise ValueError("afresh trains anew on what is kept; remove keep_last")
+        return self
+
+
 class TrainingSettings(Settings):
     """``[training]``: what the loop does beside the backbone's own schedule."""
 
@@ -81,6 +141,11 @@ class TrainingSettings(Settings):
         description="weights that are kept: those after the last step, or, as some papers do, the "
         "ones with the best AUROC of the primary score on the test set, looked at after every "
         "epoch of the last phase; that reads test labels, and every line of the result says so",
+    )
+    refine: RefineSettings | None = Field(
+        None,
+        description="how training images that look anomalous to the model are kept out of its "
+        "training, while it goes on; no label is read",
     )
 
 
@@ -171,7 +236,9 @@ class RecipeTables(BaseModel):
     evaluation: EvaluationSettings = EvaluationSettings.model_validate({})
     threshold: ThresholdSettings = ThresholdSettings.model_validate({})
     published: dict[str, str | float] = Field(
-        {}, description="figures of a paper by score name, with their `source`"
+        {},
+        description="figures of a paper by score name, their `source`, and what `differs` from "
+        "the publication and why",
     )
     quick: dict[str, Any] = Field(
         {}, description="tables laid over the recipe by --quick; arrays replace"

@@ -2,7 +2,14 @@
 
 from collections.abc import Callable
 
-from anokit.report import about_images, about_refit, about_run, about_scores, suspects
+from anokit.report import (
+    about_images,
+    about_refinement,
+    about_refit,
+    about_run,
+    about_scores,
+    suspects,
+)
 from anokit.report.reading import Run
 from anokit.report.section import Section
 
@@ -22,6 +29,7 @@ LABELLED: Order = (
     about_scores.weights,
     suspects.suspects,
     about_images.samples,
+    about_refinement.refinement,
     about_run.training,
     about_run.recipe,
     about_run.environment,
@@ -38,6 +46,7 @@ UNLABELLED: Order = (
     about_images.matches,
     about_images.latents,
     about_images.samples,
+    about_refinement.refinement,
     about_run.training,
     about_run.recipe,
     about_run.environment,

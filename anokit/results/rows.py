@@ -86,6 +86,29 @@ class Row(BaseModel):
         return [*self.caveats, *([self.added] if self.added else [])]
 
 
+class Judgement(BaseModel):
+    """One time that training images were judged while a model was trained on them."""
+
+    shown: int
+    """training images that had been shown by then"""
+    rejected: int
+    """images, as the user knows them, that were left out from then on"""
+    contaminants: int
+    """known contaminants among these; read after training"""
+
+
+class Refined(BaseModel):
+    """How training images that looked anomalous were kept out of training."""
+
+    strategy: str
+    share: float
+    score: str | None = None
+    """which score judged; None where losses did"""
+    afresh: bool = False
+    """whether new weights were trained on what the last judgement kept"""
+    judgements: list[Judgement] = []
+
+
 class Choice(BaseModel):
     """How a run chose its weights and thresholds."""
 
@@ -117,6 +140,8 @@ class Results(BaseModel):
     interval: str = ""
     """what the intervals are, in words"""
     rows: list[Row] = []
+    refined: Refined | None = None
+    """None where all training images were shown alike"""
 
     @property
     def prints_published(self) -> bool:

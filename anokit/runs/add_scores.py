@@ -82,7 +82,16 @@ def _recipe(opened: OpenedRun, path: Path) -> Recipe:
         raise RecipeError(
             f"{path}: expected [[scores]] alone, {got}; all else is the finished run's own"
         )
-    return opened.recipe(path, scores=tables["scores"], baselines=[], published={}, requires=[])
+    # What judged training images is done with; its name need not be among the new scores.
+    training = {**opened.tables["training"], "refine": None}
+    return opened.recipe(
+        path,
+        scores=tables["scores"],
+        training=training,
+        baselines=[],
+        published={},
+        requires=[],
+    )
 
 
 def _check_names(opened: OpenedRun, recipe: Recipe, path: Path, replace: bool) -> None:

@@ -86,6 +86,8 @@ def _cost_of(recipe: Recipe, spec: ImageSpec, train_images: int, device: torch.d
         small |= batch < phase.batch_size
         images += steps * phase.batch_size
         seconds += per_step / batch * phase.batch_size * steps
+    if recipe.training.refine and recipe.training.refine.afresh:
+        images, seconds = 2 * images, 2 * seconds
     return Cost(images, seconds, peak_memory(device), small)
 
 
@@ -127,6 +129,8 @@ def plan(recipe: Recipe, device: str) -> str:
     text = f"Training on {describe_device(target, recipe.training.threads)}: {cost}."
     if not recipe.quick and recipe.path.exists() and "[quick]" in recipe.text:
         text += f" A small version: anokit run {recipe.given or recipe.path} --quick"
+    if recipe.training.refine and recipe.training.refine.rejects:
+        text += " Judging the training images between is not in it."
     return f"{text}{remark}"
 
 

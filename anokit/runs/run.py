@@ -19,9 +19,11 @@ from anokit.results.assess import assess
 from anokit.results.best_on_test import BestOnTest, how_weights_were_chosen, remarks
 from anokit.results.exhibits import exhibits, terms_of
 from anokit.results.making import make_results, score_table
+from anokit.results.refined import refined, write_rejected
 from anokit.results.rows import QUICK, SIMULATED, write_results
 from anokit.runs.before import compare_with_former, keep_list
 from anokit.runs.painting import paint_training
+from anokit.scoring.judging import TrainingJudge
 from anokit.store.run_directory import PLUGIN_FILES, RunDirectory, create, find_resumable
 from anokit.store.tensors import save_tensors
 from anokit.training.backbone import build_backbone
@@ -30,6 +32,7 @@ from anokit.training.job import Job
 from anokit.training.loop import Interrupted, Trainer
 from anokit.training.processes import World, joined
 from anokit.training.signals import stop_on_signal
+from anokit.training.state import State
 from anokit.version import __version__
 from anokit.watching import NOBODY, Watcher
 
@@ -86,10 +89,10 @@ def _lead(
             watcher.banner(text)
         world.wait()
         job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
-        warnings = train(job)
+        state = train(job)
         save_tensors(directory.model, backbone.module.state_dict())
         try:
-            finish(job, warnings)
+            finish(job, state)
         except KeyboardInterrupt:
             raise Interrupted(
                 "interrupted: training is finished and kept; score and report with: "
@@ -111,13 +114,16 @@ def _help(
         return directory
 
 
-def train(job: Job) -> list[str]:
-    """Train a job's backbone through its phases and return the warnings that came up."""
-    on_test = job.recipe.training.selection == "best-on-test" and job.world.first
+def train(job: Job) -> State:
+    """Train a job's backbone through its phases and return what it came to."""
+    settings = job.recipe.training
+    on_test = settings.selection == "best-on-test" and job.world.first
     phases = job.backbone.phases()
     if not phases:
-        return []
-    trainer = Trainer(job, phases, BestOnTest(job) if on_test else None)
+        return State()
+    refine = settings.refine
+    judge = TrainingJudge(job, refine.score) if refine and refine.rejects else None
+    trainer = Trainer(job, phases, BestOnTest(job) if on_test else None, judge)
     job.watcher.training(trainer.total_images)
     try:
         with job.stop.heed(), threads(job.recipe.training.threads):
@@ -125,12 +131,14 @@ def train(job: Job) -> list[str]:
     finally:
         job.directory.flush_metrics()
         job.watcher.done()
-    return trainer.state.warnings
+    return trainer.state
 
 
-def finish(job: Job, warnings: list[str]) -> None:
+def finish(job: Job, state: State) -> None:
     """Score, measure, and write all that a finished run leaves."""
     directory = job.directory
+    if state.refinement.shown:
+        write_rejected(job, state.refinement)
     found = assess(job)
     if job.data.test:
         directory.write_scores(score_table(job.data.test, found.columns))
@@ -139,7 +147,8 @@ def finish(job: Job, warnings: list[str]) -> None:
     save_tensors(directory.exhibits, exhibits(job, found))
     paint_training(job, found)
     epoch = how_weights_were_chosen(job.recipe, directory)
-    results = make_results(job, found, warnings, epoch)
+    results = make_results(job, found, state.warnings, epoch)
+    results = results.model_copy(update={"refined": refined(job, state.refinement)})
     if job.data.test and not results.rows[0].metrics:
         job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
     compare_with_former(directory, job.data, results)

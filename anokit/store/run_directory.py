@@ -45,6 +45,7 @@ class RunDirectory:
         self.metrics = path / "metrics.jsonl"
         self.table = path / "scores.csv"
         self.ranking = path / "training_scores.csv"
+        self.rejected = path / "rejected.csv"
         self.overlays = path / "overlays"
         self.suspects = path / "suspects"
         self.exclude = path / "exclude.txt"
@@ -184,6 +185,10 @@ def training_digest(resolved: Mapping[str, Any]) -> str:
     """Return a hash over all of a resolved recipe that decides the weights."""
     content = {key: resolved[key] for key in TRAINING_KEYS}
     content |= {key: resolved["training"].get(key) for key in ("max_steps", "threads")}
+    if refine := resolved["training"].get("refine"):
+        named = {score["name"]: score for score in resolved["scores"]}
+        judge = named.get(refine["score"], resolved["scores"][0])
+        content["refine"] = [refine, judge, resolved["evaluation"]["folds"]]
     if resolved["training"].get("selection", "last") != "last":
         # The weights are then chosen by how the primary score does on the test set.
         content["selection"] = [resolved["scores"][0], resolved["evaluation"]]

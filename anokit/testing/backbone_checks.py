@@ -47,6 +47,21 @@ def check_backbone_phases(subject: BackboneSubject) -> None:
 
 
 @promise("backbone", since="0.1")
+def check_backbone_says_how_it_trains(subject: BackboneSubject) -> None:
+    """Check that `trained` and `weighs_images` say what the phases and their steps do."""
+    component, training = subject.entry.component, subject.training
+    expect(
+        component.trained == bool(training.phases),
+        f"trained = {component.trained}, yet phases() gives {len(training.phases)} phases",
+    )
+    expect(
+        component.weighs_images == training.averaged,
+        f"weighs_images = {component.weighs_images}, yet the steps "
+        f"{'call' if training.averaged else 'never call'} batch.average",
+    )
+
+
+@promise("backbone", since="0.1")
 def check_backbone_gradients(subject: BackboneSubject) -> None:
     """Check that a gradient reaches every parameter that a phase optimises."""
     training = subject.training

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -50,6 +50,8 @@ class Training:
     """names of those that a gradient reached, be it zero, as that of a Wasserstein critic's bias"""
     moved: set[str] = field(default_factory=set)
     """names of those that were changed"""
+    averaged: bool = False
+    """whether a step took a mean of losses through `Batch.average`"""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,11 @@ def train(backbone: Any, spec: ImageSpec) -> Training:
     result = Training(backbone, list(backbone.phases()))
     generator = torch.Generator().manual_seed(1)
     backbone.train()
+
+    def average(losses: Tensor, opposite: Tensor) -> Tensor:
+        result.averaged = True
+        return losses.mean()
+
     for phase in result.phases:
         names = {id(value): name for name, value in backbone.named_parameters()}
         groups = [g for o in phase.optimisers().values() for g in o.param_groups]
@@ -105,7 +112,7 @@ def train(backbone: Any, spec: ImageSpec) -> Training:
         note = partial(_note, result.reached, names)
         hooks = [p.register_post_accumulate_grad_hook(note) for p in listed]
         for step in range(STEPS):
-            batch = make_batch(phase, spec, step, generator)
+            batch = replace(make_batch(phase, spec, step, generator), average=average)
             result.metrics.append((phase.name, phase.step(batch)))
         for hook in hooks:
             hook.remove()

@@ -13,19 +13,21 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import torch
 from torch.optim import Optimizer
 
 from anokit.data.feed import Feed
 from anokit.errors import AnokitError, TrainingError
 from anokit.training import state as checkpoint
+from anokit.training.backbone import build_backbone
 from anokit.training.device import generator, seed_of
+from anokit.training.exposure import WEIGHTS, Exposure
 from anokit.training.job import Job
 from anokit.training.processes import SYNC_EVERY
-from anokit.training.snapshots import sample_images, sample_variety, save_grid
+from anokit.training.refining import Judge, Refiner
+from anokit.training.snapshots import Snapshots, little_variety
 from anokit.types import Batch, Phase
-
-LITTLE_VARIETY = 1 / 3
-"""Spread of generated images, relative to that of training images, below which a run is warned."""
+from anokit.types.models import mean_of_losses
 
 SAVE, STOP = 1, 2
 """What a process wants done after a step; where processes differ, the larger wins."""
@@ -75,7 +77,11 @@ class Trainer:
     """Runs phases of a job's backbone over its training images."""
 
     def __init__(
-        self, job: Job, phases: Sequence[Phase], selection: Selection | None = None
+        self,
+        job: Job,
+        phases: Sequence[Phase],
+        selection: Selection | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self.job = job
         self.phases = phases
@@ -90,11 +96,17 @@ class Trainer:
         self.generator = generator(job.device, job.recipe.seed, "training", *rank)
         self.state = checkpoint.State()
         self._saved_at = time.monotonic()
-
-    @property
-    def total_images(self) -> int:
-        """Images that all phases show together."""
-        return sum(n * p.batch_size for n, p in zip(self.steps, self.phases, strict=True))
+        once = sum(n * p.batch_size for n, p in zip(self.steps, self.phases, strict=True))
+        refine = self.settings.refine
+        self.total_images = 2 * once if refine and refine.afresh else once
+        """images that all phases show together"""
+        self.snapshots = Snapshots(job, self.feed, self.total_images)
+        self.refiner = self.exposure = None
+        if refine and judge:
+            self.refiner = Refiner(refine, judge, job.data.train, self.feed, once)
+        elif refine:
+            begin = refine.pause * len(self.feed)
+            self.exposure = Exposure(refine.share, WEIGHTS[refine.strategy], begin)
 
     def train(self) -> None:
         """Run all phases from the present position to the end.
@@ -109,7 +121,35 @@ class Trainer:
         found = checkpoint.load(self.job, self.generator, self._enter)
         if found:
             self.state = found
-        resumed = found is not None
+        if self.refiner:
+            self.refiner.show(self.state.refinement)
+            self._warn_if_idle(self.refiner.first <= self.refiner.last, "judgement")
+        elif self.exposure:
+            counts = [self.exposure.suspects(phase.batch_size) for phase in self.phases]
+            self._warn_if_idle(self.exposure.begin < self.total_images and all(counts), "suspect")
+        self._run_phases(resumed=found is not None)
+        if self.refiner and self.refiner.settings.afresh and not self.state.position.afresh:
+            self._begin_afresh(self.refiner)
+            self._run_phases()
+        self.state.position.phase, self.state.position.step = len(self.phases), 0
+        self.state.optimisers = {}
+        self.job.world.synchronise(self.backbone.module)
+        if text := little_variety(self.backbone, self.feed):
+            self.warn(text)
+        self.save()
+        if self.selection:
+            self.selection.restore()
+        self.backbone.module.eval()
+
+    def _warn_if_idle(self, works: bool, what: str) -> None:
+        if not works:
+            self.warn(
+                f"training.refine: a training of {self.total_images:,} images in such batches has "
+                f"no first {what}; let it begin earlier (after), or suspect more (share)"
+            )
+
+    def _run_phases(self, *, resumed: bool = False) -> None:
+        """Run all phases from the present position; ``resumed``: the first one was entered."""
         self.backbone.module.train()
         for number in range(self.state.position.phase, len(self.phases)):
             if not resumed:
@@ -117,14 +157,27 @@ class Trainer:
                 self.state.optimisers = self._enter(number)
             resumed = False
             self._run_phase(self.phases[number], number)
-        self.state.position.phase, self.state.position.step = len(self.phases), 0
-        self.state.optimisers = {}
-        self.job.world.synchronise(self.backbone.module)
-        self._check_variety()
-        self.save()
-        if self.selection:
-            self.selection.restore()
-        self.backbone.module.eval()
+
+    def _begin_afresh(self, refiner: Refiner) -> None:
+        """Judge once more, and go back to new weights and the first phase with what is kept."""
+        job = self.job
+        if self.state.position.shown not in self.state.refinement.shown:
+            self._judge(refiner, self.phases[-1])
+        self.backbone.module = build_backbone(job.recipe, job.data.spec, job.device).module
+        self.phases = self.backbone.phases()
+        self.state.position.phase, self.state.position.afresh = 0, True
+
+    def _judge(self, refiner: Refiner, phase: Phase) -> None:
+        """Have all training images judged; from here on only what is kept is shown."""
+        world, shown = self.job.world, self.state.position.shown
+        world.synchronise(self.backbone.module)
+        with self.backbone.evaluating():
+            kept = world.as_first(torch.from_numpy(refiner.kept()), self.job.device).numpy()
+        self.state.refinement.add(shown, kept)
+        refiner.show(self.state.refinement)
+        out = int((~kept).sum())
+        self.job.watcher.notice(f"after {shown:,} images: {out:,} of {len(kept):,} left out")
+        self.job.directory.append_metrics(self._line(phase, {"rejected": out}))
 
     def _enter(self, number: int) -> dict[str, Optimizer]:
         """Begin a phase with fresh optimisers; there are none after the last one."""
@@ -145,7 +198,9 @@ class Trainer:
             started = time.monotonic()
             start = position.shown + world.rank * share
             images, indices = self.feed.batch(start, share, phase.resolution)
-            batch = Batch(images, indices, position.step, position.step / steps, self.generator)
+            progress = position.step / steps
+            average = self.exposure.average(position.shown) if self.exposure else mean_of_losses
+            batch = Batch(images, indices, position.step, progress, self.generator, average)
             with self.backbone.blaming("being trained"):  # adding shows what is no tensor
                 meter.add(phase.step(batch))
             position.step += 1
@@ -157,10 +212,11 @@ class Trainer:
             if position.step % self.settings.log_every == 0 or last:
                 self._log(phase, since / max(time.monotonic() - began, 1e-9))
                 since, began = 0, time.monotonic()
-            if self._snapshot_due(phase.batch_size) or last:
-                self._snapshot(phase)
+            self.snapshots.take(phase, position.shown, last=last)
             if self.selection and number == len(self.phases) - 1:
                 self._select(self.selection, phase, steps)
+            if self.refiner and self.refiner.due(position, self.state.refinement):
+                self._judge(self.refiner, phase)
             self._checkpoint_if_due()
 
     def _finished(self, phase: Phase) -> bool:
@@ -215,32 +271,6 @@ class Trainer:
         if _without_figures(text) not in map(_without_figures, self.state.warnings):
             self.state.warnings.append(text)
             self.job.watcher.warning(text)
-
-    def _snapshot_due(self, batch: int) -> bool:
-        if not self.settings.snapshots:
-            return False
-        shown = self.state.position.shown
-        every = max(self.total_images / self.settings.snapshots, 1)
-        return int(shown / every) > int((shown - batch) / every)
-
-    def _snapshot(self, phase: Phase) -> None:
-        if self.settings.snapshots == 0:
-            return
-        images = sample_images(self.backbone, self.feed)
-        if images is None:
-            return
-        name = f"{self.state.position.shown:09d}_{phase.name.replace(' ', '-')}.png"
-        save_grid(images, self.job.directory.samples / name)
-
-    def _check_variety(self) -> None:
-        """Warn where finished samples vary much less than training images do."""
-        variety = sample_variety(self.backbone, self.feed)
-        if variety is not None and variety < LITTLE_VARIETY:
-            self.warn(
-                f"generated images vary only {100 * variety:.2g} % as much as training images: the "
-                "generator has learnt little more than their mean, or has collapsed. Look at the "
-                "samples; a longer schedule, smaller batches or another seed may help"
-            )
 
     def _checkpoint_if_due(self) -> None:
         due = time.monotonic() - self._saved_at >= self.settings.checkpoint_minutes * 60

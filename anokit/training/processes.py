@@ -81,6 +81,14 @@ class World:
         for tensor in module.state_dict().values():
             dist.broadcast(tensor, 0)
 
+    def as_first(self, values: Tensor, device: torch.device) -> Tensor:
+        """Return the first process's ``values``, which have one shape in all of them."""
+        if self.size == 1:
+            return values
+        shared = values.to(device)
+        dist.broadcast(shared, 0)
+        return shared.cpu()
+
     def gather_states(self, state: Tensor, device: torch.device) -> list[Tensor]:
         """Return the generator states ``[S]`` uint8 of all processes, in order of rank."""
         if self.size == 1:

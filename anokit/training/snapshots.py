@@ -14,8 +14,48 @@ from anokit.data.pixels import to_float, to_uint8
 from anokit.store.files import replacing
 from anokit.training.backbone import GuardedBackbone
 from anokit.training.device import generator
+from anokit.training.job import Job
+from anokit.types import Phase
 
 COUNT = 16
+
+LITTLE_VARIETY = 1 / 3
+"""Spread of generated images, relative to that of training images, below which a run is warned."""
+
+
+class Snapshots:
+    """The grids of sample images that a run's directory gets while it trains.
+
+    ``total``: images that the whole training shows.
+    """
+
+    def __init__(self, job: Job, feed: Feed, total: int) -> None:
+        self.job = job
+        self.feed = feed
+        self.wanted = job.recipe.training.snapshots
+        self.every = max(total / self.wanted, 1) if self.wanted else math.inf
+
+    def take(self, phase: Phase, shown: int, *, last: bool) -> None:
+        """Save a grid after ``shown`` images where one is due, or it is the ``last`` of a phase."""
+        due = int(shown / self.every) > int((shown - phase.batch_size) / self.every)
+        if not self.wanted or not (due or last):
+            return
+        images = sample_images(self.job.backbone, self.feed)
+        if images is not None:
+            name = f"{shown:09d}_{phase.name.replace(' ', '-')}.png"
+            save_grid(images, self.job.directory.samples / name)
+
+
+def little_variety(backbone: GuardedBackbone, feed: Feed) -> str:
+    """Return a warning where finished samples vary much less than training images, or nothing."""
+    variety = sample_variety(backbone, feed)
+    if variety is None or variety >= LITTLE_VARIETY:
+        return ""
+    return (
+        f"generated images vary only {100 * variety:.2g} % as much as training images: the "
+        "generator has learnt little more than their mean, or has collapsed. Look at the "
+        "samples; a longer schedule, smaller batches or another seed may help"
+    )
 
 
 def sample_images(backbone: GuardedBackbone, feed: Feed, count: int = COUNT) -> Tensor | None:

@@ -22,19 +22,8 @@ from anokit.store.tensors import (
 )
 from anokit.training.job import Job
 from anokit.training.meter import Meter
-
-
-@dataclass
-class Position:
-    """How far training has come."""
-
-    phase: int = 0
-    step: int = 0
-    """steps done in the phase"""
-    shown: int = 0
-    """training images shown in all"""
-    seconds: float = 0.0
-    """time spent in training, over all resumes"""
+from anokit.training.position import Position
+from anokit.training.refining import Refinement
 
 
 @dataclass
@@ -45,6 +34,7 @@ class State:
     optimisers: dict[str, Optimizer] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter)
     warnings: list[str] = field(default_factory=list)
+    refinement: Refinement = field(default_factory=Refinement)
 
 
 def save(state: State, job: Job, generator: torch.Generator) -> None:
@@ -66,6 +56,7 @@ def save(state: State, job: Job, generator: torch.Generator) -> None:
         raise TrainingError(
             f"{bad} holds NaN or infinity; training stopped. {last_good(job.directory)}"
         )
+    tensors |= state.refinement.tensors()
     states = job.world.gather_states(generator.get_state(), job.device)
     tensors |= {f"generator/{rank}": one for rank, one in enumerate(states)}
     if not job.world.first:
@@ -76,6 +67,7 @@ def save(state: State, job: Job, generator: torch.Generator) -> None:
         "meter": state.meter.counts,
         "training": job.directory.training_digest,
         "warnings": state.warnings,
+        "judged": state.refinement.shown,
     }
     try:
         job.directory.flush_metrics()
@@ -117,7 +109,11 @@ def load(
             "with as many as before"
         )
     generator.set_state(tensors[mine])
-    state = State(Position(**metadata["position"]), warnings=list(metadata["warnings"]))
+    state = State(
+        Position(**metadata["position"]),
+        warnings=list(metadata["warnings"]),
+        refinement=Refinement.of(metadata.get("judged", []), tensors),
+    )
     state.meter.restore(_under("meter/", tensors), metadata["meter"], job.device)
     job.directory.cut_metrics(state.position.shown)
     state.optimisers = enter(state.position.phase)

@@ -15,6 +15,7 @@ from anokit.recipe.reading import resolve
 from anokit.recipe.tables import (
     EvaluationSettings,
     RecipeTables,
+    RefineSettings,
     ThresholdSettings,
     TrainingSettings,
 )
@@ -56,9 +57,9 @@ def first_party():
         return Registry.load()
 
 
-@pytest.mark.parametrize("name", ["components.md", "cli.md", "api.md"])
+@pytest.mark.parametrize("name", ["components.md", "cli.md", "api.md", "systems.md"])
 def test_generated_pages_are_up_to_date(first_party, name):
-    made = docs.pages(first_party, COMMANDS)[name]
+    made = docs.pages(first_party, COMMANDS, DOCS)[name]
     assert (DOCS / name).read_text(encoding="utf-8") == made, "write them anew with: anokit docs"
 
 
@@ -119,6 +120,7 @@ def test_every_key_of_a_recipe_is_documented():
     keys = {field.alias or name for name, field in RecipeTables.model_fields.items()}
     for settings in (
         TrainingSettings,
+        RefineSettings,
         EvaluationSettings,
         ThresholdSettings,
     ):

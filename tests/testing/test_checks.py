@@ -271,6 +271,11 @@ def crowd(self, images, needs):
     return Autoencoder.round_trip(self, images - images.mean(dim=0), needs)
 
 
+def weighing(self, batch):
+    batch.average(batch.images.mean(dim=(1, 2, 3)), batch.images.mean(dim=(1, 2, 3)))
+    return Autoencoder.step(self, batch)
+
+
 class Small(Autoencoder):
     """A backbone that takes grey images alone."""
 
@@ -307,6 +312,10 @@ BACKBONES = {
         changed(Autoencoder, phases=twice),
         changed(Autoencoder, step=attached),
         changed(Autoencoder, step=lambda self, batch: {"error": torch.tensor(float("nan"))}),
+    ],
+    "check_backbone_says_how_it_trains": [
+        changed(Autoencoder, step=weighing),
+        changed(Autoencoder, phases=lambda self: []),
     ],
     "check_backbone_gradients": [
         changed(Autoencoder, step=idle),

@@ -458,6 +458,7 @@ def test_sigterm_ends_with_130_and_a_checkpoint_to_go_on_from(
         "step": 6,
         "shown": 144,
         "seconds": 0,
+        "afresh": False,
     }
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["images"] == 144

@@ -13,6 +13,7 @@ def anokit_backbones() -> Iterable[Component]:
     """Offer a stand-in for a model."""
     yield Component(
         name="pixels",
+        trained=False,
         summary="No model: for recipes whose scores read the image itself",
         factory="anokit_pixels.pixels:Pixels",
         provides=frozenset({"image"}),

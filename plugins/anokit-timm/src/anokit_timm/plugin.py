@@ -152,6 +152,7 @@ def anokit_backbones() -> Iterable[Component]:
     """Offer the feature extractor."""
     yield Component(
         name="timm-features",
+        trained=False,
         summary="Any image model of timm as a frozen feature extractor: a vector and patches",
         factory="anokit_timm.backbone:TimmFeatures",
         options=TimmFeaturesOptions,
