@@ -56,7 +56,7 @@ def test_features_are_those_of_the_image_as_it_is(build, draw):
 def test_an_image_is_classified_alike_in_any_company(build, draw, monkeypatch):
     backbone, images = build(share=1 / 9), draw(5)
     whole = backbone.round_trip(images, NEEDS).extra["transformations"]
-    monkeypatch.setattr(geom, "AT_ONCE", 16)  # two images at once
+    monkeypatch.setattr(geom, "AT_ONCE_ON_CPU", 12)  # an image and a half
     parts = backbone.round_trip(images, NEEDS).extra["transformations"]
     torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-5)
     alone = backbone.round_trip(images[3:4], NEEDS).extra["transformations"]
@@ -65,7 +65,7 @@ def test_an_image_is_classified_alike_in_any_company(build, draw, monkeypatch):
 
 @torch.no_grad()
 def test_progress_sums_to_one(build, draw, monkeypatch):
-    monkeypatch.setattr(geom, "AT_ONCE", 8)
+    monkeypatch.setattr(geom, "AT_ONCE_ON_CPU", 8)
     backbone, told = build(), []
     backbone.progress = told.append
     backbone.round_trip(draw(5), NEEDS)

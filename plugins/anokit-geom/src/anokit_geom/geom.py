@@ -31,8 +31,9 @@ SMALLEST = 8
 PASSES = 200
 """Training images are shown about so often in all, whatever the number of transformations."""
 
-AT_ONCE = 288
-"""Transformed images that go through the network at once when images are scored."""
+AT_ONCE, AT_ONCE_ON_CPU = 2304, 48
+"""Transformed images that go through the network at once when images are scored. On a processor few
+are faster, since what lies between two layers then stays in its cache."""
 
 LEAST_LOSS = 1e-6
 """Keeps −log(1 − p) finite where p rounds to 1."""
@@ -122,14 +123,14 @@ class Geom(nn.Module):
     def _classify(self, images: Tensor) -> Tensor:
         """Return log p(j | T_t(x)): ``[B, C, s, s] -> [B, T, T]``."""
         count = len(self.maps)
+        pairs = torch.arange(len(images) * count, device=images.device)
         found = []
-        for some in torch.split(images, max(1, AT_ONCE // count)):
-            maps = self.maps.repeat(len(some), 1)
-            logits = self.network(apply(some.repeat_interleave(count, dim=0), maps))
-            found.append(log_softmax(logits.float(), dim=1).view(len(some), count, count))
+        for some in torch.split(pairs, AT_ONCE if images.device.type != "cpu" else AT_ONCE_ON_CPU):
+            logits = self.network(apply(images[some // count], self.maps[some % count]))
+            found.append(log_softmax(logits.float(), dim=1))
             if self.progress is not None:
-                self.progress(len(some) / len(images))
-        return torch.cat(found)
+                self.progress(len(some) / len(pairs))
+        return torch.cat(found).view(len(images), count, count)
 
     def _start(self) -> Mapping[str, Optimizer]:
         parameters = list(self.network.parameters())
