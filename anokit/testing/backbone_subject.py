@@ -93,6 +93,7 @@ class BackboneSubject(Subject):
         return trip
 
 
+@torch.enable_grad()  # a score that is being fitted may be what asks for the training
 def train(backbone: Any, spec: ImageSpec) -> Training:
     """Run a few steps of every phase, as anokit's loop does, and note what they changed."""
     result = Training(backbone, list(backbone.phases()))
