@@ -1,25 +1,25 @@
-"""Batch norm at scoring, as it should be and as it was published."""
+"""Batch norm with the statistics of the batch at hand, without touching its own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from torch import nn
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+__all__ = ["BATCH_NORM_DEPENDENCE", "batch_statistics"]
 
-DEPENDENCE = "batch norm with the statistics of the scored batch, as published"
-"""What every line of a result says where scores are made so."""
+BATCH_NORM_DEPENDENCE = "batch norm with the statistics of the scored batch, as published"
+"""What a backbone that scores inside `batch_statistics` gives as its ``batch_dependence``."""
 
 
 @contextmanager
 def batch_statistics(network: nn.Module) -> Iterator[None]:
     """Let the batch norms of ``network`` use the statistics of each batch, and keep their own.
 
-    The released code of GANomaly and Skip-GANomaly scores without switching to evaluation mode, so
-    that the score of an image depends on the other images of its batch.
+    Two uses: to score as released codes do that never switch to evaluation mode, so that the score
+    of an image depends on the other images of its batch; and to train one network through another,
+    whose running statistics are not meant to follow.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     before = [(layer.training, layer.track_running_stats) for layer in layers]
