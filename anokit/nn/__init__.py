@@ -1,6 +1,6 @@
 """Helpers for authors of backbones: layers, blends, penalties and precision. Imports torch."""
 
-from anokit.nn.batch_norm import BATCH_NORM_DEPENDENCE, batch_statistics
+from anokit.nn.batch_norm import batch_norm_dependence, batch_statistics
 from anokit.nn.ema import ExponentialMovingAverage
 from anokit.nn.encoder_losses import needs_of_losses, weighted_losses
 from anokit.nn.equalized import EqualizedConv2d, EqualizedLinear
@@ -25,7 +25,6 @@ from anokit.nn.search import FoundLatents, latent_search, residual_objective, se
 from anokit.nn.shapes import assert_shape, check_images, check_square
 
 __all__ = [
-    "BATCH_NORM_DEPENDENCE",
     "Detector",
     "EqualizedConv2d",
     "EqualizedLinear",
@@ -40,6 +39,7 @@ __all__ = [
     "Source",
     "assert_shape",
     "autocast",
+    "batch_norm_dependence",
     "batch_statistics",
     "box_downscale",
     "check_images",

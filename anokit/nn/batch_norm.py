@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from torch import nn
 
-__all__ = ["BATCH_NORM_DEPENDENCE", "batch_statistics"]
+__all__ = ["batch_norm_dependence", "batch_statistics"]
 
-BATCH_NORM_DEPENDENCE = "batch norm with the statistics of the scored batch, as published"
-"""What a backbone that scores inside `batch_statistics` gives as its ``batch_dependence``."""
+
+def batch_norm_dependence(statistics: Literal["eval", "batch"]) -> str:
+    """Return the ``batch_dependence`` of a backbone that scores with these statistics.
+
+    ``batch`` stands for scoring inside `batch_statistics`, ``eval`` for running statistics, which
+    make no score depend on its batch.
+    """
+    if statistics == "eval":
+        return ""
+    return "batch norm with the statistics of the scored batch, as published"
 
 
 @contextmanager
