@@ -81,9 +81,9 @@ class ALOCCOptions(CriticOptions):
         description=(
             "Training ends once the mean of (x − R(x̃))² over the pixels of stop_window steps is "
             "below this ρ, > 0. No label is read. The paper stops so, before R learns to refine "
-            "anomalies too, but no ρ is known, and one that takes long on photographs is met at "
-            "once by images of little contrast; so by default, and as in the released code, all "
-            "epochs are run. A yardstick is σ²: below it, R(x̃) is nearer to x than x̃ is."
+            "anomalies too, but no ρ is known, so by default, and as in the released code, all "
+            "epochs are run. For photographs σ² is a yardstick: below it, R(x̃) is nearer to x than "
+            "x̃ is. ρ must be well below the variance of the images, or R has learnt nothing yet."
         ),
     )
     stop_window: int = Field(
