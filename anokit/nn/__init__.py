@@ -1,5 +1,6 @@
 """Helpers for authors of backbones: layers, blends, penalties and precision. Imports torch."""
 
+from anokit.nn.batch_norm import batch_norm_dependence, batch_statistics
 from anokit.nn.ema import ExponentialMovingAverage
 from anokit.nn.encoder_losses import needs_of_losses, weighted_losses
 from anokit.nn.equalized import EqualizedConv2d, EqualizedLinear
@@ -19,6 +20,7 @@ from anokit.nn.minibatch_stddev import MinibatchStddev, minibatch_stddev
 from anokit.nn.pixel_norm import PixelNorm, pixel_norm
 from anokit.nn.precision import Precision, autocast, tf32, to_double, uses_bf16
 from anokit.nn.resampling import box_downscale, lerp, upscale_nearest
+from anokit.nn.rmsprop import tensorflow_rmsprop
 from anokit.nn.search import FoundLatents, latent_search, residual_objective, settle
 from anokit.nn.shapes import assert_shape, check_images, check_square
 
@@ -37,6 +39,8 @@ __all__ = [
     "Source",
     "assert_shape",
     "autocast",
+    "batch_norm_dependence",
+    "batch_statistics",
     "box_downscale",
     "check_images",
     "check_square",
@@ -53,6 +57,7 @@ __all__ = [
     "read_field",
     "residual_objective",
     "settle",
+    "tensorflow_rmsprop",
     "tf32",
     "to_double",
     "upscale_nearest",

@@ -251,3 +251,35 @@ def test_assert_shape(expected):
     else:
         with pytest.raises(ValueError, match=r"latents: expected shape .*, got \[2, 3, 4\]"):
             helpers.assert_shape(tensor, expected, "latents")
+
+
+def test_rmsprop_is_tensorflows():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(layer.weight)
+    optimiser = helpers.tensorflow_rmsprop(layer, 0.1)
+    weight, mean_square = 0.0, 1.0
+    for slope in (3.0, -1.0, 2.0):
+        layer.weight.grad = torch.full((1, 1), slope)
+        optimiser.step()
+        mean_square = 0.9 * mean_square + 0.1 * slope**2
+        weight -= 0.1 * slope / (mean_square + 1e-10) ** 0.5
+        assert layer.weight.item() == pytest.approx(weight, rel=1e-4)
+
+
+class TestBatchStatistics:
+    def test_uses_those_of_the_batch_and_keeps_its_own(self, noise):
+        network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).eval()
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        images = 3 + noise(4, 1, 8, 8)
+        with helpers.batch_statistics(network):
+            normed = network(images)
+        torch.testing.assert_close(normed.mean(dim=(0, 2, 3)), torch.zeros(2), rtol=0, atol=1e-5)
+        assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+        assert network(images).mean().abs() > 0.1, "outside, its own statistics count again"
+
+    @pytest.mark.parametrize("training", [True, False])
+    def test_modes_are_put_back_even_after_an_error(self, training):
+        layer = nn.BatchNorm2d(1).train(training)
+        with pytest.raises(ZeroDivisionError), helpers.batch_statistics(layer):
+            raise ZeroDivisionError
+        assert (layer.training, layer.track_running_stats) == (training, True)

@@ -206,6 +206,7 @@ def test_a_score_that_looks_at_its_batch_is_caught(trips_of):
 PUBLISHED = {
     "pgan": ({"minibatch_stddev": "batch"}, "minibatch stddev over the batch"),
     "skip-ganomaly": ({"batch_norm": "batch"}, "batch norm with the statistics"),
+    "alocc": ({"batch_norm": "batch"}, "batch norm with the statistics"),
 }
 
 

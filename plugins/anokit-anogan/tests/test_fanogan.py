@@ -7,7 +7,6 @@ import torch
 
 from anokit.types import Batch, WeightedLoss
 from anokit_anogan.residual_networks import ResidualBlock, batch_norm
-from anokit_anogan.rmsprop import tensorflow_rmsprop
 
 
 def state(module):
@@ -120,16 +119,3 @@ def test_residual_blocks_resample_their_shortcut_too(resample, size):
             else torch.nn.functional.avg_pool2d(plain, 2)
         )
         torch.testing.assert_close(block(x), expected)
-
-
-def test_rmsprop_is_tensorflows():
-    layer = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.zeros_(layer.weight)
-    optimiser = tensorflow_rmsprop(layer, 0.1)
-    weight, mean_square = 0.0, 1.0
-    for slope in (3.0, -1.0, 2.0):
-        layer.weight.grad = torch.full((1, 1), slope)
-        optimiser.step()
-        mean_square = 0.9 * mean_square + 0.1 * slope**2
-        weight -= 0.1 * slope / (mean_square + 1e-10) ** 0.5
-        assert layer.weight.item() == pytest.approx(weight, rel=1e-4)

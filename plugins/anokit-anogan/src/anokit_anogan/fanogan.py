@@ -15,12 +15,12 @@ from anokit.nn import (
     fill,
     frozen,
     needs_of_losses,
+    tensorflow_rmsprop,
     uses_bf16,
     weighted_losses,
 )
 from anokit.types import Phase, RoundTrip
 from anokit_anogan.residual_networks import Critic, ResidualEncoder, ResidualGenerator
-from anokit_anogan.rmsprop import tensorflow_rmsprop
 from anokit_anogan.trips import opinions
 from anokit_anogan.wasserstein import (
     WassersteinGAN,

@@ -1,1 +1,1 @@
-"""Discriminators that judge images (ALOCC, Fence GAN)."""
+"""Discriminators that judge images (ALOCC, Fence GAN), for anokit."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from anokit.nn import batch_statistics
 from anokit.types import Phase
-from anokit_skip.batch_norm import batch_statistics
 from anokit_skip.training import adam
 
 if TYPE_CHECKING:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from anokit.nn import autocast, check_images, check_square, uses_bf16
+from anokit.nn import autocast, batch_norm_dependence, check_images, check_square, uses_bf16
 from anokit.types import RoundTrip
-from anokit_skip.batch_norm import DEPENDENCE
 from anokit_skip.blocks import initialise
 from anokit_skip.family import SMALLEST, Opponents, channels_last, one_phase, scoring
 from anokit_skip.ganomaly_networks import LatentDecoder, LatentEncoder, TrunkDiscriminator
@@ -67,7 +66,7 @@ class Ganomaly(nn.Module):
     @property
     def batch_dependence(self) -> str:
         """Why scores depend on the batch, or an empty string where they do not."""
-        return "" if self.options.batch_norm == "eval" else DEPENDENCE
+        return batch_norm_dependence(self.options.batch_norm)
 
     def phases(self) -> Sequence[Phase]:
         """Return the one phase, in which generator and D take a step each on every batch."""

@@ -1,22 +1,21 @@
-"""RMSProp as TensorFlow has it, which f-AnoGAN's encoder was trained with."""
+"""RMSProp as TensorFlow has it, which some published networks were trained with."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 from torch.optim import RMSprop
 
-if TYPE_CHECKING:
-    from torch import nn
+__all__ = ["tensorflow_rmsprop"]
 
 DECAY = 0.9
 EPS = 1e-10
 
 
 def tensorflow_rmsprop(network: nn.Module, learning_rate: float) -> RMSprop:
-    """Return RMSProp with TensorFlow 1's conventions: m ← 0.9·m + 0.1·g², θ ← θ − lr·g/√(m + ε).
+    """Return RMSProp as in TensorFlow 1: m ← 0.9·m + 0.1·g², θ ← θ − lr·g/√(m + ε).
 
     Its mean square m begins at 1, not at 0, so that the first steps are small instead of the
     largest of all. PyTorch adds ε outside the root: √ε there is the same floor.
