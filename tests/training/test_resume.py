@@ -175,20 +175,6 @@ REAL = {
         },
         "scores": [{"use": "residual"}],
     },
-    "alad": {
-        "dataset": {"use": "blobs", "size": 32, "channels": 3},
-        "backbone": {
-            "use": "alad",
-            "latent_size": 4,
-            "width": 2,
-            "batch_size": 4,
-            "images": 40,
-            "calibrate_images": 8,
-            "patience": 1,
-            "stop_every": 8,
-        },
-        "scores": [{"use": "residual"}],
-    },
 }
 
 
