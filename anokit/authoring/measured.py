@@ -91,11 +91,21 @@ def settings_in(arguments: str) -> list[str]:
 
 
 def digest_of(resolved: Mapping[str, Any]) -> str:
-    """Return a hash over all of a resolved recipe that decides its figures."""
-    content = json.loads(json.dumps({key: resolved[key] for key in ABOUT_FIGURES}))
+    """Return a hash over all of a resolved recipe that decides its figures.
+
+    What is unset is left out, so that a key that comes to be later changes none.
+    """
+    content = _set_alone({key: resolved[key] for key in ABOUT_FIGURES})
     content["training"].pop("threads", None)
     content["dataset"].pop("root", None)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _set_alone(value: Any) -> Any:
+    """Return JSON content without the entries of its objects that are null."""
+    if isinstance(value, Mapping):
+        return {key: _set_alone(one) for key, one in value.items() if one is not None}
+    return [_set_alone(one) for one in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,14 @@ def test_the_digest_is_of_what_decides_the_figures(setting):
     assert (digest_of(other) == digest_of(resolved)) == ("noise" not in setting)
 
 
+def test_a_key_that_is_unset_is_as_if_it_were_not_there(library):
+    resolved = json.loads(json.dumps(load_recipe(library.recipes[0].path, library).as_dict()))
+    assert "refine" in resolved["training"]
+    older = {**resolved, "training": {**resolved["training"]}}
+    del older["training"]["refine"]
+    assert digest_of(older) == digest_of(resolved)
+
+
 def test_a_finished_run_is_kept_and_read_back(finished, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     path = keep(run, tmp_path / "measured")
