@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -111,6 +113,28 @@ def test_training_draws_from_the_batch_alone(build, draw, step, name, enter):
         assert torch.equal(torch.get_rng_state(), state)
         runs.append([p.detach().clone() for p in backbone.parameters()])
     assert all(map(torch.equal, *runs))
+
+
+@pytest.mark.parametrize("name", ["ae", "vae", "aae"])
+def test_weights_buffers_and_optimisers_are_all_that_a_resumed_run_needs(
+    build, draw, step, enter, name
+):
+    def go(backbone, numbers):
+        for number in numbers:
+            generator = torch.Generator().manual_seed(number)
+            step(backbone, draw(4, seed=number), generator=generator, progress=number / 4)
+
+    options = {"learning_rate_drop": 0.5}
+    straight, resumed = build(name, **options), build(name, seed=1, **options)
+    optimisers = enter(straight)
+    go(straight, range(3))
+    resumed.load_state_dict(straight.state_dict())
+    for key, optimiser in enter(resumed).items():
+        optimiser.load_state_dict(deepcopy(optimisers[key].state_dict()))
+    go(straight, [3])
+    go(resumed, [3])
+    ours, theirs = straight.state_dict(), resumed.state_dict()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 @pytest.mark.parametrize("name", ["ae", "vae", "aae"])

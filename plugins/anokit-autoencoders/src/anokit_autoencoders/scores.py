@@ -18,7 +18,8 @@ class Elbo:
 
     Both terms are sums, over pixels and over components of the latent, and are those that the
     backbone was trained by; the constant ½·N·log(2πσ²) of N values is left out. With β = 0 and the
-    backbone's ``draws`` ≥ 1 it is minus the log of An and Cho's reconstruction probability.
+    backbone's ``draws`` ≥ 1 it is minus An and Cho's reconstruction probability, the mean of log
+    p(x|z) over draws of z.
 
     Source: Kingma and Welling (2014), equation 3; An and Cho, "Variational Autoencoder based
     Anomaly Detection using Reconstruction Probability" (2015).
