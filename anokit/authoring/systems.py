@@ -10,6 +10,7 @@ from anokit.errors import AnokitError
 from anokit.recipe.parts import Recipe
 from anokit.recipe.reading import load_recipe
 from anokit.registry.lookup import Registry
+from anokit.results.metrics import Estimate
 from anokit.results.rows import Row
 
 ABOUT = """\
@@ -91,18 +92,23 @@ def _published(recipe: Recipe) -> str:
     return ", ".join(figures) + doubt or "–"
 
 
+def _primary(measured: Measured) -> Estimate | None:
+    """Return the AUROC of a run's first score."""
+    results = measured.results
+    row = next((row for row in results.rows if row.name == results.primary), None)
+    return None if row is None else row.metric("auroc")
+
+
 def _ours(found: Sequence[Measured], registry: Registry) -> str:
     for measured in found:
-        results = measured.results
-        for row in results.rows:
-            if row.name == results.primary:
-                return _figure(row) + ("" if measured.is_current(registry) else " *")
+        auroc = _primary(measured)
+        if auroc is not None:
+            return f"{auroc}{'' if measured.is_current(registry) else ' *'}"
     return "–"
 
 
 def _figure(row: Row) -> str:
-    auroc = row.metric("auroc")
-    return "–" if auroc is None else f"{auroc.value:.3f} [{auroc.low:.3f}, {auroc.high:.3f}]"
+    return str(row.metric("auroc") or "–")
 
 
 def _difference(recipe: Recipe, shelf: Shelf) -> str:
@@ -110,13 +116,14 @@ def _difference(recipe: Recipe, shelf: Shelf) -> str:
     words = [recipe.published_differs or "nothing is noted."]
     runs = [measured for measured in shelf.of(recipe) if not measured.settings]
     whole = [measured for measured in runs if not measured.results.quick]
+    changed = [one for one in shelf.of(recipe) if one.settings and not one.results.quick]
     if not whole:
         words.append(f"The whole recipe was not run here{', its quick form was' * bool(runs)}.")
     for measured in whole:
-        row = next(row for row in measured.results.rows if row.name == recipe.primary.name)
-        auroc, published = row.metric("auroc"), recipe.published.get(row.name)
+        auroc, published = _primary(measured), recipe.published.get(recipe.primary.name)
         if auroc and published and auroc.high < published:
-            words.append(f"Its figure was not reached: {_figure(row)}, published {published:g}.")
+            words.append(f"Its figure was not reached: {auroc}, published {published:g}.")
+    words += [f"With {', '.join(one.settings)}: {_primary(one) or 'none'}." for one in changed]
     return f"- `{recipe.name}` ({recipe.published_source}): {' '.join(words)}"
 
 

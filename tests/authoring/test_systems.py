@@ -102,6 +102,13 @@ def test_a_figure_that_was_not_reached_is_said_to_be(library):
     assert "not reached" not in page(library, measured(library, "toys", auroc=0.87))
 
 
+def test_a_reduced_form_that_was_run_is_said_to_be(library):
+    run = measured(library, "toys --set backbone.images=8", auroc=0.7)
+    text = page(library, run)
+    assert "With backbone.images=8: 0.700 [0.650, 0.750]." in text
+    assert row_of(text, "toys").split(" | ")[-3:] == ["–", "–", "– |"]
+
+
 def test_every_run_is_listed_with_what_makes_it_again_and_all_scores(library):
     refined = Refined(
         strategy="reject",
