@@ -33,6 +33,9 @@ FOLDER = "measured"
 MACHINE = ("training.threads=", "dataset.root=", "backbone.precision=")
 """Settings that follow from the machine on which a run is made."""
 
+LONGEST = 80
+"""Characters of a file's name; what is longer ends in a hash of the rest."""
+
 ABOUT_FIGURES = (
     *("seed", "dataset", "backbone", "encoder-losses", "scores", "baselines"),
     *("training", "evaluation"),
@@ -74,7 +77,11 @@ class Measured(BaseModel):
     def name(self) -> str:
         """Return what its file is called: the same for whoever measures it again."""
         words = [self.results.recipe, *(["quick"] if self.results.quick else []), *self.settings]
-        return re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-")
+        name = re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-")
+        if len(name) <= LONGEST:
+            return name
+        rest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        return f"{name[: LONGEST - 9].rstrip('-')}-{rest}"
 
     def is_current(self, registry: Registry) -> bool:
         """Return whether its arguments still mean the recipe that it followed."""

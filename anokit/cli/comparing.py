@@ -82,32 +82,37 @@ def systems_table(found: Comparison) -> Table:
     from rich.table import Table
 
     table = Table(title="Systems", title_justify="left")
+    table.add_column("")
     table.add_column("system", overflow="fold")
     table.add_column("runs", justify="right")
     table.add_column("AUROC", justify="right")
     table.add_column("remarks", overflow="fold")
-    for system in found.systems:
-        table.add_row(
-            system.name, str(len(system.runs)), mean_and_spread(system), "; ".join(system.remarks)
-        )
+    for letter, system in zip(letters(found).values(), found.systems, strict=True):
+        remarks = "; ".join(system.remarks)
+        table.add_row(letter, system.name, str(len(system.runs)), mean_and_spread(system), remarks)
     return table
+
+
+def letters(found: Comparison) -> dict[str, str]:
+    """Return a letter for each system, or after the 26th a number, by its name."""
+    names = [system.name for system in found.systems]
+    return {name: chr(65 + n) if n < 26 else str(n + 1) for n, name in enumerate(names)}
 
 
 def pairs_table(found: Comparison) -> Table:
     """Return the differences."""
     from rich.table import Table
 
-    table = Table(title="Second − first", title_justify="left", caption_justify="left")
-    for name in ("first", "second"):
-        table.add_column(name, overflow="fold")
+    table = Table(title="Differences", title_justify="left", caption_justify="left")
+    table.add_column("", no_wrap=True)
     for name in ("AUROC", "p", "p, Holm"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("in words", overflow="fold")
+    known = letters(found)
     for pair in found.pairs:
         gap = pair.auroc
         table.add_row(
-            pair.first,
-            pair.second,
+            f"{known[pair.second]} − {known[pair.first]}",
             f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]",
             f"{pair.p:.2g}",
             f"{pair.p_holm:.2g}",

@@ -182,6 +182,10 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_settings_name_the_file_but_for_those_of_the_machine(library):
     assert measured(library, RUN).name == "toys-quick-dataset.contamination-0.1"
     assert measured(library, "toys").name == "toys"
+    long = [f"{RUN} --set backbone.images={n}" * 4 for n in (8, 9)]
+    names = {measured(library, RUN).model_copy(update={"arguments": a}).name for a in long}
+    assert len(names) == 2
+    assert all(len(name) <= 80 for name in names)
     elsewhere = measured(library, RUN).model_copy(update={"arguments": BFLOAT})
     assert elsewhere.name == measured(library, RUN).name
 

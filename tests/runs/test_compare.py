@@ -146,6 +146,7 @@ def test_the_command_shows_it_and_writes_json(run, anokit, tmp_path):
     assert done.code == 0, done.err
     assert "r:knn (b) is better" in done.out + done.err
     assert "quick run" in done.out + done.err
+    assert "B − A" in done.out + done.err
     stored = json.loads(target.read_text())
     assert stored["pairs"][0]["auroc"]["value"] > 0.2
     assert anokit("compare", paths[0]).code == 2
