@@ -118,10 +118,15 @@ def pairs_table(found: Comparison) -> Table:
             f"{pair.p_holm:.2g}",
             pair.verdict,
         )
+    spread = (
+        " Systems of one run are that run: the spread between seeds is not in its differences."
+        if any(len(system.runs) < 2 for system in found.systems)
+        else ""
+    )
     tests = " and ".join(sorted({pair.test for pair in found.pairs}))
     table.caption = (
         f"{found.normal:,} normal and {found.anomalous:,} anomalous test images, the same ones for "
-        f"both; 95 % paired bootstrap, {found.resamples:,} resamples; p: {tests}."
+        f"both; 95 % paired bootstrap, {found.resamples:,} resamples; p: {tests}.{spread}"
     )
     return table
 
