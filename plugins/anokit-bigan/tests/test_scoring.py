@@ -63,7 +63,7 @@ def test_only_what_is_asked_for_is_computed(variant, trained, draw):
     assert runs("latent") == ["encoder_ema"]
     assert runs("features", "critic") == ([] if variant == "alad" else ["encoder_ema"])
     assert runs("image_hat") == ["encoder_ema", "generator_ema"]
-    assert runs("features_hat", "critic_hat") == ["encoder_ema", "generator_ema"]
+    assert runs("features_hat", "critic_hat", "logit_hat") == ["encoder_ema", "generator_ema"]
     assert runs("latent_hat") == ["encoder_ema", "generator_ema", "encoder_ema"]
 
 
@@ -125,18 +125,18 @@ def test_other_images_are_refused(variant, build, draw, shape):
 def test_cross_entropy_is_that_of_the_logit_with_real():
     score = CriticCrossEntropy(Options())
     logits = [-2.0, 0.0, 3.0]
-    found = score(RoundTrip(critic_hat=torch.tensor(logits)))
+    found = score(RoundTrip(extra={"logit_hat": torch.tensor(logits)}))
     expected = [-math.log(1 / (1 + math.exp(-logit))) for logit in logits]
     assert found.tolist() == pytest.approx(expected)
     assert found[0] > found[1] > found[2], "what looks less real is more anomalous"
-    far = score(RoundTrip(critic_hat=torch.tensor([-1e4, 1e4])))
+    far = score(RoundTrip(extra={"logit_hat": torch.tensor([-1e4, 1e4])}))
     assert far.tolist() == [1e4, 0.0]
 
 
 def test_cross_entropy_names_what_it_misses():
     (component,) = anokit_scores()
     score = component.load()(component.options())
-    with pytest.raises(PluginError, match="reads critic_hat"):
+    with pytest.raises(PluginError, match="reads logit_hat"):
         score(RoundTrip(critic=torch.zeros(2)))
     with pytest.raises(PluginError, match=r"got \[2, 1\]"):
-        score(RoundTrip(critic_hat=torch.zeros(2, 1)))
+        score(RoundTrip(extra={"logit_hat": torch.zeros(2, 1)}))

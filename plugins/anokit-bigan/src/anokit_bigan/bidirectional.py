@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 JUDGED = {
     "": frozenset({"features", "critic"}),
-    "_hat": frozenset({"features_hat", "critic_hat"}),
+    "_hat": frozenset({"features_hat", "critic_hat", "logit_hat"}),
 }
 """What a judgement fills, of an image and of its reconstruction."""
 
@@ -98,7 +98,8 @@ class Bidirectional(nn.Module):
     def round_trip(self, images: Tensor, needs: frozenset[str]) -> RoundTrip:
         """Encode, decode and judge ``[B, C, H, W]``, just as far as ``needs`` asks.
 
-        ``critic`` and ``critic_hat`` are logits.
+        ``critic`` and ``critic_hat`` are logits; ``logit_hat`` is ``critic_hat`` by a name that
+        says so, for scores to which a probability would mean something else.
 
         Raises
         ------
@@ -120,7 +121,8 @@ class Bidirectional(nn.Module):
                 fields[f"features{suffix}"] = judgement.features
                 fields[f"critic{suffix}"] = judgement.logits
         asked = {name: value for name, value in fields.items() if name in needs}
-        return RoundTrip(**asked, extra={})
+        extra = {"logit_hat": judgement.logits} if "logit_hat" in needs else {}
+        return RoundTrip(**asked, extra=extra)
 
     def samples(self, count: int, generator: Generator) -> Tensor:
         """Return ``[count, C, H, W]`` images of the averaged G, comparable over time."""

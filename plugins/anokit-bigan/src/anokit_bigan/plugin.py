@@ -20,6 +20,7 @@ TRIP = frozenset(
         "features_hat",
         "critic",
         "critic_hat",
+        "logit_hat",
     }
 )
 
@@ -197,7 +198,7 @@ def anokit_scores() -> Iterable[Component]:
         name="critic-cross-entropy",
         summary="Cross-entropy of the discriminator's logit for the reconstruction with 'real'",
         factory="anokit_bigan.scores:CriticCrossEntropy",
-        needs=frozenset({"critic_hat"}),
+        needs=frozenset({"logit_hat"}),
         reference="Zenati et al., EGBAD (2018): term 'cross-e'; Zenati et al., ALAD (2018): "
         "'logits'",
     )

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class CriticCrossEntropy:
     """Cross-entropy of the discriminator's output for the reconstruction with "real".
 
-    ``critic_hat`` holds logits: the score is −log sigmoid(critic_hat), computed without overflow.
+    −log sigmoid(``logit_hat``), computed without overflow. The backbones of this package fill that
+    field; the ``critic_hat`` of others may be a probability.
 
     Source: Zenati et al., EGBAD (2018), the cross-entropy variant of L_D; with the pair
     discriminator of ALAD (2018), its score "logits".
@@ -33,10 +34,10 @@ class CriticCrossEntropy:
         Raises
         ------
         PluginError
-            Where ``critic_hat`` is unfilled or of another shape.
+            Where ``logit_hat`` is unfilled or of another shape.
         """
-        logits = trip.get("critic_hat")
+        logits = trip.get("logit_hat")
         if logits is None or logits.ndim != 1:
             got = "it unfilled" if logits is None else str(list(logits.shape))
-            raise PluginError(f"score 'critic-cross-entropy' reads critic_hat [B]: got {got}")
+            raise PluginError(f"score 'critic-cross-entropy' reads logit_hat [B]: got {got}")
         return softplus(-logits.float())
