@@ -131,7 +131,8 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
         protocol=source.protocol,
         notices=tuple(notices),
         simulated=simulated,
-        fingerprint=_fingerprint(training, testing),
+        fingerprint=_fingerprint(training, *([testing] if testing else [])),
+        test_fingerprint=_fingerprint(testing) if testing else "",
         excluded=left_out,
     )
 
@@ -265,10 +266,11 @@ def _test_set(test: SplitRows) -> TestSet:
     )
 
 
-def _fingerprint(train: TrainingSet, test: TestSet | None) -> str:
+def _fingerprint(*sets: TrainingSet | TestSet) -> str:
     digest = hashlib.sha256()
-    for ids, images in [(train.ids, train.images), *([(test.ids, test.images)] if test else [])]:
-        digest.update("\n".join(ids).encode())
+    for one in sets:
+        images = one.images
+        digest.update("\n".join(one.ids).encode())
         rows = np.arange(len(images))
         if images.nbytes > FULL_HASH_BYTES:
             rows = np.sort(seeded_order(len(images), "fingerprint")[:1000])

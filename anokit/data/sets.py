@@ -187,6 +187,8 @@ class RunData:
     simulated: bool
     fingerprint: str
     """hash over ids and pixels of the training and the test set"""
+    test_fingerprint: str = ""
+    """hash over ids and pixels of the test set alone; empty without one"""
     excluded: tuple[str, ...] = ()
     """training images, as the user knows them, that a list left out"""
 

@@ -166,6 +166,7 @@ def _refuse_other_images(first: Sequence[ScoredRun], second: Sequence[ScoredRun]
             for entrant in (one, two)
         ]
         if labels[0] == labels[1]:
+            _refuse_other_pixels(one, two)
             continue
         apart = sorted(set(labels[0]) ^ set(labels[1]))
         what = f"{len(apart):,} images are in one of them alone"
@@ -176,6 +177,18 @@ def _refuse_other_images(first: Sequence[ScoredRun], second: Sequence[ScoredRun]
         raise UsageError(
             f"{one.path} and {two.path}: cannot be compared, their test sets differ: {what} "
             f"({shown}); give both recipes the same test images, seed and max_test"
+        )
+
+
+def _refuse_other_pixels(one: ScoredRun, two: ScoredRun) -> None:
+    """Refuse test images of equal names and sizes that are not the same images."""
+    sizes, prints = (
+        [run.split.get(key) for run in (one, two)] for key in ("spec", "test_fingerprint")
+    )
+    if sizes[0] == sizes[1] and all(prints) and prints[0] != prints[1]:
+        raise UsageError(
+            f"{one.path} and {two.path}: cannot be compared, their test images have the same names "
+            "and are not the same (their hashes differ); run both on the same data"
         )
 
 

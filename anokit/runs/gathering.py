@@ -26,6 +26,7 @@ class GatheredRun:
     path: Path
     results: Results
     resolved: dict[str, Any]
+    split: dict[str, Any]
 
     @cached_property
     def table(self) -> ScoreTable | None:
@@ -55,7 +56,7 @@ class GatheredRun:
         ids = tuple(one for one, keep in zip(table.ids, known, strict=True) if keep)
         column = table.columns[score][known]
         found = Scores(self.results.seed, ids, table.labels[known], column)
-        return ScoredRun(self.path, score, self.results, self.resolved, found)
+        return ScoredRun(self.path, score, self.results, self.resolved, self.split, found)
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class ScoredRun:
     score: str
     results: Results
     resolved: dict[str, Any]
+    split: dict[str, Any]
     scores: Scores
 
     @property
@@ -93,7 +95,8 @@ class ScoredRun:
 def read_run(path: Path) -> GatheredRun:
     """Read a finished run; raise `CheckpointError` where it is not finished or is damaged."""
     directory = RunDirectory(path)
-    return GatheredRun(path, read_results(directory), directory.read_json("resolved.json"))
+    resolved, split = (directory.read_json(f"{name}.json") for name in ("resolved", "split"))
+    return GatheredRun(path, read_results(directory), resolved, split)
 
 
 def find_runs(given: Iterable[Path]) -> list[GatheredRun]:

@@ -184,6 +184,7 @@ def _write_start(
         "split.json",
         {
             "fingerprint": data.fingerprint,
+            "test_fingerprint": data.test_fingerprint,
             "spec": vars(data.spec),
             "train": len(data.train),
             "test": len(data.test) if data.test else 0,

@@ -26,7 +26,7 @@ before = anonymous()
 split = ArraySplit(images, [f"{i}" for i in range(N)])
 table = ImageTable([images_of(split)])
 train = TrainingSet(table, ids_of(split), np.zeros(N, dtype=bool))
-digest = _fingerprint(train, None)
+digest = _fingerprint(train)
 feed = Feed(table, torch.device("cpu"), 0)
 last = None
 for number in range(300):

@@ -142,6 +142,17 @@ def test_the_fingerprint_follows_pixels_and_ids(data):
     assert data("dataset.labels=none").fingerprint == prints[0]
 
 
+def test_the_fingerprint_of_the_test_set_is_of_that_alone(data):
+    whole = data().test_fingerprint
+    assert whole
+    assert data("dataset.train=59").test_fingerprint == whole
+    assert data("dataset.contamination=0.1").test_fingerprint == whole
+    assert (
+        len({whole, *(data(s).test_fingerprint for s in ("dataset.gray=1", "dataset.test=19"))})
+        == 3
+    )
+
+
 def test_a_table_of_several_parts_reads_like_one(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (30, 2, 3, 4), dtype=np.uint8)
     disk = np.memmap(tmp_path / "part", np.uint8, "w+", shape=(10, 2, 3, 4))

@@ -16,7 +16,17 @@ from anokit.store.score_table import ScoreTable
 def run(tmp_path):
     """Write what a comparison reads of a finished run."""
 
-    def make(name, quality=1.0, seed=1, images=None, labels=None, option=0, **results):
+    def make(
+        name,
+        quality=1.0,
+        seed=1,
+        images=None,
+        labels=None,
+        option=0,
+        size=32,
+        pixels="a",
+        **results,
+    ):
         ids = [f"i{n}" for n in range(80)] if images is None else images
         truth = np.r_[np.zeros(40, int), np.ones(40, int)] if labels is None else labels
         generator = np.random.default_rng([seed, int(100 * quality)])
@@ -30,8 +40,10 @@ def run(tmp_path):
         found = Results(**{**given, "rows": [Row(name="knn")], **results})
         (folder / "results.json").write_text(found.model_dump_json())
         (folder / "scores.csv").write_text(ScoreTable(ids, truth, [""] * 80, columns).text())
+        split = {"spec": {"height": size}, "test_fingerprint": pixels}
         resolved = {"seed": seed, "title": name, "backbone": {"option": option}}
         (folder / "resolved.json").write_text(json.dumps(resolved))
+        (folder / "split.json").write_text(json.dumps(split))
         return str(folder)
 
     return make
@@ -107,6 +119,14 @@ def test_what_cannot_be_compared_is_refused(run, first, second, message):
     with pytest.raises(UsageError) as caught:
         compare(paths, resamples=100)
     assert message in str(caught.value)
+
+
+def test_other_images_of_the_same_names_are_refused(run):
+    first, other = run("a"), run("b", option=1, pixels="b")
+    with pytest.raises(UsageError, match="same names and are not the same"):
+        compare([first, other], resamples=100)
+    small = run("c", option=2, pixels="c", size=16)  # the same images, made smaller
+    assert compare([first, small], resamples=100).pairs
 
 
 def test_what_is_not_there_is_named(run, tmp_path):

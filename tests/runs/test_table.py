@@ -51,6 +51,7 @@ def run(tmp_path):
         )
         resolved = {"seed": seed, "dataset": {"contamination": gamma}, "backbone": {"use": recipe}}
         (folder / "resolved.json").write_text(json.dumps(resolved))
+        (folder / "split.json").write_text("{}")
         return folder
 
     return make
