@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from anokit.runs.compare import Comparison, System
+    from anokit.results.comparison import Comparison
 
 
 def compare_command(
@@ -30,6 +30,7 @@ def compare_command(
     ] = False,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")] = 10_000,
     json: Annotated[Path | None, typer.Option(help="Write everything to this file, too.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page that opens offline, too.")] = None,
 ) -> None:
     """Compare runs on the same test images: differences of AUROC, with intervals and tests."""
     from anokit.cli.console import Console
@@ -44,6 +45,11 @@ def compare_command(
 
         write_json(json, found.model_dump(mode="json"))
         console.notice(f"all figures: {json}")
+    if html:
+        from anokit.report.comparison import write_comparison
+
+        write_comparison(found, html)
+        console.notice(f"page: {html}")
 
 
 def table_command(
@@ -87,16 +93,10 @@ def systems_table(found: Comparison) -> Table:
     table.add_column("runs", justify="right")
     table.add_column("AUROC", justify="right")
     table.add_column("remarks", overflow="fold")
-    for letter, system in zip(letters(found).values(), found.systems, strict=True):
+    for letter, system in zip(found.letters.values(), found.systems, strict=True):
         remarks = "; ".join(system.remarks)
-        table.add_row(letter, system.name, str(len(system.runs)), mean_and_spread(system), remarks)
+        table.add_row(letter, system.name, str(len(system.runs)), system.figure, remarks)
     return table
-
-
-def letters(found: Comparison) -> dict[str, str]:
-    """Return a letter for each system, or after the 26th a number, by its name."""
-    names = [system.name for system in found.systems]
-    return {name: chr(65 + n) if n < 26 else str(n + 1) for n, name in enumerate(names)}
 
 
 def pairs_table(found: Comparison) -> Table:
@@ -108,34 +108,14 @@ def pairs_table(found: Comparison) -> Table:
     for name in ("AUROC", "p", "p, Holm"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("in words", overflow="fold")
-    known = letters(found)
+    known = found.letters
     for pair in found.pairs:
-        gap = pair.auroc
         table.add_row(
             f"{known[pair.second]} − {known[pair.first]}",
-            f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]",
+            pair.figure,
             f"{pair.p:.2g}",
             f"{pair.p_holm:.2g}",
             pair.verdict,
         )
-    spread = (
-        " Systems of one run are that run: the spread between seeds is not in its differences."
-        if any(len(system.runs) < 2 for system in found.systems)
-        else ""
-    )
-    tests = " and ".join(sorted({pair.test for pair in found.pairs}))
-    table.caption = (
-        f"{found.normal:,} normal and {found.anomalous:,} anomalous test images, the same ones for "
-        f"both; 95 % paired bootstrap, {found.resamples:,} resamples; p: {tests}.{spread}"
-    )
+    table.caption = found.note
     return table
-
-
-def mean_and_spread(system: System) -> str:
-    """Return the mean AUROC over the runs of a system, with the standard deviation of several."""
-    import statistics
-
-    mean = statistics.fmean(system.auroc)
-    if len(system.auroc) < 2:
-        return f"{mean:.3f}"
-    return f"{mean:.3f} ± {statistics.stdev(system.auroc):.3f}"

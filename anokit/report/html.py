@@ -1,5 +1,6 @@
 """Writes report.html and figures/."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,20 @@ def write_report(run_dir: Path) -> Path:
                 new.write_bytes(style.png(plot.figure))
             # What matplotlib writes has escaped every label already.
             drawn[plot.name] = Markup(style.svg(plot.figure, plot.name))
-    page = _page(run, made, drawn)
+    page = render(run.results.title, _facts(run), findings.banners(run), made, drawn)
     target = run_dir / "report.html"
     write_text(target, page)
     return target
 
 
-def _page(run: Run, made: list[Section], drawn: dict[str, Markup]) -> str:
+def render(
+    title: str,
+    facts: Mapping[str, Any],
+    banners: Sequence[findings.Banner],
+    made: Sequence[Section],
+    drawn: Mapping[str, Markup],
+) -> str:
+    """Return a page of sections; ``drawn`` holds the SVG of every plot in them, by its name."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("anokit.report", "."),
         autoescape=True,
@@ -52,9 +60,9 @@ def _page(run: Run, made: list[Section], drawn: dict[str, Markup]) -> str:
         undefined=jinja2.StrictUndefined,
     )
     return environment.get_template("template.html.j2").render(
-        results=run.results,
-        facts=_facts(run),
-        banners=findings.banners(run),
+        title=title,
+        facts=facts,
+        banners=banners,
         sections=made,
         drawn=drawn,
         data_uri=thumbnails.data_uri,

@@ -6,65 +6,13 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from anokit.errors import UsageError
+from anokit.results.comparison import Compared, Comparison, System
 from anokit.results.differences import difference, holm
-from anokit.results.metrics import Estimate
 from anokit.runs.gathering import ScoredRun, grouped, read_run
 
 SHOWN_IDS = 3
 """Images that are named where test sets differ."""
-
-LEVEL = 0.05
-"""p below which a difference is called one."""
-
-
-class System(BaseModel):
-    """What is compared: one score of one recipe, by its runs of one or several seeds."""
-
-    name: str
-    score: str
-    runs: list[str]
-    seeds: list[int | None]
-    auroc: list[float]
-    """of each run"""
-    remarks: list[str] = []
-    """what must stand beside its figures"""
-
-
-class Compared(BaseModel):
-    """A pair of systems: ``second`` − ``first``."""
-
-    first: str
-    second: str
-    auroc: Estimate
-    p: float
-    p_holm: float
-    """corrected for the number of pairs"""
-    test: str
-    paired_seeds: bool
-
-    @property
-    def verdict(self) -> str:
-        """Return in words whether one is better."""
-        if self.auroc.low <= 0 <= self.auroc.high:
-            return "not resolved: the interval holds zero"
-        better = self.second if self.auroc.value > 0 else self.first
-        if self.p_holm >= LEVEL:
-            return f"{better} is better, though not resolved among so many comparisons"
-        return f"{better} is better"
-
-
-class Comparison(BaseModel):
-    """All pairs, and what they have in common."""
-
-    protocol: str
-    normal: int
-    anomalous: int
-    resamples: int
-    systems: list[System]
-    pairs: list[Compared]
 
 
 def compare(

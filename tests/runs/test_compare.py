@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from anokit.errors import UsageError
+from anokit.results.comparison import Compared
 from anokit.results.metrics import Estimate
 from anokit.results.rows import Results, Row
-from anokit.runs.compare import Compared, compare
+from anokit.runs.compare import compare
 from anokit.store.score_table import ScoreTable
 
 
@@ -160,13 +161,19 @@ def test_what_is_not_resolved_is_said_in_words():
 
 
 def test_the_command_shows_it_and_writes_json(run, anokit, tmp_path):
-    target = tmp_path / "found.json"
+    target, page = tmp_path / "found.json", tmp_path / "found.html"
     paths = [run("a", 0.1), run("b", 3.0, option=1, quick=True)]
-    done = anokit("compare", *paths, "--resamples", 200, "--json", target)
+    done = anokit("compare", *paths, "--resamples", 200, "--json", target, "--html", page)
     assert done.code == 0, done.err
     assert "r:knn (b) is better" in done.out + done.err
     assert "quick run" in done.out + done.err
     assert "B − A" in done.out + done.err
+    text = page.read_text()
+    assert "B − A" in text
+    assert "r:knn (b) is better" in text
+    assert "the spread between seeds is not in its differences" in text
+    assert text.count("<svg") == 1
+    assert "http" not in text.replace("http://www.w3.org", "")
     stored = json.loads(target.read_text())
     assert stored["pairs"][0]["auroc"]["value"] > 0.2
     assert anokit("compare", paths[0]).code == 2
