@@ -132,7 +132,8 @@ def _refined(results: Results) -> list[str]:
     if not (results.refined and results.refined.judgements):
         return []
     last = results.refined.judgements[-1]
-    text = f"Left out of training in the end, by {results.refined.score}: {last.rejected:,} images"
+    by = f"by the score {results.refined.score}"
+    text = f"Left out of training in the end, {by}: {last.rejected:,} images"
     if results.contaminants:
         text += f", among them {last.contaminants:,} of {results.contaminants:,} contaminants"
     return [f"{text}."]

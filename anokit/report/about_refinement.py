@@ -24,9 +24,9 @@ def refinement(run: Run) -> Section | None:
     if not found.judgements:
         return Section(title, skipped="Training was over before its images were first judged.")
     text = (
-        f"While the model was trained, the {share} of the training images with the highest "
-        f"{found.score} were left out until they were judged again. No label was read. Scores and "
-        "thresholds were then taken from all training images."
+        f"While the model was trained, the {share} of the training images that the score "
+        f"{found.score} found most anomalous were left out until they were judged again. No label "
+        "was read. Scores and thresholds were then taken from all training images."
     )
     if found.afresh:
         text += " New weights were trained on what the last judgement kept."

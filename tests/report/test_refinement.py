@@ -42,7 +42,7 @@ def test_a_run_that_shows_all_images_alike_has_no_section(section):
 
 def test_what_was_left_out_stands_beside_what_chance_would_leave_out(section):
     found = section(refined())
-    assert "the 5 % of the training images with the highest residual" in found.text[0]
+    assert "the 5 % of the training images that the score residual found" in found.text[0]
     assert "New weights" not in found.text[0]
     (table,) = found.tables
     assert texts(table) == [["5,000", "250", "40", "25.0"], ["10,000", "250", "180", "25.0"]]
@@ -75,7 +75,7 @@ def test_exposure_has_a_sentence(section, strategy, counted):
 def test_the_terminal_says_what_was_left_out_in_the_end():
     results = Results(contaminants=500, refined=refined())
     caption = str(results_table(results).caption)
-    assert "by residual: 250 images, among them 180 of 500 contaminants." in caption
+    assert "by the score residual: 250 images, among them 180 of 500 contaminants." in caption
     assert "Left out" not in str(results_table(Results()).caption)
 
 
