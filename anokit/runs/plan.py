@@ -21,7 +21,7 @@ from anokit.training.device import (
     seed_of,
     threads,
 )
-from anokit.training.loop import steps_of
+from anokit.training.schedule import steps_of
 from anokit.types import Batch, ImageSpec, Phase
 from anokit.watching import duration
 

@@ -25,6 +25,7 @@ from anokit.training.exposure import WEIGHTS, Exposure
 from anokit.training.job import Job
 from anokit.training.processes import SYNC_EVERY
 from anokit.training.refining import Judge, Refiner
+from anokit.training.schedule import steps_of
 from anokit.training.snapshots import Snapshots, little_variety
 from anokit.types import Batch, Phase
 from anokit.types.models import mean_of_losses
@@ -53,24 +54,6 @@ class Selection(Protocol):
     def restore(self) -> None:
         """Give the backbone the weights that did best."""
         ...
-
-
-def steps_of(phase: Phase, train_images: int, max_steps: int | None) -> int:
-    """Return the number of steps of a phase.
-
-    Raises
-    ------
-    TrainingError
-        Where the phase states neither or both of images and epochs.
-    """
-    if phase.images is not None and phase.epochs is None:
-        images: float = phase.images
-    elif phase.epochs is not None and phase.images is None:
-        images = phase.epochs * train_images
-    else:
-        raise TrainingError(f"phase {phase.name!r} must state either images or epochs")
-    steps = math.ceil(images / phase.batch_size)
-    return steps if max_steps is None else min(steps, max_steps)
 
 
 class Trainer:

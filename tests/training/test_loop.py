@@ -11,8 +11,8 @@ from anokit.data.pixels import downscale, to_float, to_uint8
 from anokit.data.sets import ImageTable
 from anokit.errors import DataError, TrainingError
 from anokit.registry.blame import PluginFault
-from anokit.training.loop import steps_of
 from anokit.training.meter import Meter
+from anokit.training.schedule import steps_of
 from anokit.types import Phase
 
 
