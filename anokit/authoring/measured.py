@@ -33,6 +33,9 @@ FOLDER = "measured"
 MACHINE = ("training.threads=", "dataset.root=", "backbone.precision=")
 """Settings that follow from the machine on which a run is made."""
 
+SHOWN = ("name", "kind", "selection", "batch", "metrics")
+"""What is kept of each line of the results; of its metrics AUROC alone."""
+
 LONGEST = 80
 """Characters of a file's name; what is longer ends in a hash of the rest."""
 
@@ -150,8 +153,10 @@ def keep(run: Path, folder: Path) -> Path:
     path = folder / f"{measured.name}.json"
     folder.mkdir(parents=True, exist_ok=True)
     content = measured.model_dump(mode="json", exclude_defaults=True)
-    for row in content["results"].get("rows", []):
-        row.pop("map_scale", None)
+    rows = content["results"].get("rows", [])
+    content["results"]["rows"] = [{k: row[k] for k in SHOWN if k in row} for row in rows]
+    for row in content["results"]["rows"]:
+        row["metrics"] = {"auroc": (row.get("metrics") or {}).get("auroc")}
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return path
 

@@ -94,8 +94,7 @@ def _published(recipe: Recipe) -> str:
 
 def _primary(measured: Measured) -> Estimate | None:
     """Return the AUROC of a run's first score."""
-    results = measured.results
-    row = next((row for row in results.rows if row.name == results.primary), None)
+    row = measured.results.row(measured.results.primary)
     return None if row is None else row.metric("auroc")
 
 
