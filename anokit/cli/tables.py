@@ -163,7 +163,7 @@ def _labelled(results: Results) -> list[str]:
 
 def _kept_promise(results: Results) -> list[str]:
     """Return what the primary score's threshold promises and what it does on the test images."""
-    row = next((row for row in results.rows if row.name == results.primary), None)
+    row = results.row(results.primary)
     alarms, finds = (None, None) if row is None else (row.metric("fpr"), row.metric("tpr"))
     if row is None or alarms is None or finds is None or row.false_alarms is None:
         return []

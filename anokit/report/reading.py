@@ -70,7 +70,7 @@ class Run:
 
     def row(self, name: str) -> Row | None:
         """Return the line of the results called ``name``, or None."""
-        return next((row for row in self.results.rows if row.name == name), None)
+        return self.results.row(name)
 
 
 def read_run(directory: Path) -> Run:

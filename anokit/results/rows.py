@@ -143,6 +143,10 @@ class Results(BaseModel):
     refined: Refined | None = None
     """None where all training images were shown alike"""
 
+    def row(self, name: str) -> Row | None:
+        """Return the line of a score or baseline, or None if there is none of that name."""
+        return next((row for row in self.rows if row.name == name), None)
+
     @property
     def prints_published(self) -> bool:
         """Whether published figures may stand beside these: a full run on real data has some."""

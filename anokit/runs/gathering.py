@@ -56,29 +56,36 @@ class GatheredRun:
         ids = tuple(one for one, keep in zip(table.ids, known, strict=True) if keep)
         column = table.columns[score][known]
         found = Scores(self.results.seed, ids, table.labels[known], column)
-        return ScoredRun(self.path, score, self.results, self.resolved, self.split, found)
+        return ScoredRun(self, score, found)
 
 
 @dataclass(frozen=True)
 class ScoredRun:
     """One score of a finished run."""
 
-    path: Path
+    run: GatheredRun
     score: str
-    results: Results
-    resolved: dict[str, Any]
-    split: dict[str, Any]
     scores: Scores
+
+    @property
+    def path(self) -> Path:
+        """Return the run's directory."""
+        return self.run.path
+
+    @property
+    def results(self) -> Results:
+        """Return all results of the run."""
+        return self.run.results
 
     @property
     def row(self) -> Row | None:
         """Return its line of results.json."""
-        return next((row for row in self.results.rows if row.name == self.score), None)
+        return self.results.row(self.score)
 
     @property
     def key(self) -> str:
         """Return what runs of one system share: all of the recipe but the seed, and the score."""
-        content = {key: value for key, value in self.resolved.items() if key not in APART}
+        content = {key: value for key, value in self.run.resolved.items() if key not in APART}
         return json.dumps([content, self.score], sort_keys=True)
 
     @property

@@ -103,5 +103,8 @@ def _which(paths: Sequence[str]) -> dict[str, Any]:
         elif path.exists() or glob.has_magic(given):
             files.append(given)
         else:
-            raise UsageError(f"{given}: no such file or folder")
+            raise UsageError(
+                f"{given}: no such file or folder, seen from {Path.cwd()}; name a folder of "
+                "images, image files, or a pattern in quotes such as 'photos/*.jpg'"
+            )
     return {"files": files}

@@ -133,7 +133,10 @@ def collect(paths: Sequence[Path]) -> list[Path]:
         elif path.is_file():
             found.append(path)
         else:
-            raise UsageError(f"{path}: no such file or folder")
+            raise UsageError(
+                f"{path}: no such file or folder, seen from {Path.cwd()}; name images or folders "
+                "of images"
+            )
     if not found:
         listed = ", ".join(str(path) for path in paths)
         raise UsageError(

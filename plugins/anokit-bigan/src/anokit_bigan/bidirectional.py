@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -30,7 +31,7 @@ JUDGED = {
 """What a judgement fills, of an image and of its reconstruction."""
 
 
-class Bidirectional(nn.Module):
+class Bidirectional(nn.Module, ABC):
     """Encoder E: x → ẑ and generator G: z → x̃, the average of each, and what children add.
 
     A child names its discriminators and their averages, learns from a batch (`_learn`), shows
@@ -61,9 +62,9 @@ class Bidirectional(nn.Module):
         self.encoder_ema = average_of(encoder, options.ema)
         self.generator_ema = average_of(generator, options.ema)
 
+    @abstractmethod
     def discriminators(self) -> Sequence[nn.Module]:
         """Return the networks that learn against E and G."""
-        raise NotImplementedError
 
     def averages(self) -> Sequence[tuple[ExponentialMovingAverage, nn.Module]]:
         """Return each average with the network that it follows."""
@@ -142,20 +143,20 @@ class Bidirectional(nn.Module):
             return [text]
         return []
 
+    @abstractmethod
     def _learn(self, batch: Batch, z: Tensor) -> Mapping[str, Tensor]:
         """Take a step of the discriminators and one of E and G; return metrics with their graphs.
 
         ``z`` ``[B, Z]`` was drawn from N(0, I).
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _show(self, images: Tensor, z: Tensor, random: Generator) -> None:
         """Run the averaged networks on all that they met in training."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _judge(self, fields: Mapping[str, Tensor], name: str) -> Judgement:
         """Judge the field called ``name`` of a trip: the image, or its reconstruction."""
-        raise NotImplementedError
 
     def _finished(self) -> Callable[[], bool] | None:
         """Return what ends the training early, if anything does."""

@@ -57,7 +57,7 @@ def matching(entry: str, notices: list[str]) -> list[Path]:
             f"files: {path} does not exist (looked for from {Path.cwd()}); expected the path of an "
             "image file or a pattern such as 'photos/*.jpg'; correct or remove it"
         )
-    # Path.glob takes no absolute patterns.
+    # Path.glob takes no absolute patterns, and its * finds hidden files.
     matched = map(Path, glob(entry, recursive=True))  # noqa: PTH207
     files = [path for path in matched if path.is_file()]
     images = [path for path in files if is_image(path)]
