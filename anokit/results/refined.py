@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
 
+from anokit.data.sets import Rows, TrainingSet
 from anokit.results.rows import Judgement, Refined
 from anokit.store.files import write_text
 from anokit.store.score_table import csv_text
@@ -16,13 +17,11 @@ def refined(job: Job, refinement: Refinement) -> Refined | None:
     settings = job.recipe.training.refine
     if settings is None:
         return None
-    wholes, tainted = job.data.train.wholes, job.data.train.is_contaminant
-    judgements = []
-    for shown, kept in zip(refinement.shown, refinement.kept, strict=True):
-        out = wholes.first[~kept[wholes.first]]
-        judgements.append(
-            Judgement(shown=shown, rejected=len(out), contaminants=int(tainted[out].sum()))
-        )
+    tainted = job.data.train.is_contaminant
+    judgements = [
+        Judgement(shown=shown, rejected=len(out), contaminants=int(tainted[out].sum()))
+        for shown, out in _left_out(job.data.train, refinement)
+    ]
     return Refined(
         strategy=settings.strategy,
         share=settings.share,
@@ -34,12 +33,20 @@ def refined(job: Job, refinement: Refinement) -> Refined | None:
 
 def write_rejected(job: Job, refinement: Refinement) -> None:
     """Write rejected.csv: which training images every judgement left out."""
-    train = job.data.train
-    wholes, names = train.wholes, train.names
-    lines = []
-    for number, (shown, kept) in enumerate(
-        zip(refinement.shown, refinement.kept, strict=True), start=1
-    ):
-        out = np.flatnonzero(~kept[wholes.first])
-        lines += [[str(number), str(shown), names[wholes.first[place]]] for place in out]
+    names = job.data.train.names
+    lines = [
+        [str(number), str(shown), names[row]]
+        for number, (shown, out) in enumerate(_left_out(job.data.train, refinement), start=1)
+        for row in out
+    ]
     write_text(job.directory.rejected, csv_text(["judgement", "images_shown", "image"], lines))
+
+
+def _left_out(train: TrainingSet, refinement: Refinement) -> Iterator[tuple[int, Rows]]:
+    """Yield of each judgement how many images had been shown, and which it left out.
+
+    Of a photograph in tiles the first tile stands for it.
+    """
+    first = train.wholes.first
+    for shown, kept in zip(refinement.shown, refinement.kept, strict=True):
+        yield shown, first[~kept[first]]
