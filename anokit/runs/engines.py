@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import queue
+import socket
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -112,6 +113,9 @@ class RayEngine:
 RETRIES = 8
 """Times that a task is started again whose worker was lost."""
 
+PATIENCE = 10.0
+"""Seconds until a cluster must have answered."""
+
 
 def import_ray() -> Any:
     """Return the module ``ray``; raise `UsageError` where it is not installed."""
@@ -126,9 +130,12 @@ def import_ray() -> Any:
 
 def connect(ray: Any, address: str) -> None:
     """Join a Ray cluster, or start one here; raise `UsageError` where there is none."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
+        if port.isdecimal():  # Ray itself would try for minutes
+            socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise UsageError(
             f"--ray {address}: no Ray cluster answers there: {str(error).splitlines()[0]}; start "
             "one with `ray start --head`, or name none to use this machine"

@@ -9,11 +9,13 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 
+import psutil
 import pytest
 
 from anokit.errors import UsageError
 from anokit.recipe.sweeps import load_sweep
 from anokit.runs.cells import CellJob, Outcome, carry_out, read_record
+from anokit.runs.engines import connect
 from anokit.runs.sweep import SweepWatcher, run_sweep, shard_of
 from anokit.runs.sweep_cost import SweepCost, check_room
 from anokit.runs.sweep_folder import CellState, Overview, open_folder
@@ -244,9 +246,7 @@ def test_a_sweep_that_is_interrupted_ends_as_one_that_is_not(sweep, start, tmp_p
     whole = start("s.toml", "--out", "whole")
     first = start("s.toml")
     metrics = tmp_path / "sweeps/s/cells/toys_seed-1/metrics.jsonl"
-    deadline = time.monotonic() + 60
-    while not metrics.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(metrics, first)
     first.send_signal(signal.SIGINT)
     said = first.communicate(timeout=60)[0]
     assert first.returncode == 130, said
@@ -269,3 +269,45 @@ def test_a_sweep_that_is_interrupted_ends_as_one_that_is_not(sweep, start, tmp_p
             assert rows[0] == rows[1]
         else:
             assert one.read_bytes() == other.read_bytes()
+
+
+def wait_for(path, process, seconds=120):
+    """Wait until a file is there, or fail with what the process said."""
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, f"{path} is not there after {seconds} s"
+        time.sleep(0.05)
+
+
+def test_a_lost_worker_of_a_cluster_loses_nothing(sweep, start, tmp_path):
+    """A Ray worker and its run are killed; the cell goes on elsewhere and ends as without Ray."""
+    slow = ("backbone.images=12000", "training.checkpoint_minutes=0.01", "training.threads=1")
+    loaded = sweep('[matrix]\nrecipe = ["toys.toml"]\nseed = [1]\n', *slow)
+    process = start("s.toml", "--ray")
+    run = tmp_path / "sweeps/s/cells/toys_seed-1"
+    wait_for(run / "checkpoint" / "last.safetensors", process)
+    (child,) = [
+        one
+        for one in psutil.Process(process.pid).children(recursive=True)
+        if str(run) in one.cmdline() and "run" in one.cmdline()
+    ]
+    worker = child.parent()
+    assert "ray" in " ".join(worker.cmdline())
+    worker.kill()
+    child.kill()
+    said = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, said
+    log = (tmp_path / "sweeps/s/logs/toys_seed-1.txt").read_text()
+    assert log.count("$ anokit run") == 2
+    assert "--resume" in log
+    job = job_of(loaded.cells[0], tmp_path)
+    assert carry_out(job).finished
+    for name in ("model.safetensors", "scores.csv"):
+        assert (run / name).read_bytes() == (Path(job.run) / name).read_bytes()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"])
+def test_without_a_cluster_ray_says_what_to_do(address):
+    with pytest.raises(UsageError, match="no Ray cluster answers there"):
+        connect(None, address)
