@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from anokit.cli.options import PluginFiles
 from anokit.errors import UsageError
@@ -56,6 +57,19 @@ def sweep_command(
             help="Hand the cells to a Ray cluster, or to one that is started here.",
         ),
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Run nothing: stored weights must give the stored figures again."
+        ),
+    ] = False,
+    bundle: Annotated[
+        bool,
+        typer.Option(
+            "--bundle",
+            help="Run nothing: pack the folder, with a model card, into FOLDER.zip, or --out.",
+        ),
+    ] = False,
     device: Annotated[
         list[str] | None,
         typer.Option(help="auto, cpu, cuda, cuda:N or mps; of several the cells take turns."),
@@ -69,6 +83,9 @@ def sweep_command(
     from anokit.runs.sweep import shard_of
     from anokit.runs.sweep_folder import open_folder
 
+    if verify or bundle:
+        _after(sweep, out, verify, bundle, (device or ["auto"])[0], plugin or [])
+        return
     given, out, quick = _file_and_folder(sweep, out, quick)
     loaded = load_sweep(given, Registry.load(plugin or []), quick=quick)
     cells = shard_of(loaded.cells, shard)
@@ -161,6 +178,36 @@ def _carry_out(
     finally:
         display.close()
         signal.signal(signal.SIGTERM, before)
+
+
+def _after(
+    given: Path, out: Path | None, verify: bool, bundle: bool, device: str, plugins: list[Path]
+) -> None:
+    """Do what is done with a sweep's folder once it is carried out."""
+    from anokit.cli.console import Console
+
+    console = Console()
+    if verify:
+        _verify(console, given, device, plugins)
+    if bundle:
+        from anokit.runs.bundle import bundle as pack
+
+        console.say(f"Packed, with a model card: {pack(given, out)}")
+
+
+def _verify(console: Console, given: Path, device: str, plugins: list[Path]) -> None:
+    """Say of every finished run at or below a folder whether it gives its figures again."""
+    from anokit.runs.gathering import find_paths
+    from anokit.runs.verify import verify
+
+    wrong = 0
+    for path in find_paths([given]):
+        found = verify(path, device=device, plugins=plugins)
+        wrong += bool(found.problems)
+        mark = "[red]differs[/red]" if found.problems else "[green]ok[/green]     "
+        console.rich.print(f"{mark} {escape(f'{path}: {found.in_words}')}", soft_wrap=True)
+    if wrong:
+        raise typer.Exit(1)
 
 
 def _show_plan(

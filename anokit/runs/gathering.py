@@ -107,7 +107,20 @@ def read_run(path: Path) -> GatheredRun:
 
 
 def find_runs(given: Iterable[Path]) -> list[GatheredRun]:
-    """Return the finished runs at or below some folders, in order of path.
+    """Read the finished runs at or below some folders, in order of path.
+
+    Raises
+    ------
+    UsageError
+        As `find_paths` does.
+    CheckpointError
+        Where a run is damaged.
+    """
+    return [read_run(path) for path in find_paths(given)]
+
+
+def find_paths(given: Iterable[Path]) -> list[Path]:
+    """Return the directories of the finished runs at or below some folders, in order of path.
 
     Raises
     ------
@@ -123,7 +136,7 @@ def find_runs(given: Iterable[Path]) -> list[GatheredRun]:
     if not paths:
         names = ", ".join(map(str, given))
         raise UsageError(f"{names}: no finished run; expected run directories, or folders of them")
-    return [read_run(path) for path in paths]
+    return list(paths)
 
 
 def grouped(runs: Sequence[ScoredRun], keys: Sequence[str]) -> list[list[ScoredRun]]:

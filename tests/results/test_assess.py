@@ -153,7 +153,7 @@ def test_no_label_is_read_before_training_thresholds_and_fits_are_done(make, mon
     def score_test(*_):
         raise Done
 
-    monkeypatch.setattr("anokit.results.assess._score_test", score_test)
+    monkeypatch.setattr("anokit.results.assess.score_test", score_test)
     with pytest.raises(Done):
         assess(job)
     with pytest.raises(AssertionError, match="a label was read"):
