@@ -28,6 +28,9 @@ NOT_AN_AXIS = ("scores", "baselines", "published", "title", "requires", "quick")
 SHOWN_FAULTS = 5
 """Cells whose faults are told in full."""
 
+SWEEP_FILE = "sweep.toml"
+"""What a sweep's file is called in the sweep's folder."""
+
 KEPT = "recipes"
 """Folder beside a sweep file in which its recipes are looked for first; sweeps keep them there."""
 

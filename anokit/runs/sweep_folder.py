@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anokit.errors import CheckpointError, UsageError
-from anokit.recipe.sweeps import KEPT, Cell, Sweep, kind_of
+from anokit.recipe.sweeps import KEPT, SWEEP_FILE, Cell, Sweep, kind_of
 from anokit.runs.cells import Status, read_record, status_of
 from anokit.store.files import write_json, write_text
 from anokit.store.run_directory import RunDirectory
@@ -83,7 +83,7 @@ class SweepFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.file = path / "sweep.toml"
+        self.file = path / SWEEP_FILE
         self.index = path / "sweep.json"
         self.report = path / "report.html"
 
