@@ -162,7 +162,9 @@ class ProgressiveGAN(nn.Module):
         """Return sentences about a critic that has run away, from means of logged metrics.
 
         A critic with gradients of norm t cannot differ by more than t·2√(C·H·W) between two images
-        in [-1, 1], the diameter of that cube, and the drift term holds its values near zero.
+        in [-1, 1], the diameter of that cube, and the drift term holds its values near zero. While
+        the networks grow it is the same: at r pixels the penalty asks for gradients of norm
+        t·size/r, and the cube's diameter is 2r√C.
         """
         limit = (
             2

@@ -96,12 +96,14 @@ class Steps:
         with self._autocast(real):
             critic_real = networks.criticise(real).float()
             critic_fake = networks.criticise(fake).float()
-        target = options.wgan_target
+        # t is asked of images of full size. Upscaled by nearest neighbours, f = size / r times, and
+        # averaged over boxes again in D, they give D a slope of 1 / f of that at r pixels.
+        target = options.wgan_target * networks.discriminator.size / networks.resolution
         penalty = gradient_penalty(networks.criticise, real, fake, random, target)
         loss = (
             critic_fake.mean()  # E[D(G(z))]: low on generated images
             - critic_real.mean()  # −E[D(x)]: high on real ones
-            + options.gradient_penalty * penalty.mean()  # λ·E[(‖∇D(x̂)‖ − t)²]/t²
+            + options.gradient_penalty * penalty.mean()  # λ·E[(‖∇D(x̂)‖ − f·t)²]/(f·t)²
             + options.drift * critic_real.square().mean()  # ε·E[D(x)²]: keeps D near zero
         )
         self._descend("discriminator", loss)
