@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PixelContrast:
-    """Minus a statistic of the image x ``[C, H, W]`` in [-1, 1], which no network enters:
+    """Minus a statistic of the image x ``[C, H, W]`` in [-1, 1], which no network enters.
 
     - ``gradient``: √(mean dx² + mean dy²), differences of neighbouring pixels;
     - ``std``: the standard deviation over all values;

@@ -35,8 +35,9 @@ class NormResidual(nn.Module):
     deviation and of its RMS gradient, and its mean. Logarithms, since an encoder without biases is
     homogeneous: log ‖E(kx)‖ = log k + log ‖E(x)‖. Where it is nothing but a contrast meter, nothing
     is left. As with ``lo``, short encodings score high: those that are shorter than an image of
-    such contrast, gradient and brightness has as a rule. Covariates are standardised; one that is the
-    same for all training images is left out, and of collinear ones the shortest solution is taken.
+    such contrast, gradient and brightness has as a rule. Covariates are standardised; one that is
+    the same for all training images is left out, and of collinear ones the shortest solution is
+    taken.
 
     The state is mean and scale of the covariates ``[3]``, coefficients ``[4]`` (the intercept
     first), and the pseudo-inverse of the normal equations ``[4, 4]``, all float64.
@@ -84,7 +85,8 @@ class NormResidual(nn.Module):
         """Return ŷ − y of fitted images, each by the fit to the others: ``[B]``.
 
         In closed form (Cook and Weisberg 1982, section 2.2.1): the residual over 1 − h, where
-        h = xᵀ(XᵀX)⁺x is the image's leverage. An image that alone decides a coefficient (h = 1) keeps its residual.
+        h = xᵀ(XᵀX)⁺x is the image's leverage. An image that alone decides a coefficient (h = 1)
+        keeps its residual.
         """
         residual, design = self._residual(trip)
         left = 1 - ((design @ self.inverse) * design).sum(dim=1)
