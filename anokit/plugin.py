@@ -29,7 +29,7 @@ hookspec = pluggy.HookspecMarker("anokit")
 hookimpl = pluggy.HookimplMarker("anokit")
 """Marks a function of a plugin as the implementation of one of the hooks."""
 
-Kind = Literal["backbone", "encoder-loss", "score", "dataset"]
+Kind = Literal["backbone", "encoder-loss", "score", "dataset", "watcher"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 RESERVED_OPTIONS = frozenset(
@@ -98,7 +98,7 @@ class Component:
     """
 
     name: str
-    """what a recipe writes after ``use =``"""
+    """what a recipe writes after ``use =``; of a watcher, what stands after ``--watch``"""
     summary: str
     """one line, no full stop; shown by ``list-plugins``"""
     factory: str | Callable[..., Any]

@@ -31,7 +31,7 @@ from anokit.training.device import describe_device, resolve_device, threads
 from anokit.training.job import Job
 from anokit.training.loop import Interrupted, Trainer
 from anokit.training.processes import World, joined
-from anokit.training.signals import stop_on_signal
+from anokit.training.signals import StopRequest, stop_on_signal
 from anokit.training.state import State
 from anokit.version import __version__
 from anokit.watching import NOBODY, Watcher
@@ -79,26 +79,53 @@ def _lead(
             watcher.banner(SIMULATED)
         if recipe.quick:
             watcher.banner(QUICK)
-        watcher.data(recipe, data)
+        contaminated = bool(recipe.dataset.keys.contamination)
+        watcher.data(data.in_words(contaminated=contaminated))
+        for text in data.notices:
+            watcher.notice(text)
         if directory.begun:
             directory.check_same_data(data.fingerprint)
         else:
             _write_start(directory, recipe, registry, data, device)
-        backbone = build_backbone(recipe, data.spec, device)
-        for text in remarks(recipe, backbone):
-            watcher.banner(text)
-        world.wait()
-        job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
-        state = train(job)
-        save_tensors(directory.model, backbone.module.state_dict())
+        watcher.begun(directory.path, _resolved(recipe), {})
         try:
-            finish(job, state)
-        except KeyboardInterrupt:
-            raise Interrupted(
-                "interrupted: training is finished and kept; score and report with: "
-                f"{directory.resume_command}"
-            ) from None
+            _carry_out(recipe, data, directory, device, world, watcher, stop)
+        except BaseException as error:
+            interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
+            watcher.stopped(str(error) or type(error).__name__, interrupted=interrupted)
+            raise
+        watcher.finished(directory.path, directory.read_json(directory.results.name))
     return directory
+
+
+def _carry_out(
+    recipe: Recipe,
+    data: RunData,
+    directory: RunDirectory,
+    device: torch.device,
+    world: World,
+    watcher: Watcher,
+    stop: StopRequest,
+) -> None:
+    """Train, score and report in a directory that holds what is known before."""
+    backbone = build_backbone(recipe, data.spec, device)
+    for text in remarks(recipe, backbone):
+        watcher.banner(text)
+    world.wait()
+    job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
+    state = train(job)
+    save_tensors(directory.model, backbone.module.state_dict())
+    try:
+        finish(job, state)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted: training is finished and kept; score and report with: "
+            f"{directory.resume_command}"
+        ) from None
+
+
+def _resolved(recipe: Recipe) -> dict[str, Any]:
+    return {**recipe.as_dict(), "quick": recipe.quick}
 
 
 def _help(
@@ -171,7 +198,7 @@ def _write_start(
 ) -> None:
     """Write what is known before training; split.json comes last, and then the run has begun."""
     directory.write_text("recipe.toml", recipe.text)
-    directory.write_json("resolved.json", {**recipe.as_dict(), "quick": recipe.quick})
+    directory.write_json("resolved.json", _resolved(recipe))
     keep_list(directory, recipe)
     used = [plugin for plugin in registry.plugins if plugin.name in recipe.plugins]
     plugins = {

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import anokit
-from anokit.cli.app import _with_resume_value, main
+from anokit.cli.app import _with_bare_values, main
 from anokit.errors import CheckpointError, DataError
 from anokit.store.tensors import load_tensors
 
@@ -489,7 +489,7 @@ def test_version_help_and_no_arguments(anokit):
     ],
 )
 def test_resume_may_stand_without_its_value(arguments, value):
-    found = _with_resume_value(arguments)
+    found = _with_bare_values(arguments)
     assert found[found.index("--resume") + 1] == value
     assert [a for a in found if a != "latest"] == arguments
 

@@ -88,7 +88,7 @@ class ProgressiveGAN(nn.Module):
         self.generator_ema = ExponentialMovingAverage(self.generator, options.ema)
         if options.inference == "search":
             self.starts = SearchStarts(options.search_starts, options.latent_size, "uniform")
-        self._steps = Steps(self.generator_ema, options, encoder_losses)
+        self._steps = Steps(self.generator_ema, options, encoder_losses, size)
         self._resolution, self._fade = size, 1.0  # of the last step; what samples are made at
 
     @property
@@ -159,9 +159,9 @@ class ProgressiveGAN(nn.Module):
         """Return sentences about a critic that has run away, from means of logged metrics.
 
         A critic with gradients of norm t cannot differ by more than t·2√(C·H·W) between two images
-        in [-1, 1], the diameter of that cube, and the drift term holds its values near zero. While
-        the networks grow it is the same: at r pixels the penalty asks for gradients of norm
-        t·size/r, and the cube's diameter is 2r√C.
+        in [-1, 1], the diameter of that cube, and the drift term holds its values near zero. The
+        limit is the same while growing: at r of S pixels a side the cube has r/S of the diameter,
+        and gradients there S/r of the norm.
         """
         limit = (
             2

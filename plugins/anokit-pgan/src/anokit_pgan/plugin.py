@@ -64,9 +64,9 @@ class PganOptions(Options):
     wgan_target: float = Field(
         default=1.0,
         gt=0,
-        description="Gradient norm t that the penalty asks of the critic on images of full size; "
-        "at r×r pixels, while the networks grow, that is size/r times as much, as in the authors' "
-        "networks, which upscale first. Published: 1; Karras et al. used 750 for CIFAR-10.",
+        description="Gradient norm t that the penalty asks of the critic, per image of full size: "
+        "below full resolution, images are taken as upscaled. Published: 1; Karras et al. used 750 "
+        "for CIFAR-10.",
     )
     gradient_penalty: float = Field(
         default=10.0, ge=0, description="Weight of the penalty (‖∇D‖ − t)²/t² in the critic's loss."
