@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from anokit.errors import RecipeError
 from anokit.nn import (
     ExponentialMovingAverage,
+    SearchStarts,
     check_images,
     check_square,
     latent_search,
@@ -58,9 +59,6 @@ class ProgressiveGAN(nn.Module):
         Where encoder losses and ``inference`` do not go together.
     """
 
-    starts: Tensor
-    """``[R, Z]``: where a search begins for every query; only with ``inference = "search"``"""
-
     progress: Callable[[float], None] | None = None
     """set by the core: takes the share of a round trip that was just done"""
 
@@ -89,8 +87,7 @@ class ProgressiveGAN(nn.Module):
         )
         self.generator_ema = ExponentialMovingAverage(self.generator, options.ema)
         if options.inference == "search":
-            starts = 2 * torch.rand(options.search_starts, options.latent_size) - 1
-            self.register_buffer("starts", starts)
+            self.starts = SearchStarts(options.search_starts, options.latent_size, "uniform")
         self._steps = Steps(self.generator_ema, options, encoder_losses, size)
         self._resolution, self._fade = size, 1.0  # of the last step; what samples are made at
 
@@ -224,7 +221,7 @@ class ProgressiveGAN(nn.Module):
         return latent_search(
             objective,
             images,
-            self.starts,
+            self.starts(images),
             steps=options.search_steps,
             learning_rate=options.search_learning_rate,
             batch_size=options.search_batch,

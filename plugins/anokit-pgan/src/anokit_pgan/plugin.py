@@ -120,8 +120,8 @@ class PganOptions(Options):
     search_starts: int = Field(
         default=1,
         ge=1,
-        description="Searches per query, each from another start, drawn from U(-1, 1) and shared "
-        "by all queries; the best one counts.",
+        description="Searches per query, each from another start, drawn from U(-1, 1) by the "
+        "seed and the image's own bytes; the best one counts.",
     )
     search_batch: int = Field(
         default=1,
