@@ -85,7 +85,7 @@ class Children:
         with self.lock:
             self.stopping = True
             for child in self.alive:
-                child.send_signal(signal.SIGINT)
+                child.terminate()  # unlike an interrupt never ignored, also not behind nohup
 
 
 def carry_out(job: CellJob, children: Children | None = None) -> Outcome:
@@ -117,7 +117,7 @@ def carry_out(job: CellJob, children: Children | None = None) -> Outcome:
             stderr=subprocess.STDOUT,
             cwd=job.folder,
             env=_environment(job),
-            start_new_session=True,  # Ctrl-C reaches it through `Children.stop`, once
+            start_new_session=True,  # Ctrl-C stops it through `Children.stop`, once
         )
         if child is None:
             return Outcome(job.name, INTERRUPTED, 0.0)
@@ -125,6 +125,8 @@ def carry_out(job: CellJob, children: Children | None = None) -> Outcome:
             code = child.wait()
         finally:
             children.alive.discard(child)
+    if code and children.stopping:
+        code = INTERRUPTED
     reason = "" if code == 0 else _reason(log, begin, code)
     outcome = Outcome(job.name, code, round(time.monotonic() - began, 3), reason)
     if code != INTERRUPTED:

@@ -15,9 +15,17 @@ def everything():
         return Registry.load([])
 
 
-@pytest.fixture(
-    params=["contamination_cifar", "systems_cifar", "table1", "table2_cifar", "table2_kth"]
-)
+NAMES = [
+    "contamination_cifar",
+    "systems_cifar",
+    "table1",
+    "table1_cells",
+    "table2_cifar",
+    "table2_kth",
+]
+
+
+@pytest.fixture(params=NAMES)
 def path(request, repository):
     return repository / "recipes" / "sweeps" / f"{request.param}.toml"
 
