@@ -238,6 +238,9 @@ def _finish(console: Console, overview: Overview, folder: SweepFolder) -> None:
     done = overview.count("finished")
     console.say(f"{done} of {len(overview.states)} cells are finished. Runs: {folder.path}/cells")
     if done:
+        from anokit.runs.sweep_report import write_sweep_report
+
+        console.say(f"Report: {write_sweep_report(folder, overview)}")
         console.say(f"A table of them: anokit table {shlex.quote(str(folder.path))}")
     if failed:
         console.say(f"Try the failed cells again: anokit sweep {shlex.quote(str(folder.path))}")

@@ -15,6 +15,8 @@ from anokit.store.files import replacing, write_text
 
 __all__ = ["write_report"]
 
+ALONE = "This page needs no other file; the figures also lie in figures/ as PNG."
+
 
 def write_report(run_dir: Path) -> Path:
     """Write report.html and ``figures/*.png`` into a run directory and return the page's path.
@@ -50,6 +52,7 @@ def render(
     banners: Sequence[findings.Banner],
     made: Sequence[Section],
     drawn: Mapping[str, Markup],
+    footer: str = ALONE,
 ) -> str:
     """Return a page of sections; ``drawn`` holds the SVG of every plot in them, by its name."""
     environment = jinja2.Environment(
@@ -65,6 +68,8 @@ def render(
         banners=banners,
         sections=made,
         drawn=drawn,
+        footer=footer,
+        sortable=any(table.sortable for section in made for table in section.tables),
         data_uri=thumbnails.data_uri,
     )
 

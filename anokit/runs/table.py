@@ -8,73 +8,20 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from anokit.errors import UsageError
 from anokit.recipe.sweeps import SWEEP_FILE, Layout, Selector, read_sweep_tables
 from anokit.results.differences import mean_auroc
 from anokit.results.metrics import Estimate
+from anokit.results.result_table import METRICS, Cell, Line, ResultTable
 from anokit.runs.gathering import GatheredRun, ScoredRun, find_runs, grouped
-
-METRICS = {
-    "auroc": "AUROC",
-    "ap": "AP",
-    "fpr95": "FPR at 95 % TPR",
-    "f1": "F1",
-    "fpr": "false alarms",
-    "tpr": "finds",
-}
-"""What a table may be of; none that is selected by the labels."""
-
-
-class Cell(BaseModel):
-    """A system's figure at one contamination, over its runs."""
-
-    mean: float
-    deviation: float | None = None
-    """standard deviation over seeds; None of one run"""
-    low: float | None = None
-    """ends of the 95 % interval; None where several runs have none together"""
-    high: float | None = None
-    seeds: list[int | None]
-    published: float | None = None
-    contamination: float = 0.0
-    score: str = ""
-
-    @property
-    def holds_published(self) -> bool | None:
-        """Return whether the published figure lies in the interval; None without one or other."""
-        if self.published is None or self.low is None or self.high is None:
-            return None
-        return self.low <= self.published <= self.high
-
-
-class Line(BaseModel):
-    """A score of a system, or a row of a sweep's layout."""
-
-    system: str
-    score: str
-    """empty where the layout's own words say it"""
-    baseline: bool
-    cells: dict[str, Cell]
-    """by what stands at the head of the column"""
-    remarks: list[int]
-    """places in the table's ``remarks``"""
-
-
-class ResultTable(BaseModel):
-    """All of it."""
-
-    metric: str
-    columns: list[str]
-    lines: list[Line]
-    remarks: list[str]
-    sources: list[str]
-    """of the published figures"""
 
 
 def make_table(
-    given: Sequence[Path], *, scores: Sequence[str] = (), metric: str = "auroc"
+    given: Sequence[Path],
+    *,
+    scores: Sequence[str] = (),
+    metric: str = "auroc",
+    laid_out: bool = True,
 ) -> ResultTable:
     """Gather finished runs at or below folders; runs that differ in seed alone share a cell.
 
@@ -88,6 +35,8 @@ def make_table(
         Names of the scores to show; all where empty.
     metric
         A key of `METRICS`.
+    laid_out
+        Whether a sweep's layout is followed.
 
     Raises
     ------
@@ -104,7 +53,7 @@ def make_table(
         raise UsageError(f"no finished run{wanted} has labelled test images of both classes")
     cells = grouped(runs, [run.key for run in runs])
     remarks = list(dict.fromkeys(text for run in runs for text in run.remarks))
-    layout = _layout(given) if not scores else None
+    layout = _layout(given) if laid_out and not scores else None
     columns, lines = _laid_out(layout, cells, metric) if layout else _by_system(cells, metric)
     for line, members in lines:
         found = {remarks.index(text) for run in members for text in run.remarks}
@@ -142,6 +91,7 @@ def _by_system(
                 system=name,
                 score=row[0][0].score,
                 baseline=_is_baseline(row[0][0]),
+                primary=row[0][0].score == row[0][0].results.primary,
                 cells={_head(metric, _gamma(cell[0])): _cell(cell, metric) for cell in row},
                 remarks=[],
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from anokit.runs.table import Cell, Line, ResultTable
+from anokit.results.result_table import Cell, Line, ResultTable
 from anokit.store.score_table import csv_text
 
 MARKS = "abcdefghijklmnopqrstuvwxyz"
