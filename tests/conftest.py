@@ -166,17 +166,27 @@ def python(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def finish(tmp_path_factory):
+    """Carry the toy recipe, changed, to its end with its real report; return the run directory."""
+
+    def to_its_end(name, *settings):
+        folder = tmp_path_factory.mktemp(name)
+        path = folder / "toys.toml"
+        path.write_text(to_toml(tables(*settings)))
+        with pytest.MonkeyPatch.context() as patch:
+            only_toys(patch)
+            with pytest.raises(SystemExit) as caught:
+                main(["run", str(path), "--plugin", str(TOYS), "--out", str(folder / "run")])
+        assert caught.value.code == 0
+        return folder / "run"
+
+    return to_its_end
+
+
+@pytest.fixture(scope="session")
+def finished(finish):
     """The directory of one finished toy run, which no test may change."""
-    folder = tmp_path_factory.mktemp("finished")
-    path = folder / "toys.toml"
-    path.write_text(to_toml(tables("dataset.masks=true", "dataset.contamination=0.1")))
-    with pytest.MonkeyPatch.context() as patch:
-        only_toys(patch)
-        with pytest.raises(SystemExit) as caught:
-            main(["run", str(path), "--plugin", str(TOYS), "--out", str(folder / "run")])
-    assert caught.value.code == 0
-    return folder / "run"
+    return finish("finished", "dataset.masks=true", "dataset.contamination=0.1")
 
 
 @pytest.fixture
