@@ -39,7 +39,7 @@ def scan_command(
     """Rank the images of a folder, the most anomalous first: no labels, no recipe, no training."""
     from anokit.registry.lookup import Registry
     from anokit.runs.scan import scan_recipe
-    from anokit.store.run_directory import new_path
+    from anokit.store.finding import new_path
 
     out = out or new_path("scan")
     registry = Registry.load(plugin or [])
