@@ -187,6 +187,7 @@ def job_of(tmp_path):
         data = prepare(recipe.dataset, recipe.seed)
         device = torch.device("cpu")
         backbone = build_backbone(recipe, data.spec, device)
+        (tmp_path / name).mkdir(exist_ok=True)
         return Job(recipe, data, backbone, RunDirectory(tmp_path / name, recipe), device)
 
     return make_job

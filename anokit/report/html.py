@@ -11,7 +11,7 @@ from anokit.report import findings, style, thumbnails
 from anokit.report.reading import Results, Run, read_run
 from anokit.report.section import Section
 from anokit.report.sections import sections
-from anokit.store.files import replacing, write_text
+from anokit.store.files import make_folder, replacing, write_text
 
 __all__ = ["write_report"]
 
@@ -35,6 +35,7 @@ def write_report(run_dir: Path, results: Results | None = None) -> Path:
     """
     run = read_run(run_dir, results)
     folder = run_dir / "figures"
+    make_folder(folder)
     with style.drawing():
         made = sections(run)
         drawn: dict[str, Markup] = {}

@@ -96,7 +96,7 @@ class RunDirectory:
         try:
             self.checkpoint.unlink(missing_ok=True)
             self.best.unlink(missing_ok=True)
-            for left in self.checkpoint.parent.glob(".*.new"):
+            for left in self.checkpoint.parent.glob(".*.new"):  # of a killed process
                 left.unlink(missing_ok=True)
             if self.checkpoint.parent.is_dir():
                 self.checkpoint.parent.rmdir()

@@ -218,7 +218,7 @@ def test_a_full_disk_keeps_the_old_checkpoint(training):
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert "could not be written" in str(caught.value)
     assert "the file that was there is kept as it was" in str(caught.value)
-    assert "Free some space, then go on with: anokit run toys.toml --resume" in str(caught.value)
+    assert "Then go on with: anokit run toys.toml --resume" in str(caught.value)
     assert run.directory.checkpoint.read_bytes() == before
     assert [path.name for path in run.directory.checkpoint.parent.iterdir()] == ["last.safetensors"]
     seen, weights = run.go()
@@ -468,8 +468,8 @@ def test_a_file_that_is_not_there_or_something_else_is_named(tmp_path):
 def test_tensors_that_share_memory_or_are_views_are_written(tmp_path):
     base = torch.arange(12.0).view(3, 4)
     tensors = {"a": base, "b": base[1:].t(), "c": base[:, ::2], "empty": torch.empty(0)}
-    save_tensors(tmp_path / "new" / "t", tensors)
-    assert_equal(load_tensors(tmp_path / "new" / "t"), tensors)
+    save_tensors(tmp_path / "t", tensors)
+    assert_equal(load_tensors(tmp_path / "t"), tensors)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
