@@ -189,7 +189,7 @@ class RunDirectory:
     def cut_metrics(self, shown: int) -> None:
         """Drop the lines written after the checkpoint that a run is resumed from."""
         self._lines = []
-        if not self.metrics.exists():
+        if not self.metrics.is_file():
             return
         kept = []
         for line in self.metrics.read_text(encoding="utf-8").splitlines():
