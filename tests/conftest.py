@@ -119,7 +119,7 @@ def anokit(capsys, monkeypatch):
     return lambda *arguments: call(capsys, *arguments)
 
 
-def plain_report(run):
+def plain_report(run, results=None):
     """Write a report that takes no time; drawing the real one takes longer than all tests."""
     path = Path(run) / "report.html"
     path.write_text("<html></html>")
@@ -197,6 +197,7 @@ def job_of(tmp_path):
         data = prepare(recipe.dataset, recipe.seed)
         device = torch.device("cpu")
         backbone = build_backbone(recipe, data.spec, device)
+        (tmp_path / name).mkdir(exist_ok=True)
         return Job(recipe, data, backbone, RunDirectory(tmp_path / name, recipe), device)
 
     return make_job

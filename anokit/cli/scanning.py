@@ -41,7 +41,7 @@ def scan_command(
     from anokit.registry.lookup import Registry
     from anokit.runs.scan import scan_recipe
     from anokit.runs.watchers import choose, watched
-    from anokit.store.run_directory import new_path
+    from anokit.store.finding import new_path
 
     out = out or new_path("scan")
     registry = Registry.load(plugin or [])

@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from anokit.store.files import write_json
-from anokit.store.run_directory import LOCK, RunDirectory
+from anokit.store.files import make_folder, open_log, write_json
+from anokit.store.run_directory import LOCK, RunDirectory, RunState
 
 Status = Literal["finished", "failed", "interrupted", "running", "waiting"]
 
@@ -100,13 +100,13 @@ def carry_out(job: CellJob, children: Children | None = None) -> Outcome:
         if children.stopping:
             return Outcome(job.name, INTERRUPTED, 0.0)
         time.sleep(POLL)
-    if run.finished:
+    if run.finished and run.tidy:
         return Outcome(job.name, 0, 0.0)
-    where = ("--resume", job.run) if _has_files(run.path) else ("--out", job.run)
+    where = ("--out" if run.state is RunState.BEGUN else "--resume", job.run)
     command = [sys.executable, "-m", "anokit", "run", *job.arguments, *where]
     log = Path(job.log)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
+    make_folder(log.parent)
+    with open_log(log) as file:
         begin = file.tell()
         file.write(f"$ {shlex.join(['anokit', *command[3:]])}\n".encode())
         file.flush()
@@ -162,7 +162,7 @@ def status_of(run: RunDirectory, record: Path) -> tuple[Status, str]:
     found = read_record(record)
     if found and not found.finished:
         return "failed", found.reason
-    return ("interrupted" if run.begun else "waiting"), ""
+    return ("interrupted" if run.state is RunState.INTERRUPTED else "waiting"), ""
 
 
 def progress_of(run: RunDirectory) -> float | None:
@@ -174,10 +174,6 @@ def progress_of(run: RunDirectory) -> float | None:
         return min(1.0, float(last["images"]) / float(last["of"]))
     except (OSError, ValueError, KeyError, IndexError, TypeError, ZeroDivisionError):
         return None
-
-
-def _has_files(path: Path) -> bool:
-    return path.is_dir() and any(one.name != LOCK for one in path.iterdir())
 
 
 def _environment(job: CellJob) -> dict[str, str]:

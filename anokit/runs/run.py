@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.metadata
 import platform
 import tempfile
@@ -24,7 +25,8 @@ from anokit.results.rows import QUICK, SIMULATED, write_results
 from anokit.runs.before import compare_with_former, keep_list
 from anokit.runs.painting import paint_training
 from anokit.scoring.judging import TrainingJudge
-from anokit.store.run_directory import PLUGIN_FILES, RunDirectory, create, find_resumable
+from anokit.store.finding import create, find_resumable
+from anokit.store.run_directory import PLUGIN_FILES, RunDirectory
 from anokit.store.tensors import save_tensors
 from anokit.training.backbone import build_backbone
 from anokit.training.device import describe_device, resolve_device, threads
@@ -74,6 +76,9 @@ def _lead(
 ) -> RunDirectory:
     """Carry out a run in the process that writes files, shows progress and evaluates."""
     with directory.locked(), stop_on_signal() as stop:
+        if directory.finished:  # and was killed before it had cleared up
+            _clear_up(directory, watcher)
+            return directory
         data = prepare(recipe.dataset, recipe.seed, watcher)
         if data.simulated:
             watcher.banner(SIMULATED)
@@ -114,10 +119,14 @@ def _carry_out(
     world.wait()
     job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
     state = train(job)
-    save_tensors(directory.model, backbone.module.state_dict())
     try:
+        save_tensors(directory.model, backbone.module.state_dict())
         finish(job, state)
     except KeyboardInterrupt:
+        if directory.finished:
+            raise Interrupted(
+                f"interrupted, but the run is finished: see {directory.report}"
+            ) from None
         raise Interrupted(
             "interrupted: training is finished and kept; score and report with: "
             f"{directory.resume_command}"
@@ -179,14 +188,19 @@ def finish(job: Job, state: State) -> None:
     if job.data.test and not results.rows[0].metrics:
         job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
     compare_with_former(directory, job.data, results)
-    # The report reads results.json; a run counts as finished once that file has its own name.
-    write_results(directory, results)
     job.watcher.notice("writing the report")
-    write_report(directory.path)
-    directory.checkpoint.unlink(missing_ok=True)
-    directory.best.unlink(missing_ok=True)
-    if directory.checkpoint.parent.is_dir():
-        directory.checkpoint.parent.rmdir()
+    write_report(directory.path, results)
+    # Last, since a run counts as finished once it is there: nothing of it is then missing.
+    write_results(directory, results)
+    directory.remove_checkpoints()
+
+
+def _clear_up(directory: RunDirectory, watcher: Watcher) -> None:
+    """Do what a finished run had left to do when it was killed."""
+    if not directory.report.exists():
+        watcher.notice("writing the report")
+        write_report(directory.path)
+    directory.remove_checkpoints()
 
 
 def _write_start(
@@ -225,6 +239,7 @@ def _environment(recipe: Recipe, data: RunData, device: torch.device) -> dict[st
     packages = ("torch", "numpy", "scikit-learn", "safetensors")
     return {
         "anokit": __version__,
+        "started": dt.datetime.now(dt.UTC).isoformat(),
         "arguments": recipe.arguments,
         "packages": {name: importlib.metadata.version(name) for name in packages},
         "python": platform.python_version(),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anokit.errors import UsageError
 from anokit.recipe.sweeps import Cell, Sweep
-from anokit.runs.cells import INTERRUPTED, CellJob, Outcome, progress_of
+from anokit.runs.cells import INTERRUPTED, CellJob, Outcome, progress_of, status_of
 from anokit.runs.engines import Engine
 from anokit.runs.sweep_folder import CellState, Overview, SweepFolder
 
@@ -120,7 +120,7 @@ def _take(
         outcome = Outcome(state.cell.name, 1, 0.0, words)
     state.seconds, state.progress, state.reason = outcome.seconds, None, outcome.reason
     if outcome.exit_code == INTERRUPTED:
-        state.status = "interrupted" if state.run.begun else "waiting"
+        state.status, _ = status_of(state.run, folder.record(state.cell.name))
     else:
         state.status = "finished" if outcome.finished else "failed"
     watcher.changed(state, overview)

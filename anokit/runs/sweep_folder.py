@@ -12,7 +12,7 @@ from typing import Any
 from anokit.errors import CheckpointError, UsageError
 from anokit.recipe.sweeps import KEPT, SWEEP_FILE, Cell, Sweep, kind_of
 from anokit.runs.cells import Status, read_record, status_of
-from anokit.store.files import write_json, write_text
+from anokit.store.files import make_folder, write_json, write_text
 from anokit.store.run_directory import RunDirectory
 
 
@@ -127,6 +127,7 @@ class SweepFolder:
     def keep_files(self, sweep: Sweep) -> None:
         """Write the sweep file and its recipes, so that the folder stands alone."""
         write_text(self.file, sweep.text)
+        make_folder(self.path / KEPT)
         for name, text in {cell.recipe.name: cell.recipe.text for cell in sweep.cells}.items():
             write_text(self.path / KEPT / f"{name}.toml", text)
 
