@@ -123,6 +123,7 @@ def assess(job: Job) -> Assessment:
         warnings=[
             *(text for component in scorer.components.values() for text in component.warnings()),
             *_direction_warning(recipe, rows),
+            *_few_warning(calibrations[recipe.primary.name], len(training.names)),
         ],
     )
 
@@ -165,6 +166,19 @@ def _threshold_rule(calibration: Calibration, count: int, scored: TrainingScores
     if calibration.method != calibration.settings.method:
         words.append(f"; too few for {calibration.settings.method}")
     return "".join(words) + "; no label was read"
+
+
+def _few_warning(calibration: Calibration, count: int) -> list[str]:
+    """Say where a threshold rests on too few images for the rate that is asked for."""
+    if calibration.promised <= calibration.settings.false_alarms:
+        return []
+    text = (
+        f"the threshold rests on {count:,} training images, which can promise no fewer than "
+        f"{100 * calibration.promised:.3g} % false alarms, not the "
+        f"{100 * calibration.settings.false_alarms:.3g} % asked for: add training images, or "
+        "raise false_alarms under [threshold]"
+    )
+    return [text]
 
 
 def _score_test(job: Job, test: TestSet, scorer: Scorer) -> Scored:
