@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -160,6 +161,9 @@ def main(arguments: list[str] | None = None) -> None:
     # Threads that wait should sleep, not spin: where another process wants a core too, spinning
     # slowed training of small networks tenfold. Read when torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # in ASCII or a code page: escapes, no traceback
+            stream.reconfigure(errors="backslashreplace")
     try:
         code: Any = app(
             _with_bare_values(sys.argv[1:] if arguments is None else arguments),

@@ -104,7 +104,7 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         Where it is not TOML, with file, line and column.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin with a mark
     except FileNotFoundError:
         near = sorted(str(p) for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         listed = f"; in {path.parent} there are: {', '.join(near)}" if near else ""

@@ -14,7 +14,7 @@ from anokit.results.best_on_test import ON_TEST, batch_remark, in_order
 from anokit.results.metrics import auroc_by_kind, measure, rates
 from anokit.results.pixel_metrics import aupro, pixel_auroc
 from anokit.results.rows import MapScale, Row
-from anokit.results.thresholds import Calibration
+from anokit.results.thresholds import Calibration, too_few
 from anokit.scoring.memory import TripMemory
 from anokit.scoring.scorer import Maps, Scored, Scorer, Values
 from anokit.scoring.training_scores import TrainingScores, score_training
@@ -120,6 +120,7 @@ def assess(job: Job) -> Assessment:
         warnings=[
             *(text for component in scorer.components.values() for text in component.warnings()),
             *_direction_warning(recipe, rows),
+            *too_few(calibrations[recipe.primary.name], len(training.names)),
         ],
     )
 

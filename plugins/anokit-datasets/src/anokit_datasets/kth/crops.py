@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from anokit.data import LUMA, read_tiff
 from anokit.errors import DataError
-from anokit_datasets.decoding import LUMA, read_tiff
 
 Float = npt.NDArray[np.float32]
 
