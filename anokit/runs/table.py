@@ -51,6 +51,7 @@ def make_table(
     if not runs:
         wanted = f" with a score called {' or '.join(scores)}" if scores else ""
         raise UsageError(f"no finished run{wanted} has labelled test images of both classes")
+    runs = _each_once(runs)
     cells = grouped(runs, [run.key for run in runs])
     remarks = list(dict.fromkeys(text for run in runs for text in run.remarks))
     layout = _layout(given) if laid_out and not scores else None
@@ -170,6 +171,14 @@ def _scored(run: GatheredRun, scores: Sequence[str], metric: str) -> list[Scored
     return [run.scored(name) for name in measured]
 
 
+def _each_once(runs: Sequence[ScoredRun]) -> list[ScoredRun]:
+    """Return runs without the repetitions of a baseline that several systems of a seed bring."""
+    kept: dict[tuple[object, ...], ScoredRun] = {}
+    for place, run in enumerate(runs):
+        kept.setdefault((run.key, run.results.seed) if run.stands_alone else (place,), run)
+    return list(kept.values())
+
+
 def _is_baseline(run: ScoredRun) -> bool:
     return run.row is not None and run.row.kind == "baseline"
 
@@ -191,10 +200,11 @@ def _names(firsts: Sequence[ScoredRun]) -> list[str]:
     seen: dict[tuple[str, str], int] = {}
     names = []
     for run in firsts:
-        place = (run.results.recipe, run.score)
+        name = "baseline" if run.stands_alone else run.results.recipe
+        place = (name, run.score)
         seen[place] = seen.get(place, 0) + 1
         again = f" ({seen[place]})" if seen[place] > 1 else ""
-        names.append(f"{run.results.recipe}{again}")
+        names.append(f"{name}{again}")
     return names
 
 

@@ -90,6 +90,26 @@ def test_other_options_are_another_line(run, tmp_path):
     assert [line.system for line in table.lines] == ["ours", "other"]
 
 
+def test_a_baseline_that_several_systems_bring_is_one_line(run, tmp_path):
+    for name in ("ours", "theirs"):
+        for seed in (1, 2):
+            folder = run(f"{name}{seed}", seed, recipe=name)
+            resolved = json.loads((folder / "resolved.json").read_text())
+            resolved["baselines"] = [{"name": "pixel-knn", "terms": [{"use": "pixel-knn", "k": 5}]}]
+            (folder / "resolved.json").write_text(json.dumps(resolved))
+    table = make_table([tmp_path])
+    assert [(line.system, line.score) for line in table.lines] == [
+        ("ours", "lo"),
+        ("theirs", "lo"),
+        ("baseline", "pixel-knn"),
+    ]
+    assert cell(table, "pixel-knn").seeds == [1, 2]
+    resolved["baselines"][0]["terms"][0]["k"] = 1  # another one is told apart
+    (folder / "resolved.json").write_text(json.dumps(resolved))
+    names = [line.system for line in make_table([tmp_path]).lines]
+    assert names == ["ours", "theirs", "baseline", "baseline (2)"]
+
+
 @pytest.mark.parametrize(("published", "inside"), [(0.75, True), (0.95, False)])
 def test_a_published_figure_stands_beside_a_whole_run(run, tmp_path, published, inside):
     run("a", published=published)
