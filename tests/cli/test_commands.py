@@ -315,7 +315,7 @@ def test_the_score_of_an_image_does_not_depend_on_the_others(toykit, finished, p
     ("paths", "code", "message"),
     [
         (["nowhere"], 2, "nowhere: no such file or folder"),
-        (["empty"], 2, "no images in empty; expected files such as .bmp, .gif"),
+        (["empty"], 2, "no images in empty; expected files with the suffix of an image"),
         (["pictures/broken.png"], 1, "none of 1 files can be read as an image"),
         (["pictures", "--out", "nowhere/x.csv"], 2, "--out nowhere/x.csv: cannot be written"),
         (["pictures", "--maps", "pictures/odd.png"], 2, "odd.png: is a file; name a new folder"),

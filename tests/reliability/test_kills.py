@@ -43,6 +43,7 @@ def attempt(tmp_path_factory):
 
     yield call
     server.stdin.close()
+    server.stdout.close()
     server.wait()
 
 
