@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from anokit.errors import AnokitError, RecipeError
 from anokit.recipe.changes import change_tables, read_toml
@@ -57,6 +57,16 @@ class Layout(Settings):
 
     rows: list[Selector] = Field(min_length=1)
     columns: list[Selector] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_score_in_each_place(self) -> Self:
+        rows, columns = ([one for one in side if one.score] for side in (self.rows, self.columns))
+        if rows and columns:
+            raise ValueError(
+                f"row {rows[0].name!r} and column {columns[0].name!r} both name a score, so that "
+                "nothing fits both; name scores in rows or in columns"
+            )
+        return self
 
 
 class SweepTables(Settings):

@@ -122,6 +122,11 @@ columns = [{ name = "b" }]
             '[matrix]\nrecipe = ["one.toml"]\n' + LAYOUT,
             "layout: a  'x' is no recipe",
         ),
+        (
+            '[matrix]\nrecipe = ["one.toml"]\n'
+            + LAYOUT.replace('recipe = "x"', 'score = "x"').replace('"b"', '"b", score = "y"'),
+            "row 'a' and column 'b' both name a score",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(sweep, text, words):
