@@ -51,11 +51,9 @@ def make_table(
     if not runs:
         wanted = f" with a score called {' or '.join(scores)}" if scores else ""
         raise UsageError(f"no finished run{wanted} has labelled test images of both classes")
-    runs = _each_once(runs)
-    cells = grouped(runs, [run.key for run in runs])
     remarks = list(dict.fromkeys(text for run in runs for text in run.remarks))
     layout = _layout(given) if laid_out and not scores else None
-    columns, lines = _laid_out(layout, cells, metric) if layout else _by_system(cells, metric)
+    columns, lines = _laid_out(layout, runs, metric) if layout else _by_system(runs, metric)
     for line, members in lines:
         found = {remarks.index(text) for run in members for text in run.remarks}
         line.remarks = sorted(found)
@@ -79,9 +77,11 @@ def make_table(
 
 
 def _by_system(
-    cells: Sequence[list[ScoredRun]], metric: str
+    runs: Sequence[ScoredRun], metric: str
 ) -> tuple[list[str], list[tuple[Line, list[ScoredRun]]]]:
     """Return the columns, one for each contamination, and a line for each score of a system."""
+    runs = _each_once(runs)
+    cells = grouped(runs, [run.key for run in runs])
     rows: dict[str, list[list[ScoredRun]]] = {}
     for cell in cells:
         rows.setdefault(_system_key(cell[0]), []).append(cell)
@@ -117,7 +117,7 @@ def _layout(given: Sequence[Path]) -> Layout | None:
 
 
 def _laid_out(
-    layout: Layout, cells: Sequence[list[ScoredRun]], metric: str
+    layout: Layout, runs: Sequence[ScoredRun], metric: str
 ) -> tuple[list[str], list[tuple[Line, list[ScoredRun]]]]:
     """Return columns and lines as a sweep's file lays them out; a place without runs stays empty.
 
@@ -126,6 +126,8 @@ def _laid_out(
     UsageError
         Where runs of several systems would share a place.
     """
+    # Rows name recipes, so a baseline stands in the row of each recipe that has it.
+    cells = grouped(runs, [f"{run.results.recipe} {run.key}" for run in runs])
     lines = []
     for row in layout.rows:
         found: dict[str, list[ScoredRun]] = {}

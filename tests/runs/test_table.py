@@ -249,3 +249,19 @@ def test_a_place_that_several_systems_fit_is_refused(laid_out):
     (laid_out / "sweep.toml").write_text(text)
     with pytest.raises(UsageError, match=r"several systems fit row 'any', column 'clean'"):
         make_table([laid_out])
+
+
+def test_in_a_layout_a_baseline_stands_in_the_row_of_each_recipe_that_has_it(run, tmp_path):
+    for name in ("ours", "other"):
+        folder = run(f"s/cells/{name}", recipe=name)
+        resolved = json.loads((folder / "resolved.json").read_text())
+        resolved["baselines"] = [{"name": "pixel-knn", "terms": [{"use": "pixel-knn"}]}]
+        (folder / "resolved.json").write_text(json.dumps(resolved))
+    (tmp_path / "s" / "sweep.toml").write_text(
+        '[matrix]\nrecipe = ["ours", "other"]\n[layout]\n'
+        'rows = [{ name = "a", recipe = "ours" }, { name = "b", recipe = "other" }]\n'
+        'columns = [{ name = "Lo", score = "lo" }, { name = "pixels", score = "pixel-knn" }]\n'
+    )
+    one, other = (line.cells for line in make_table([tmp_path / "s"]).lines)
+    assert set(one) == set(other) == {"Lo", "pixels"}
+    assert one["pixels"].mean == other["pixels"].mean
