@@ -315,5 +315,5 @@ def test_without_a_cluster_ray_says_what_to_do(address):
 
 def test_one_reason_for_many_cells_is_told_once():
     unknown = {"a_1": "no data", "a_2": "no data", "b_1": "no plugin"}
-    words = SweepCost(3, unknown, {}, [], 0, 0).words(1).splitlines()
+    words = SweepCost(3, unknown, {}, [], 0, 0).text(1).splitlines()
     assert words[-2:] == ["a_1 and 1 more: unknown: no data", "b_1: unknown: no plugin"]
