@@ -61,13 +61,13 @@ class Measured(BaseModel):
     def of(cls, path: Path) -> Measured:
         """Read a finished run directory; raise `CheckpointError` where it is damaged."""
         directory = RunDirectory(path)
-        environment = directory.read_json("environment.json")
-        first, *rest = shlex.split(environment["arguments"])
+        environment = directory.environment()
+        first, *rest = shlex.split(environment.arguments or "")
         return cls(
             arguments=shlex.join([Path(first).stem, *rest]),
-            digest=digest_of(directory.read_json("resolved.json")),
-            packages=environment["packages"],
-            device=str(environment["device"]),
+            digest=digest_of(directory.resolved()),
+            packages=environment.packages,
+            device=environment.device,
             results=read_results(directory),
         )
 

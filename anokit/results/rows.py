@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from anokit.errors import CheckpointError
 from anokit.results.metrics import Estimate
+from anokit.store.documents import read_document
 from anokit.store.run_directory import RunDirectory
 
 SIMULATED = (
@@ -140,6 +140,8 @@ class Results(BaseModel):
     interval: str = ""
     """what the intervals are, in words"""
     rows: list[Row] = []
+    files: dict[str, str] = {}
+    """SHA-256 of the weights and of what fitted scores learned, by path in the run directory"""
     refined: Refined | None = None
     """None where all training images were shown alike"""
 
@@ -180,7 +182,4 @@ def read_results(directory: RunDirectory) -> Results:
     CheckpointError
         Where it is missing or damaged.
     """
-    try:
-        return Results.model_validate(directory.read_json(directory.results.name))
-    except ValidationError as error:
-        raise CheckpointError(f"{directory.results}: damaged: {error}") from None
+    return read_document(directory.results, Results)
