@@ -23,6 +23,7 @@ from anokit.nn.resampling import box_downscale, lerp, upscale_nearest
 from anokit.nn.rmsprop import tensorflow_rmsprop
 from anokit.nn.search import FoundLatents, latent_search, residual_objective, settle
 from anokit.nn.shapes import assert_shape, check_images, check_square
+from anokit.nn.statistics import image_brightness, image_contrast, image_gradient
 
 __all__ = [
     "Detector",
@@ -48,6 +49,9 @@ __all__ = [
     "fill",
     "frozen",
     "gradient_penalty",
+    "image_brightness",
+    "image_contrast",
+    "image_gradient",
     "latent_search",
     "lerp",
     "map_of_grid",

@@ -17,6 +17,7 @@ from anokit.recipe.parts import Recipe
 from anokit.registry.entries import FoundPlugin
 from anokit.report import write_report
 from anokit.results.assess import Assessment, assess
+from anokit.results.cues import explain_run
 from anokit.results.exhibits import term_values, terms_of
 from anokit.results.rows import write_results
 from anokit.runs.finished import OpenedRun, open_run
@@ -157,4 +158,5 @@ def _write(opened: OpenedRun, job: Job, found: Assessment, used: Sequence[FoundP
         "added.json", {score.name: {**entry, "score": score.as_dict()} for score in recipe.scores}
     )
     rows = [row.model_copy(update={"added": mark}) for row in found.rows]
-    write_results(directory, opened.results.with_rows(rows, found.warnings))
+    explained = explain_run(job, found)
+    write_results(directory, opened.results.with_rows(rows, found.warnings, explained))

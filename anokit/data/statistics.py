@@ -1,0 +1,147 @@
+"""Statistics of stored images, and copies of images in which one statistic is the same for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from anokit.data.sets import ImageTable, Rows, Wholes, all_rows
+from anokit.nn import image_brightness, image_contrast, image_gradient
+
+Floats = npt.NDArray[np.float64]
+
+Statistic = Callable[[Tensor], Tensor]
+
+STATISTICS: Mapping[str, Statistic] = {
+    "contrast": image_contrast,
+    "gradient": image_gradient,
+    "brightness": image_brightness,
+}
+"""What is known of an image without a network, by name; in grey levels of 0 to 255."""
+
+EQUALISED = ("contrast", "gradient")
+"""Statistics that an image can be given by scaling it about its mean."""
+
+BATCH = 256
+"""Images that are held at once."""
+
+ROUNDS = 12
+"""Times that a factor is mended for what clipping and rounding took off."""
+
+CLOSE = 0.001
+"""Share of the target by which a copy may miss it before it is mended again."""
+
+LARGEST_FACTOR = 64.0
+"""An image is never scaled by more, nor by less than its inverse; nearly flat ones would be."""
+
+
+def describe(images: ImageTable, rows: Rows) -> dict[str, Floats]:
+    """Return all `STATISTICS` of the images at ``rows``: ``[len(rows)]`` each, in grey levels."""
+    parts: dict[str, list[Floats]] = {name: [] for name in STATISTICS}
+    for start in range(0, len(rows), BATCH):
+        batch = images.read(rows[start : start + BATCH])
+        for name, compute in STATISTICS.items():
+            parts[name].append(compute(batch).numpy())
+    return {name: np.concatenate([np.zeros(0), *found]) for name, found in parts.items()}
+
+
+def describe_wholes(images: ImageTable, wholes: Wholes) -> dict[str, Floats]:
+    """Return all `STATISTICS` of images as the user knows them: ``[M]`` each, in grey levels.
+
+    That of an image which was cut into tiles is the mean of its tiles'.
+    """
+    found = describe(images, all_rows(len(images)))
+    several = np.bincount(wholes.of_tile, minlength=len(wholes))
+    return {
+        name: np.bincount(wholes.of_tile, weights=values, minlength=len(wholes)) / several
+        for name, values in found.items()
+    }
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Images of which one statistic was made equal, and how well that went."""
+
+    images: ImageTable
+    """N copies in the order of the images, uint8; made when they are read"""
+    clipped: Floats
+    """``[N]``: share of each copy's values that lay outside 0 to 255 and were clipped"""
+    reached: Floats
+    """``[N]``: the statistic of each copy, in grey levels"""
+
+
+class _Scaled(ImageTable):
+    """Images scaled about their means by a factor each."""
+
+    def __init__(self, images: ImageTable, factors: Floats) -> None:
+        super().__init__(images.parts)
+        self.factors = factors
+
+    def read(self, indices: npt.NDArray[np.int64]) -> Tensor:
+        """Return the copies at ``indices``: uint8 ``[B, C, H, W]`` on the CPU."""
+        return _stored(_scaled(super().read(indices), self.factors[indices]))
+
+
+def equalise(images: ImageTable, statistic: str, target: float) -> Copies:
+    """Return copies of images whose contrast or gradient is ``target`` grey levels.
+
+    An image x becomes mean + k·(x − mean), one factor k for all its pixels and channels, so that
+    what it shows and its brightness stay. Values are then clipped to 0 to 255 and rounded, which
+    takes contrast off; k is raised for that until the statistic of the stored copy is the target,
+    or cannot be reached: a flat image stays flat, and one that is clipped to two values has no more
+    contrast to gain. `Copies.reached` says what came of it.
+
+    Parameters
+    ----------
+    statistic
+        One of `EQUALISED`.
+    target
+        In grey levels, above 0.
+    """
+    measure = STATISTICS[statistic]
+    factors, clipped, reached = [], [], []
+    for start in range(0, len(images), BATCH):
+        batch = images.read(all_rows(len(images))[start : start + BATCH])
+        factor, found = _factors(batch, measure, target)
+        whole = _scaled(batch, factor)
+        outside = ((whole < 0) | (whole > 255)).double().mean(dim=(1, 2, 3))
+        factors.append(factor)
+        clipped.append(outside.numpy())
+        reached.append(found)
+    return Copies(
+        _Scaled(images, np.concatenate(factors)), np.concatenate(clipped), np.concatenate(reached)
+    )
+
+
+def _factors(images: Tensor, measure: Statistic, target: float) -> tuple[Floats, Floats]:
+    """Return by which factor ``[B]`` to scale each image, and its statistic then."""
+    factor, best = np.ones(len(images)), np.ones(len(images))
+    found: Floats = measure(images).numpy()
+    nearest = found.copy()
+    left = all_rows(len(images))
+    for _ in range(ROUNDS):
+        left = left[np.abs(nearest[left] - target) > CLOSE * target]
+        if not len(left):
+            break
+        step = np.divide(target, found[left], out=np.ones(len(left)), where=found[left] > 0)
+        factor[left] = np.clip(factor[left] * step, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
+        copies = _stored(_scaled(images[torch.from_numpy(left)], factor[left]))
+        found[left] = measure(copies).numpy()
+        better = left[np.abs(found[left] - target) < np.abs(nearest[left] - target)]
+        best[better], nearest[better] = factor[better], found[better]
+    return best, nearest
+
+
+def _scaled(images: Tensor, factors: Floats) -> Tensor:
+    """Return images scaled about their means, not yet in range: float64 ``[B, C, H, W]``."""
+    mean = image_brightness(images)[:, None, None, None]
+    return mean + torch.from_numpy(factors)[:, None, None, None] * (images.double() - mean)
+
+
+def _stored(images: Tensor) -> Tensor:
+    return images.clamp(0, 255).round().to(torch.uint8)
