@@ -21,6 +21,7 @@ from anokit.errors import (
 from anokit.plugin import Component, Options, hookimpl
 from anokit.types import Batch, ImageSpec, Phase, RoundTrip, Sample, WeightedLoss
 from anokit.version import __version__
+from anokit.watching import Watcher
 
 if TYPE_CHECKING:
     from anokit.runs.finished import FinishedRun, load
@@ -42,6 +43,7 @@ __all__ = [
     "Sample",
     "TrainingError",
     "UsageError",
+    "Watcher",
     "WeightedLoss",
     "__version__",
     "hookimpl",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pkgutil
 import re
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import pluggy
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from anokit.errors import PluginError
 from anokit.types import ImageSpec
@@ -29,7 +30,7 @@ hookspec = pluggy.HookspecMarker("anokit")
 hookimpl = pluggy.HookimplMarker("anokit")
 """Marks a function of a plugin as the implementation of one of the hooks."""
 
-Kind = Literal["backbone", "encoder-loss", "score", "dataset"]
+Kind = Literal["backbone", "encoder-loss", "score", "dataset", "watcher"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 RESERVED_OPTIONS = frozenset(
@@ -41,11 +42,31 @@ RESERVED_OPTIONS = frozenset(
 class Options(BaseModel):
     """Base of every component's options.
 
-    Unknown keys are errors, values do not change after validation, and every field states its
-    meaning, unit and range in ``Field(description=...)``: documentation is made from it.
+    Unknown keys are errors, numbers are finite wherever they stand (alone, in a list, in a union),
+    values do not change after validation, and every field states its meaning, unit and range in
+    ``Field(description=...)``: documentation is made from it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _finite(cls, value: Any) -> Any:
+        # Before any rule of a field, whose bounds infinity may pass, and for fields of any type.
+        if (number := _not_finite(value)) is not None:
+            raise ValueError(f"expected finite numbers, got {number}")
+        return value
+
+
+def _not_finite(value: Any) -> float | None:
+    """Return a number in ``value``, or in what it holds, that is NaN or infinite."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else value
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        return None
+    return next((found for one in value if (found := _not_finite(one)) is not None), None)
 
 
 FittedField = Literal["features", "latent", "patches", "image"]
@@ -98,7 +119,7 @@ class Component:
     """
 
     name: str
-    """what a recipe writes after ``use =``"""
+    """what a recipe writes after ``use =``; of a watcher, what stands after ``--watch``"""
     summary: str
     """one line, no full stop; shown by ``list-plugins``"""
     factory: str | Callable[..., Any]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anokit.data.sets import RunData
-    from anokit.recipe.parts import Recipe
     from anokit.types import Phase
 
 Advance = Callable[[float], None]
@@ -15,7 +14,11 @@ Advance = Callable[[float], None]
 
 
 class Watcher:
-    """Watches a run and shows nothing. A display overrides the methods that it cares for.
+    """Watches a run and does nothing. Who watches overrides the methods that it cares for.
+
+    A display is told at once, in the thread that runs. The watcher of a plugin (``--watch``) is
+    told in a thread of its own, in the same order and a little later; steps that it has not been
+    told of yet are told together. Once it raises it is told nothing more, and the run goes on.
 
     ::
 
@@ -30,6 +33,40 @@ class Watcher:
                 self.bar.close()
     """
 
+    def begun(
+        self, directory: Path, recipe: Mapping[str, Any], kept: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """Note that a run begins, or goes on, in a directory, which is not the watcher's to change.
+
+        Parameters
+        ----------
+        directory
+            The run directory; what is known before training lies in it.
+        recipe
+            The resolved recipe with all defaults filled, and whether it is ``quick``.
+        kept
+            What `begun` returned when the run was begun; empty if it was not watched then.
+
+        Returns
+        -------
+        Mapping or None
+            What JSON can hold, to be ``kept`` for when the run is resumed; None leaves it as it is.
+        """
+        return None
+
+    def finished(self, directory: Path, results: Mapping[str, Any]) -> None:
+        """Note that a run is finished: ``results`` is what results.json holds, report.html is made.
+
+        A run that was begun is told to be finished or to be `stopped`, unless its process is
+        killed.
+        """
+
+    def stopped(self, why: str, *, interrupted: bool) -> None:
+        """Note that a run ends before it is finished; it may be resumed.
+
+        ``interrupted``: by Ctrl-C or a signal; otherwise it failed.
+        """
+
     def notice(self, text: str) -> None:
         """Take a sentence on what is going on."""
 
@@ -39,8 +76,8 @@ class Watcher:
     def banner(self, text: str) -> None:
         """Take a sentence that nobody may overlook."""
 
-    def data(self, recipe: Recipe, data: RunData) -> None:
-        """Take what the run reads."""
+    def data(self, text: str) -> None:
+        """Take in words what the run reads."""
 
     def training(self, total: int) -> None:
         """Note that training on ``total`` images begins."""

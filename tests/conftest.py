@@ -119,7 +119,7 @@ def anokit(capsys, monkeypatch):
     return lambda *arguments: call(capsys, *arguments)
 
 
-def plain_report(run):
+def plain_report(run, results=None):
     """Write a report that takes no time; drawing the real one takes longer than all tests."""
     path = Path(run) / "report.html"
     path.write_text("<html></html>")
@@ -166,17 +166,27 @@ def python(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def finish(tmp_path_factory):
+    """Carry the toy recipe, changed, to its end with its real report; return the run directory."""
+
+    def to_its_end(name, *settings):
+        folder = tmp_path_factory.mktemp(name)
+        path = folder / "toys.toml"
+        path.write_text(to_toml(tables(*settings)))
+        with pytest.MonkeyPatch.context() as patch:
+            only_toys(patch)
+            with pytest.raises(SystemExit) as caught:
+                main(["run", str(path), "--plugin", str(TOYS), "--out", str(folder / "run")])
+        assert caught.value.code == 0
+        return folder / "run"
+
+    return to_its_end
+
+
+@pytest.fixture(scope="session")
+def finished(finish):
     """The directory of one finished toy run, which no test may change."""
-    folder = tmp_path_factory.mktemp("finished")
-    path = folder / "toys.toml"
-    path.write_text(to_toml(tables("dataset.masks=true", "dataset.contamination=0.1")))
-    with pytest.MonkeyPatch.context() as patch:
-        only_toys(patch)
-        with pytest.raises(SystemExit) as caught:
-            main(["run", str(path), "--plugin", str(TOYS), "--out", str(folder / "run")])
-    assert caught.value.code == 0
-    return folder / "run"
+    return finish("finished", "dataset.masks=true", "dataset.contamination=0.1")
 
 
 @pytest.fixture
@@ -187,6 +197,7 @@ def job_of(tmp_path):
         data = prepare(recipe.dataset, recipe.seed)
         device = torch.device("cpu")
         backbone = build_backbone(recipe, data.spec, device)
+        (tmp_path / name).mkdir(exist_ok=True)
         return Job(recipe, data, backbone, RunDirectory(tmp_path / name, recipe), device)
 
     return make_job

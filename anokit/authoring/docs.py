@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from anokit.authoring.markdown import MADE, table
 from anokit.authoring.measured import FOLDER, Shelf
 from anokit.authoring.systems import systems_page
-from anokit.authoring.words import facts, option_rows, recipe_snippet
+from anokit.authoring.words import facts, option_rows, snippet
 from anokit.errors import UsageError
 from anokit.plugin import KINDS
 from anokit.registry.entries import Entry
-from anokit.registry.hookspecs import KIND_WORDS
+from anokit.registry.hookspecs import KIND_WORDS, RECIPE_KINDS
 from anokit.registry.lookup import Registry
 
 ABOUT_COMMANDS = (
@@ -78,7 +78,10 @@ def components_page(registry: Registry) -> str:
 
 
 def _intro(registry: Registry) -> str:
-    lines = ["Everything that a recipe can name after `use =`, by kind.", ""]
+    about = (
+        "Everything that a recipe can name after `use =`, by kind; and what `--watch` switches on."
+    )
+    lines = [about, ""]
     lines += ["| kind | components |", "|---|---|"]
     for kind in KINDS:
         links = [f"[`{e.component.name}`](#{_anchor(e)})" for e in registry.of_kind(kind)]
@@ -94,7 +97,8 @@ def _component(entry: Entry) -> str:
     component = entry.component
     lines = [f"### {entry.kind} `{component.name}`", "", f"{component.summary}."]
     known = " ".join(f"{label.capitalize()}: {text}." for label, text in facts(entry))
-    lines += ["", known, "", "```toml", recipe_snippet(entry).strip(), "```"]
+    fence = "```toml" if entry.kind in RECIPE_KINDS else "```"
+    lines += ["", known, "", fence, snippet(entry).strip(), "```"]
     rows = option_rows(component.options)
     if rows:
         head = ("option", "type", "default", "meaning")

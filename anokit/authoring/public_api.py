@@ -26,7 +26,8 @@ MODULES = (
 PLAIN = {
     "Fields": "Names of round-trip fields, or a function of the options where these decide.",
     "FittedField": "One of `features`, `latent`, `patches`, `image`.",
-    "Kind": "One of `backbone`, `encoder-loss`, `score`, `dataset`.",
+    "LUMA": "BT.601 weights of red, green and blue in a grey value, in thousandths.",
+    "Kind": "One of `backbone`, `encoder-loss`, `score`, `dataset`, `watcher`.",
     "Precision": "One of `auto`, `fp32`, `bf16`: arithmetic of training.",
     "Source": "How a field of a round trip is computed, and from which other one.",
     "__version__": "Version of anokit.",

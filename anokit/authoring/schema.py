@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from anokit.plugin import KINDS
 from anokit.recipe.parts import CORE_KEYS
 from anokit.recipe.reading import COMBINE
 from anokit.recipe.tables import RecipeTables
 from anokit.registry.entries import Entry
+from anokit.registry.hookspecs import RECIPE_KINDS
 from anokit.registry.lookup import Registry
 
 Schema = dict[str, Any]
@@ -19,7 +19,7 @@ def recipe_schema(registry: Registry) -> Schema:
     """Return a JSON Schema (draft 2020-12) that recipes for these components satisfy."""
     schema = RecipeTables.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
     definitions: Schema = schema.setdefault("$defs", {})
-    for kind in KINDS:
+    for kind in RECIPE_KINDS:
         names = [_define(entry, definitions) for entry in registry.of_kind(kind)]
         definitions[kind] = {"oneOf": [{"$ref": f"#/$defs/{name}"} for name in names]}
     definitions["named-score"] = _named_score(registry.of_kind("score"), definitions)

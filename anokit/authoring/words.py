@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -11,7 +12,7 @@ from pydantic_core import PydanticUndefined
 from anokit.plugin import Options, resolve_fields
 from anokit.recipe.toml import to_toml
 from anokit.registry.entries import Entry
-from anokit.registry.hookspecs import KIND_WORDS
+from anokit.registry.hookspecs import KIND_WORDS, RECIPE_KINDS
 
 
 def facts(entry: Entry) -> list[tuple[str, str]]:
@@ -44,8 +45,12 @@ def facts(entry: Entry) -> list[tuple[str, str]]:
     return found
 
 
-def recipe_snippet(entry: Entry) -> str:
-    """Return the lines of a recipe that use a component with its example options."""
+def snippet(entry: Entry) -> str:
+    """Return how a component is used with its example options: lines of a recipe, or a command."""
+    if entry.kind not in RECIPE_KINDS:
+        name = entry.component.name
+        given = [name, *(f"{name}.{key}={value}" for key, value in entry.component.example.items())]
+        return " ".join(["anokit run RECIPE", *(f"--watch {shlex.quote(w)}" for w in given)]) + "\n"
     table = {"use": entry.component.name, **entry.component.example}
     words = KIND_WORDS[entry.kind]
     return to_toml({words.key: [table] if words.repeated else table})

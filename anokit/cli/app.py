@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -31,6 +32,7 @@ from anokit.cli.options import PluginFiles, debugging
 from anokit.cli.recipes import copy_recipe_command, recipes_command, show_recipe_command
 from anokit.cli.running import LATEST, check_command, run_command
 from anokit.cli.scanning import scan_command
+from anokit.cli.sweeping import HERE, sweep_command
 from anokit.errors import AnokitError
 from anokit.version import __version__
 
@@ -104,6 +106,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "suspects": suspects_command,
     "add-scores": add_scores_command,
     "explain": explain_command,
+    "sweep": sweep_command,
     "compare": compare_command,
     "table": table_command,
     "check": check_command,
@@ -130,14 +133,18 @@ for name, function in COMMANDS.items():
         app.command(first)(function)
 
 
-def _with_resume_value(arguments: list[str]) -> list[str]:
-    """Give a bare ``--resume`` its value, which the parser cannot leave out."""
+BARE = {"--resume": LATEST, "--ray": HERE}
+"""Options whose value may be left out, and what that means."""
+
+
+def _with_bare_values(arguments: list[str]) -> list[str]:
+    """Give bare options their value, which the parser cannot leave out."""
     result = []
     for place, argument in enumerate(arguments):
         result.append(argument)
         following = arguments[place + 1] if place + 1 < len(arguments) else "-"
-        if argument == "--resume" and (following.startswith("-") or following.endswith(".toml")):
-            result.append(LATEST)
+        if argument in BARE and (following.startswith("-") or following.endswith(".toml")):
+            result.append(BARE[argument])
     return result
 
 
@@ -156,9 +163,12 @@ def main(arguments: list[str] | None = None) -> None:
     # Threads that wait should sleep, not spin: where another process wants a core too, spinning
     # slowed training of small networks tenfold. Read when torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # in ASCII or a code page: escapes, no traceback
+            stream.reconfigure(errors="backslashreplace")
     try:
         code: Any = app(
-            _with_resume_value(sys.argv[1:] if arguments is None else arguments),
+            _with_bare_values(sys.argv[1:] if arguments is None else arguments),
             standalone_mode=False,
         )
     except AnokitError as error:

@@ -17,7 +17,6 @@ from anokit.results.rows import QUICK, Results
 from anokit.watching import Advance, Watcher, duration
 
 if TYPE_CHECKING:
-    from anokit.data.sets import RunData
     from anokit.recipe.parts import Recipe
     from anokit.store.run_directory import RunDirectory
     from anokit.types import Phase
@@ -63,23 +62,9 @@ class Console(Watcher):
         for notice in recipe.notices:
             self.notice(notice)
 
-    def data(self, recipe: Recipe, data: RunData) -> None:
+    def data(self, text: str) -> None:
         """Say what the run reads."""
-        tainted = int(data.train.is_contaminant.sum())
-        parts = [f"{len(data.train):,} training images {data.spec}"]
-        if recipe.dataset.keys.contamination:
-            parts.append(f"of which {tainted:,} known contaminants")
-        if data.test is None:
-            parts.append("no test set")
-        elif data.test.labels is None:
-            parts.append(f"{len(data.test):,} unlabelled test images")
-        else:
-            anomalous = int(data.test.labels.sum())
-            normal = len(data.test) - anomalous
-            parts.append(f"test {normal:,} normal + {anomalous:,} anomalous")
-        self._say(f"Data: {', '.join(parts)}; {escape(data.protocol)}")
-        for text in data.notices:
-            self.notice(text)
+        self.say(f"Data: {text}")
 
     def banner(self, text: str) -> None:
         """Show something that nobody may overlook."""

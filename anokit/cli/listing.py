@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from anokit.authoring.words import facts, option_rows, recipe_snippet
+from anokit.authoring.words import facts, option_rows, snippet
 from anokit.recipe.shipped import AboutRecipe
 from anokit.registry.entries import Entry
 from anokit.registry.lookup import Registry
@@ -140,7 +140,7 @@ def describe(entry: Entry) -> None:
         _print_columns(("OPTION", "TYPE", "DEFAULT", "MEANING"), rows)
     else:
         print("no options")
-    print(f"\n{recipe_snippet(entry)}")
+    print(f"\n{snippet(entry)}")
 
 
 def _print_columns(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

@@ -27,6 +27,15 @@ Settings = Annotated[
         help="Change the recipe, such as backbone.images=60000 or scores.lo.weight=2. Repeatable.",
     ),
 ]
+Watch = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--watch",
+        metavar="NAME[.OPTION=VALUE]",
+        help="Have a plugin's watcher see the run as well, or set an option of it. Repeatable; "
+        "ANOKIT_WATCH adds more, commas between.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Lay the recipe's [quick] table over it.")]
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from anokit.cli.options import Device, PluginFiles, Quick, Settings
+from anokit.cli.options import Device, PluginFiles, Quick, Settings, Watch
 from anokit.errors import AnokitError
 from anokit.watching import NOBODY
 
@@ -40,15 +40,18 @@ def run_command(
     out: Annotated[
         Path | None, typer.Option(help="The run directory, instead of runs/RECIPE/TIME-ID.")
     ] = None,
+    watch: Watch = None,
     plugin: PluginFiles = None,
 ) -> None:
     """Train and score what a recipe describes."""
     from anokit.recipe.reading import load_recipe
     from anokit.registry.lookup import Registry
+    from anokit.runs.watchers import choose, watched
 
     changes = [*(settings or []), *([f"seed={seed}"] if seed is not None else [])]
     registry = Registry.load(plugin or [])
     loaded = load_recipe(recipe, registry, quick=quick, settings=changes)
+    watchers = choose(watch or [], registry)
     if resume is not None and out is not None:
         from anokit.errors import UsageError
 
@@ -68,18 +71,19 @@ def run_command(
     from anokit.runs.run import run
 
     # Beside torchrun's first process the others are not heard.
-    watcher = console if os.environ.get("RANK", "0") == "0" else NOBODY
-    directory = run(
-        loaded,
-        registry,
-        watcher,
-        device=device,
-        out=out,
-        resume=resume is not None,
-        resume_from=None if resume in (None, LATEST) else Path(str(resume)),
-    )
-    if directory.finished:
-        console.results(read_results(directory), directory)
+    first = os.environ.get("RANK", "0") == "0"
+    with watched(console if first else NOBODY, watchers if first else []) as watcher:
+        directory = run(
+            loaded,
+            registry,
+            watcher,
+            device=device,
+            out=out,
+            resume=resume is not None,
+            resume_from=None if resume in (None, LATEST) else Path(str(resume)),
+        )
+        if directory.finished:
+            console.results(read_results(directory), directory)
 
 
 def check_command(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anokit.cli.options import Device, PluginFiles, Settings
+from anokit.cli.options import Device, PluginFiles, Settings, Watch
 
 
 def scan_command(
@@ -34,15 +34,18 @@ def scan_command(
     ] = None,
     settings: Settings = None,
     device: Device = "auto",
+    watch: Watch = None,
     plugin: PluginFiles = None,
 ) -> None:
     """Rank the images of a folder, the most anomalous first: no labels, no recipe, no training."""
     from anokit.registry.lookup import Registry
     from anokit.runs.scan import scan_recipe
-    from anokit.store.run_directory import new_path
+    from anokit.runs.watchers import choose, watched
+    from anokit.store.finding import new_path
 
     out = out or new_path("scan")
     registry = Registry.load(plugin or [])
+    watchers = choose(watch or [], registry)
     made = scan_recipe(
         paths,
         registry,
@@ -62,7 +65,8 @@ def scan_command(
     from anokit.results.rows import read_results
     from anokit.runs.run import run
 
-    directory = run(made, registry, console, device=device, out=out)
+    with watched(console, watchers) as watcher:
+        directory = run(made, registry, watcher, device=device, out=out)
     if not directory.finished:
         return
     results = read_results(directory)

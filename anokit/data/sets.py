@@ -192,6 +192,22 @@ class RunData:
     excluded: tuple[str, ...] = ()
     """training images, as the user knows them, that a list left out"""
 
+    def in_words(self, *, contaminated: bool) -> str:
+        """Return how many images there are of what; ``contaminated``: the recipe asks for it."""
+        parts = [f"{len(self.train):,} training images {self.spec}"]
+        if contaminated:
+            tainted = int(self.train.is_contaminant.sum())
+            parts.append(f"of which {tainted:,} known contaminants")
+        if self.test is None:
+            parts.append("no test set")
+        elif self.test.labels is None:
+            parts.append(f"{len(self.test):,} unlabelled test images")
+        else:
+            anomalous = int(self.test.labels.sum())
+            normal = len(self.test) - anomalous
+            parts.append(f"test {normal:,} normal + {anomalous:,} anomalous")
+        return f"{', '.join(parts)}; {self.protocol}"
+
 
 def all_rows(count: int) -> Rows:
     """Return ``0 … count``."""

@@ -22,6 +22,7 @@ from anokit.nn.precision import Precision, autocast, tf32, to_double, uses_bf16
 from anokit.nn.resampling import box_downscale, lerp, upscale_nearest
 from anokit.nn.rmsprop import tensorflow_rmsprop
 from anokit.nn.search import FoundLatents, latent_search, residual_objective, settle
+from anokit.nn.search_starts import SearchStarts
 from anokit.nn.shapes import assert_shape, check_images, check_square
 from anokit.nn.statistics import image_brightness, image_contrast, image_gradient
 
@@ -37,6 +38,7 @@ __all__ = [
     "PatchScore",
     "PixelNorm",
     "Precision",
+    "SearchStarts",
     "Source",
     "assert_shape",
     "autocast",

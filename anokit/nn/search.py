@@ -86,8 +86,9 @@ def latent_search(
 ) -> FoundLatents:
     """Minimise an objective over latents by Adam, for every query from several starts at once.
 
-    Every query begins at the same starts, and the objectives are *summed*: the gradient of one
-    latent is then the one that it would have alone, and so are Adam's steps. That leaves rounding.
+    Every query has starts of its own (see `SearchStarts`), and the objectives are *summed*: the
+    gradient of one latent is then the one that it would have alone, and so are Adam's steps. That
+    leaves rounding.
     Matrix products round by the size of a batch and, on some processors, by a row's place in it,
     and hundreds of steps over a function with kinks blow one unit in the last place up to any size,
     in float64 too. So by default one query is searched for at a time, from all starts at once: what
@@ -104,8 +105,9 @@ def latent_search(
     queries
         ``[B, ...]``, B ≥ 1.
     starts
-        ``[R, Z]``, shared by all queries. R = 1 is the plain search, more are restarts, made at
-        once, of which every query keeps the best.
+        ``[B, R, Z]``, R for each query. R = 1 is the plain search, more are restarts, made at once,
+        of which every query keeps the best. What is found lies near where the search began: one
+        start for all makes the latents of unrelated queries alike.
     steps
         Steps of Adam (β = 0.9, 0.999) from each start, ≥ 0.
     learning_rate
@@ -121,18 +123,19 @@ def latent_search(
     Raises
     ------
     ValueError
-        Where ``starts`` is not ``[R, Z]`` or the objective does not return ``[b·R]``.
+        Where ``starts`` is not ``[B, R, Z]`` or the objective does not return ``[b·R]``.
     """
-    assert_shape(starts, (None, None), "starts of a latent search")
+    assert_shape(starts, (len(queries), None, None), "starts of a latent search")
+    restarts = starts.shape[1]
     parts = []
     share = 1 / max(1, steps * math.ceil(len(queries) / batch_size))
     tell = (lambda: progress(share)) if progress else lambda: None
     for first in range(0, len(queries), batch_size):
         # A copy: where a row lies in memory may decide how it is rounded, too.
-        batch = queries[first : first + batch_size].repeat_interleave(len(starts), dim=0)
-        own = starts.repeat(len(batch) // len(starts), 1)
+        batch = queries[first : first + batch_size].repeat_interleave(restarts, dim=0)
+        own = starts[first : first + batch_size].flatten(0, 1).clone()
         z, loss = _descend(objective(batch), own, steps, learning_rate, schedule, tell)
-        parts.append(_best(z.view(-1, len(starts), z.shape[1]), loss.view(-1, len(starts))))
+        parts.append(_best(z.view(-1, restarts, z.shape[1]), loss.view(-1, restarts)))
     return FoundLatents(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 

@@ -52,14 +52,15 @@ def apply_setting(data: Table, setting: str) -> None:
         place = _step(place, key, setting, ".".join(keys[:depth]))
     where = ".".join(keys[:-1])
     if isinstance(place, list):
-        place[_index(place, keys[-1], setting, where)] = _value(text)
+        place[_index(place, keys[-1], setting, where)] = toml_value(text)
     elif isinstance(place, dict):
-        place[keys[-1]] = _value(text)
+        place[keys[-1]] = toml_value(text)
     else:
         raise UsageError(f"--set {setting}: {where} is a value, not a table")
 
 
-def _value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """Return what stands after ``=`` on the command line, read as TOML; a bare word is a string."""
     try:
         return tomllib.loads(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
@@ -103,7 +104,7 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         Where it is not TOML, with file, line and column.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin with a mark
     except FileNotFoundError:
         near = sorted(str(p) for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         listed = f"; in {path.parent} there are: {', '.join(near)}" if near else ""

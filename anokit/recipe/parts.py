@@ -121,12 +121,17 @@ class Recipe:
         return self.path.stem
 
     @property
-    def arguments(self) -> str:
-        """Return the arguments of ``anokit run`` that give this recipe, quoted for a shell."""
+    def argument_words(self) -> tuple[str, ...]:
+        """Return the arguments of ``anokit run`` that give this recipe."""
         words = [self.given or str(self.path), *(["--quick"] if self.quick else [])]
         words += [word for setting in self.settings for word in ("--set", setting)]
         words += [word for file in self.plugin_files for word in ("--plugin", str(file))]
-        return shlex.join(words)
+        return tuple(words)
+
+    @property
+    def arguments(self) -> str:
+        """Return these arguments quoted for a shell."""
+        return shlex.join(self.argument_words)
 
     @property
     def plugins(self) -> frozenset[str]:

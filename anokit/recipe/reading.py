@@ -50,11 +50,35 @@ def load_recipe(
             f"{path}: --quick: the recipe has no [quick] table; add one or run it whole"
         )
     tables = change_tables(data, quick=quick, settings=settings)
+    notices = _drop_published(data, tables)
     recipe = resolve(tables, registry, path, text, quick)
     files = tuple(plugin.file for plugin in registry.plugins if plugin.file)
     return dataclasses.replace(
-        recipe, given=str(given), settings=tuple(settings), plugin_files=files
+        recipe,
+        given=str(given),
+        settings=tuple(settings),
+        plugin_files=files,
+        notices=(*recipe.notices, *notices),
     )
+
+
+def _drop_published(data: Mapping[str, Any], tables: dict[str, Any]) -> list[str]:
+    """Take published figures out of changed tables of another contamination, and say so."""
+    published = tables.get("published")
+    stated, now = (_contamination(one) for one in (data, tables))
+    if stated == now or not isinstance(published, dict):
+        return []
+    figures = [name for name, value in published.items() if not isinstance(value, str)]
+    if not figures:
+        return []
+    tables["published"] = {k: v for k, v in published.items() if k not in figures}
+    return [f"the published figures are left out: they are of contamination {stated}, not {now}"]
+
+
+def _contamination(tables: Mapping[str, Any]) -> Any:
+    """Return what tables of a recipe, right or wrong, state as contamination."""
+    dataset = tables.get("dataset")
+    return dataset.get("contamination", 0.0) if isinstance(dataset, Mapping) else None
 
 
 def resolve(

@@ -15,7 +15,7 @@ def to_toml(data: Mapping[str, Any]) -> str:
 
     None is left out, and so is an empty table at the top.
     """
-    lines = [f"{_key(k)} = {_value(v)}" for k, v in data.items() if _plain(v)]
+    lines = [f"{_key(k)} = {toml_value(v)}" for k, v in data.items() if _plain(v)]
     for key, value in data.items():
         if isinstance(value, Mapping) and value:
             lines += ["", f"[{_key(key)}]", *_pairs(value)]
@@ -26,7 +26,7 @@ def to_toml(data: Mapping[str, Any]) -> str:
 
 
 def _pairs(table: Mapping[str, Any]) -> list[str]:
-    return [f"{_key(k)} = {_value(v)}" for k, v in table.items() if v is not None]
+    return [f"{_key(k)} = {toml_value(v)}" for k, v in table.items() if v is not None]
 
 
 def _plain(value: Any) -> bool:
@@ -40,11 +40,12 @@ def _key(key: str) -> str:
     return key if _BARE.match(key) else _text(key)
 
 
-def _value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """Return a string, number, list or table as a TOML value on one line."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(_pairs(value)) + " }" if value else "{}"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):

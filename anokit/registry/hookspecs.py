@@ -1,4 +1,4 @@
-"""The hooks. Each takes nothing. Four return components, whose kind the hook is; one, recipes.
+"""The hooks. Each takes nothing. Five return components, whose kind the hook is; one, recipes.
 
 No hook is ``firstresult`` or ``historic``: components are collected, never decided between. Plugins
 are called one by one (`anokit.registry.discovery`), so that one that raises costs nobody else's
@@ -39,6 +39,12 @@ def anokit_datasets() -> Iterable[Component]:
 
 
 @hookspec
+def anokit_watchers() -> Iterable[Component]:
+    """Offer what watches a run and keeps what it sees elsewhere; `--watch NAME` switches it on."""
+    return ()
+
+
+@hookspec
 def anokit_recipes() -> Iterable[Path]:
     """Offer recipe files; `anokit run NAME` finds each by its file's name."""
     return ()
@@ -50,7 +56,7 @@ class KindWords:
 
     hook: str
     key: str
-    """the recipe's key for components of the kind"""
+    """the recipe's key for components of the kind; empty where no recipe names them"""
     repeated: bool
     """whether a recipe has a list of them under that key"""
     heading: str
@@ -61,7 +67,11 @@ KIND_WORDS: dict[Kind, KindWords] = {
     "encoder-loss": KindWords("anokit_encoder_losses", "encoder-losses", True, "Encoder losses"),
     "score": KindWords("anokit_scores", "scores", True, "Scores"),
     "dataset": KindWords("anokit_datasets", "dataset", False, "Datasets"),
+    "watcher": KindWords("anokit_watchers", "", False, "Watchers"),
 }
+
+RECIPE_KINDS: tuple[Kind, ...] = tuple(kind for kind, words in KIND_WORDS.items() if words.key)
+"""Kinds of component that a recipe names."""
 
 HOOK_KINDS: dict[str, Kind] = {words.hook: kind for kind, words in KIND_WORDS.items()}
 

@@ -16,6 +16,7 @@ from anokit.store.files import write_text
 __all__ = ["comparison", "write_comparison"]
 
 TITLE = "Comparison of runs"
+FOOTER = "This page needs no other file."
 
 
 def write_comparison(found: Comparison, path: Path) -> None:
@@ -33,7 +34,7 @@ def write_comparison(found: Comparison, path: Path) -> None:
             for plot in section.plots
         }
     known = {name: text for name, text in facts.items() if text}
-    write_text(path, render(TITLE, known, [], made, drawn))
+    write_text(path, render(TITLE, known, [], made, drawn, FOOTER))
 
 
 def comparison(found: Comparison) -> Section:

@@ -8,28 +8,36 @@ import jinja2
 from markupsafe import Markup
 
 from anokit.report import findings, style, thumbnails
-from anokit.report.reading import Run, read_run
+from anokit.report.reading import Results, Run, read_run
 from anokit.report.section import Section
 from anokit.report.sections import sections
-from anokit.store.files import replacing, write_text
+from anokit.store.files import make_folder, replacing, write_text
 
 __all__ = ["write_report"]
 
+ALONE = "This page needs no other file; the figures also lie in figures/ as PNG."
 
-def write_report(run_dir: Path) -> Path:
+
+def write_report(run_dir: Path, results: Results | None = None) -> Path:
     """Write report.html and ``figures/*.png`` into a run directory and return the page's path.
 
     The page is one file: it needs no network, no other file and no script. What the run lacks is
     left out, and the last section says why; only results.json must be there. A run without metrics
     begins with its most anomalous training images, any other with its metrics.
 
+    Parameters
+    ----------
+    results
+        What results.json is going to be, of a run that is about to be finished.
+
     Raises
     ------
     CheckpointError
         Where results.json is missing or a file of the run cannot be understood.
     """
-    run = read_run(run_dir)
+    run = read_run(run_dir, results)
     folder = run_dir / "figures"
+    make_folder(folder)
     with style.drawing():
         made = sections(run)
         drawn: dict[str, Markup] = {}
@@ -50,6 +58,7 @@ def render(
     banners: Sequence[findings.Banner],
     made: Sequence[Section],
     drawn: Mapping[str, Markup],
+    footer: str = ALONE,
 ) -> str:
     """Return a page of sections; ``drawn`` holds the SVG of every plot in them, by its name."""
     environment = jinja2.Environment(
@@ -65,6 +74,8 @@ def render(
         banners=banners,
         sections=made,
         drawn=drawn,
+        footer=footer,
+        sortable=any(table.sortable for section in made for table in section.tables),
         data_uri=thumbnails.data_uri,
     )
 

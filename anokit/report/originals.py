@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from anokit.errors import DataError
-from anokit.store.files import replacing
+from anokit.store.files import make_folder, replacing
 
 __all__ = ["LONGEST", "draw_pixels", "read_original", "said", "save_picture", "why"]
 
@@ -67,6 +67,7 @@ def draw_pixels(pixels: npt.NDArray[np.uint8], longest: int = SMALL) -> Image.Im
 
 def save_picture(path: Path, picture: Image.Image) -> None:
     """Write a picture as PNG or JPEG, as the suffix says, as `replacing` does."""
+    make_folder(path.parent)
     with replacing(path) as file:
         if path.suffix == ".png":
             picture.save(file, format="PNG", compress_level=4)

@@ -73,15 +73,15 @@ class Run:
         return self.results.row(name)
 
 
-def read_run(directory: Path) -> Run:
-    """Read a run directory.
+def read_run(directory: Path, results: Results | None = None) -> Run:
+    """Read a run directory; ``results`` stand for a results.json that is not there yet.
 
     Raises
     ------
     CheckpointError
         Where results.json is missing or a file in the directory cannot be understood.
     """
-    if not (directory / "results.json").is_file():
+    if results is None and not (directory / "results.json").is_file():
         raise CheckpointError(
             f"{directory}: expected a finished run with a results.json, found none. An interrupted "
             "run goes on with `anokit run RECIPE --resume`; then its report can be made."
@@ -90,7 +90,7 @@ def read_run(directory: Path) -> Run:
     try:
         return Run(
             directory=directory,
-            results=Results.model_validate(_json(directory / "results.json")),
+            results=results or Results.model_validate(_json(directory / "results.json")),
             recipe=_text(directory / "recipe.toml"),
             resolved=_json(directory / "resolved.json"),
             environment=_json(directory / "environment.json"),

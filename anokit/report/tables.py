@@ -35,6 +35,10 @@ class Cell:
 
     text: str
     small: str = ""
+    address: str = ""
+    """of a page that the text leads to, relative to this one"""
+    key: float | None = None
+    """what a sortable table sorts the value by; by its text where it is None"""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Table:
     caption: str = ""
     numeric: bool = True
     """whether all columns but the first are numbers, set to the right"""
+    sortable: bool = False
+    """whether a reader may sort it by its columns and filter its lines"""
 
 
 def metrics(results: Results) -> Table:

@@ -14,7 +14,7 @@ from anokit.results.best_on_test import ON_TEST, batch_remark, in_order
 from anokit.results.metrics import auroc_by_kind, measure, rates
 from anokit.results.pixel_metrics import aupro, pixel_auroc
 from anokit.results.rows import MapScale, Row
-from anokit.results.thresholds import Calibration
+from anokit.results.thresholds import Calibration, too_few
 from anokit.scoring.memory import TripMemory
 from anokit.scoring.scorer import Maps, Scored, Scorer, Values
 from anokit.scoring.training_scores import TrainingScores, score_training
@@ -93,15 +93,12 @@ def assess(job: Job) -> Assessment:
     calibrations = {
         name: Calibration.of(values, recipe.threshold) for name, values in training.columns.items()
     }
-    scored = _score_test(job, test, scorer) if test else None
-    columns, tiles = {}, {}
-    if test and scored:
-        values = {score.name: scorer.combine(score, scored.values) for score in scores}
-        tiles = {name: test.wholes.tops(column) for name, column in values.items()}
-        columns = {name: column[tiles[name]] for name, column in values.items()}
+    tested = score_test(job, test, scorer, scores) if test else None
+    scored, columns, tiles = tested or (None, {}, {})
     rows = [_row(job, scorer, score, calibrations[score.name], scored_training) for score in scores]
     for score, row in zip(scores, rows, strict=True):
-        _measure(job, score, row, columns.get(score.name))
+        if test and score.name in columns:
+            measure_row(recipe, test, row, columns[score.name])
         if scored and len(score.terms) > 1:
             row.note = _shares(scorer, score, scored.values)
     if test:
@@ -123,6 +120,7 @@ def assess(job: Job) -> Assessment:
         warnings=[
             *(text for component in scorer.components.values() for text in component.warnings()),
             *_direction_warning(recipe, rows),
+            *too_few(calibrations[recipe.primary.name], len(training.names)),
         ],
     )
 
@@ -167,11 +165,25 @@ def _threshold_rule(calibration: Calibration, count: int, scored: TrainingScores
     return "".join(words) + "; no label was read"
 
 
-def _score_test(job: Job, test: TestSet, scorer: Scorer) -> Scored:
+def score_test(
+    job: Job, test: TestSet, scorer: Scorer, scores: Sequence[NamedScore]
+) -> tuple[Scored, dict[str, Values], dict[str, Rows]]:
+    """Score a test set; no label is looked at.
+
+    Returns
+    -------
+    scored
+        Of every row of the test set.
+    columns, tiles
+        ``[M]`` by score name, of the images as the user knows them: values, and their rows.
+    """
     rows = in_order(test, job.recipe.evaluation.order)
     latent = job.backbone.fills("latent")
     advance = job.watcher.track("scoring test images", len(test))
-    return scorer.compute(test.images, rows, latent=latent, advance=advance).restored(rows)
+    scored = scorer.compute(test.images, rows, latent=latent, advance=advance).restored(rows)
+    values = {score.name: scorer.combine(score, scored.values) for score in scores}
+    tiles = {name: test.wholes.tops(column) for name, column in values.items()}
+    return scored, {name: column[tiles[name]] for name, column in values.items()}, tiles
 
 
 def _row(
@@ -215,16 +227,18 @@ def _map_scale(maps: Maps | None, recipe: Recipe) -> MapScale | None:
     return MapScale(low=low, high=high, threshold=threshold, images=len(maps))
 
 
-def _measure(job: Job, score: NamedScore, row: Row, values: Values | None) -> None:
-    """Add the metrics of one score's values of the test set, where there are labels."""
-    test = job.data.test
-    if values is None or test is None or test.labels is None:
+def measure_row(recipe: Recipe, test: TestSet, row: Row, values: Values) -> None:
+    """Add the metrics of one score's values ``[M]`` of the test set, where there are labels."""
+    if test.labels is None:
         return
-    evaluation = job.recipe.evaluation
     first = test.wholes.first
     labels = test.labels[first]
     found = measure(
-        labels, values, row.threshold, resamples=evaluation.resamples, seed=job.recipe.seed
+        labels,
+        values,
+        row.threshold,
+        resamples=recipe.evaluation.resamples,
+        seed=recipe.seed,
     )
     if found:
         row.metrics = dict(vars(found))

@@ -17,6 +17,7 @@ from anokit.errors import RecipeError
 from anokit.recipe.parts import Recipe
 from anokit.scoring.scorer import Scorer
 from anokit.scoring.training_scores import score_training
+from anokit.store.files import make_folder
 from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import load_metadata, load_module, save_tensors
 from anokit.training.backbone import GuardedBackbone
@@ -106,6 +107,7 @@ class BestOnTest:
         best = auroc > self._best()
         if best:
             content = {"auroc": auroc, "shown": shown}
+            make_folder(self.job.directory.best.parent)
             save_tensors(self.job.directory.best, self.job.backbone.module.state_dict(), content)
         return auroc, best
 

@@ -19,7 +19,7 @@ from anokit.report import write_report
 from anokit.results.assess import Assessment, assess
 from anokit.results.cues import explain_run
 from anokit.results.exhibits import term_values, terms_of
-from anokit.results.rows import write_results
+from anokit.results.rows import Results, write_results
 from anokit.runs.finished import OpenedRun, open_run
 from anokit.runs.trust import recorded_plugins
 from anokit.store.run_directory import PLUGIN_FILES, RunDirectory
@@ -68,9 +68,10 @@ def add_scores(
         target = resolve_device(device)
         backbone = load_backbone(recipe, data.spec, target, directory.model)
         job = Job(recipe, data, backbone, directory, target, watcher)
-        _write(opened, job, assess(job), used)
+        results = _write(opened, job, assess(job), used)
         watcher.notice("writing the report")
-        write_report(run)
+        write_report(run, results)
+        write_results(directory, results)  # last: until then the run is what it was
     return directory
 
 
@@ -124,8 +125,8 @@ def _check_plugins(opened: OpenedRun, recipe: Recipe, used: Sequence[FoundPlugin
             )
 
 
-def _write(opened: OpenedRun, job: Job, found: Assessment, used: Sequence[FoundPlugin]) -> None:
-    """Write what was found beside what the run has; results.json comes last."""
+def _write(opened: OpenedRun, job: Job, found: Assessment, used: Sequence[FoundPlugin]) -> Results:
+    """Write what was found beside what the run has; return all results, which come last."""
     directory, recipe = job.directory, job.recipe
     today = dt.date.today().isoformat()
     mark = f"added later ({today}): computed from the stored weights, the other results being known"
@@ -158,5 +159,4 @@ def _write(opened: OpenedRun, job: Job, found: Assessment, used: Sequence[FoundP
         "added.json", {score.name: {**entry, "score": score.as_dict()} for score in recipe.scores}
     )
     rows = [row.model_copy(update={"added": mark}) for row in found.rows]
-    explained = explain_run(job, found)
-    write_results(directory, opened.results.with_rows(rows, found.warnings, explained))
+    return opened.results.with_rows(rows, found.warnings, explain_run(job, found))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from anokit.data.pictures import quiet, try_to_decode, with_channels
 from anokit.errors import DataError, PluginError
 from anokit.recipe.parts import DatasetPart
 from anokit.registry.blame import blame
@@ -62,19 +63,17 @@ def stretch_image(path: Path, spec: ImageSpec) -> tuple[npt.NDArray[np.uint8], t
     Raises
     ------
     DataError
-        Where the file is no image that can be read, or the channels are not 1, 3 or 4.
+        Where the file is no image that can be read, or its channels cannot be made the spec's.
     """
-    modes = {1: "L", 3: "RGB", 4: "RGBA"}
-    if spec.channels not in modes:
-        raise DataError(f"{path}: an image file cannot be made into {spec.channels} channels")
-    try:
-        with Image.open(path) as image:
-            size = image.size
-            fitted = image.convert(modes[spec.channels]).resize(
-                (spec.width, spec.height), Image.Resampling.BILINEAR
-            )
-    except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{path}: cannot be read as an image: {error}") from None
-    pixels = np.array(fitted, dtype=np.uint8)  # a copy: Pillow's own memory may not be written
-    shaped = pixels.reshape(spec.height, spec.width, -1).transpose(2, 0, 1)
-    return np.ascontiguousarray(shaped), size
+    with quiet():
+        picture, reason = try_to_decode(path, None)
+    if picture is None:
+        raise DataError(f"{path}: cannot be read as an image: {reason}")
+    pixels = with_channels(picture.pixels, spec.channels, path)
+    fitted = [
+        np.asarray(
+            Image.fromarray(plane).resize((spec.width, spec.height), Image.Resampling.BILINEAR)
+        )
+        for plane in np.ascontiguousarray(pixels)
+    ]
+    return np.stack(fitted), (picture.size[1], picture.size[0])

@@ -15,7 +15,7 @@ from anokit.results.rows import Results, Row, read_results
 from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import ScoreTable
 
-APART = ("seed", "title", "requires", "published")
+APART = ("seed", "title", "requires", "published", "baselines")
 """Tables of a resolved recipe in which runs of one system may differ."""
 
 
@@ -83,10 +83,26 @@ class ScoredRun:
         return self.results.row(self.score)
 
     @property
+    def stands_alone(self) -> bool:
+        """Whether it is a baseline, which does not depend on the system beside it."""
+        return bool(self._own("baselines")) and self.row is not None and self.row.kind == "baseline"
+
+    @property
     def key(self) -> str:
-        """Return what runs of one system share: all of the recipe but the seed, and the score."""
+        """Return what runs of one system share: all that decides the score but the seed.
+
+        That is the recipe without its other scores; of a baseline the dataset and itself.
+        """
         content = {key: value for key, value in self.run.resolved.items() if key not in APART}
+        content["scores"] = self._own("scores")
+        if self.stands_alone:
+            content = {"dataset": content.get("dataset"), "baselines": self._own("baselines")}
         return json.dumps([content, self.score], sort_keys=True)
+
+    def _own(self, table: str) -> list[Any]:
+        """Return the score's own entry of a table of the resolved recipe, if it is there."""
+        entries = self.run.resolved.get(table, [])
+        return [entry for entry in entries if entry.get("name") == self.score]
 
     @property
     def remarks(self) -> list[str]:
@@ -107,7 +123,20 @@ def read_run(path: Path) -> GatheredRun:
 
 
 def find_runs(given: Iterable[Path]) -> list[GatheredRun]:
-    """Return the finished runs at or below some folders, in order of path.
+    """Read the finished runs at or below some folders, in order of path.
+
+    Raises
+    ------
+    UsageError
+        As `find_paths` does.
+    CheckpointError
+        Where a run is damaged.
+    """
+    return [read_run(path) for path in find_paths(given)]
+
+
+def find_paths(given: Iterable[Path]) -> list[Path]:
+    """Return the directories of the finished runs at or below some folders, in order of path.
 
     Raises
     ------
@@ -123,7 +152,7 @@ def find_runs(given: Iterable[Path]) -> list[GatheredRun]:
     if not paths:
         names = ", ".join(map(str, given))
         raise UsageError(f"{names}: no finished run; expected run directories, or folders of them")
-    return [read_run(path) for path in paths]
+    return list(paths)
 
 
 def grouped(runs: Sequence[ScoredRun], keys: Sequence[str]) -> list[list[ScoredRun]]:

@@ -45,6 +45,8 @@ class Cost:
     """bytes held at the peak of the timed steps"""
     small_batches: bool
     """whether steps were timed on smaller batches than the recipe's, to answer soon"""
+    weights: int = 0
+    """bytes of the model's file"""
 
     def __str__(self) -> str:
         """Return one line in words."""
@@ -60,17 +62,26 @@ def _count(images: int) -> str:
     return f"{images / 1e6:.2f} M" if images >= 1e6 else f"{images:,}"
 
 
-def cost_of(recipe: Recipe, spec: ImageSpec, train_images: int, device: torch.device) -> Cost:
+def cost_of(
+    recipe: Recipe,
+    spec: ImageSpec,
+    train_images: int,
+    device: torch.device,
+    patience: float = TIMED_SECONDS,
+) -> Cost:
     """Time a few steps of every phase on random images and add up.
 
     Batches are cut to 8 images on a CPU where a full step would take long, as one of a published
-    network takes minutes; time per image hardly depends on that there.
+    network takes minutes; time per image hardly depends on that there. A phase is timed for about
+    ``patience`` seconds, at least one step.
     """
     with threads(recipe.training.threads):
-        return _cost_of(recipe, spec, train_images, device)
+        return _cost_of(recipe, spec, train_images, device, patience)
 
 
-def _cost_of(recipe: Recipe, spec: ImageSpec, train_images: int, device: torch.device) -> Cost:
+def _cost_of(
+    recipe: Recipe, spec: ImageSpec, train_images: int, device: torch.device, patience: float
+) -> Cost:
     backbone = build_backbone(recipe, spec, device)
     backbone.module.train()
     seconds, images, small = 0.0, 0, False
@@ -79,20 +90,26 @@ def _cost_of(recipe: Recipe, spec: ImageSpec, train_images: int, device: torch.d
         steps = steps_of(phase, train_images, recipe.training.max_steps)
         batch = phase.batch_size if device.type == "cuda" else min(phase.batch_size, 8)
         phase.optimisers()
-        per_step = _time_steps(phase, spec, batch, device, draws)
+        per_step = _time_steps(phase, spec, batch, device, draws, patience)
         if batch < phase.batch_size and per_step / batch * phase.batch_size < LONG_STEP:
             batch = phase.batch_size
-            per_step = _time_steps(phase, spec, batch, device, draws)
+            per_step = _time_steps(phase, spec, batch, device, draws, patience)
         small |= batch < phase.batch_size
         images += steps * phase.batch_size
         seconds += per_step / batch * phase.batch_size * steps
     if recipe.training.refine and recipe.training.refine.afresh:
         images, seconds = 2 * images, 2 * seconds
-    return Cost(images, seconds, peak_memory(device), small)
+    weights = sum(one.nbytes for one in backbone.module.state_dict().values())
+    return Cost(images, seconds, peak_memory(device), small, weights)
 
 
 def _time_steps(
-    phase: Phase, spec: ImageSpec, count: int, device: torch.device, draws: torch.Generator
+    phase: Phase,
+    spec: ImageSpec,
+    count: int,
+    device: torch.device,
+    draws: torch.Generator,
+    patience: float,
 ) -> float:
     """Return the seconds of one step, the fastest of several."""
     size = (phase.resolution, phase.resolution) if phase.resolution else (spec.height, spec.width)
@@ -109,7 +126,7 @@ def _time_steps(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         best = min(best, time.perf_counter() - started)
-        if time.perf_counter() - began > TIMED_SECONDS:
+        if time.perf_counter() - began > patience:
             break
     return best
 
@@ -124,7 +141,7 @@ def plan(recipe: Recipe, device: str) -> str:
         shape of the images.
     """
     target = resolve_device(device)
-    spec, count, remark = _shape_and_count(recipe.dataset)
+    spec, count, remark = shape_and_count(recipe.dataset)
     cost = cost_of(recipe, spec, count, target)
     text = f"Training on {describe_device(target, recipe.training.threads)}: {cost}."
     if not recipe.quick and recipe.path.exists() and "[quick]" in recipe.text:
@@ -134,7 +151,7 @@ def plan(recipe: Recipe, device: str) -> str:
     return f"{text}{remark}"
 
 
-def _shape_and_count(dataset: DatasetPart) -> tuple[ImageSpec, int, str]:
+def shape_and_count(dataset: DatasetPart) -> tuple[ImageSpec, int, str]:
     """Return the images' shape, the size of the training set and what to say about them."""
     component: Component = dataset.entry.component
     without_simulation = DatasetPart(dataset.entry, dataset.options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.metadata
 import platform
 import tempfile
@@ -25,14 +26,15 @@ from anokit.results.rows import QUICK, SIMULATED, write_results
 from anokit.runs.before import compare_with_former, keep_list
 from anokit.runs.painting import paint_training
 from anokit.scoring.judging import TrainingJudge
-from anokit.store.run_directory import PLUGIN_FILES, RunDirectory, create, find_resumable
+from anokit.store.finding import create, find_resumable
+from anokit.store.run_directory import PLUGIN_FILES, RunDirectory
 from anokit.store.tensors import save_tensors
 from anokit.training.backbone import build_backbone
 from anokit.training.device import describe_device, resolve_device, threads
 from anokit.training.job import Job
 from anokit.training.loop import Interrupted, Trainer
 from anokit.training.processes import World, joined
-from anokit.training.signals import stop_on_signal
+from anokit.training.signals import StopRequest, stop_on_signal
 from anokit.training.state import State
 from anokit.version import __version__
 from anokit.watching import NOBODY, Watcher
@@ -75,31 +77,65 @@ def _lead(
 ) -> RunDirectory:
     """Carry out a run in the process that writes files, shows progress and evaluates."""
     with directory.locked(), stop_on_signal() as stop:
+        if directory.finished:  # and was killed before it had cleared up
+            _clear_up(directory, watcher)
+            return directory
         data = prepare(recipe.dataset, recipe.seed, watcher)
         if data.simulated:
             watcher.banner(SIMULATED)
         if recipe.quick:
             watcher.banner(QUICK)
-        watcher.data(recipe, data)
+        contaminated = bool(recipe.dataset.keys.contamination)
+        watcher.data(data.in_words(contaminated=contaminated))
+        for text in data.notices:
+            watcher.notice(text)
         if directory.begun:
             directory.check_same_data(data.fingerprint)
         else:
             _write_start(directory, recipe, registry, data, device)
-        backbone = build_backbone(recipe, data.spec, device)
-        for text in remarks(recipe, backbone):
-            watcher.banner(text)
-        world.wait()
-        job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
-        state = train(job)
-        save_tensors(directory.model, backbone.module.state_dict())
+        watcher.begun(directory.path, _resolved(recipe), {})
         try:
-            finish(job, state)
-        except KeyboardInterrupt:
-            raise Interrupted(
-                "interrupted: training is finished and kept; score and report with: "
-                f"{directory.resume_command}"
-            ) from None
+            _carry_out(recipe, data, directory, device, world, watcher, stop)
+        except BaseException as error:
+            interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
+            watcher.stopped(str(error) or type(error).__name__, interrupted=interrupted)
+            raise
+        watcher.finished(directory.path, directory.read_json(directory.results.name))
     return directory
+
+
+def _carry_out(
+    recipe: Recipe,
+    data: RunData,
+    directory: RunDirectory,
+    device: torch.device,
+    world: World,
+    watcher: Watcher,
+    stop: StopRequest,
+) -> None:
+    """Train, score and report in a directory that holds what is known before."""
+    backbone = build_backbone(recipe, data.spec, device)
+    for text in remarks(recipe, backbone):
+        watcher.banner(text)
+    world.wait()
+    job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
+    state = train(job)
+    try:
+        save_tensors(directory.model, backbone.module.state_dict())
+        finish(job, state)
+    except KeyboardInterrupt:
+        if directory.finished:
+            raise Interrupted(
+                f"interrupted, but the run is finished: see {directory.report}"
+            ) from None
+        raise Interrupted(
+            "interrupted: training is finished and kept; score and report with: "
+            f"{directory.resume_command}"
+        ) from None
+
+
+def _resolved(recipe: Recipe) -> dict[str, Any]:
+    return {**recipe.as_dict(), "quick": recipe.quick}
 
 
 def _help(
@@ -156,14 +192,19 @@ def finish(job: Job, state: State) -> None:
     if job.data.test and not results.rows[0].metrics:
         job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
     compare_with_former(directory, job.data, results)
-    # The report reads results.json; a run counts as finished once that file has its own name.
-    write_results(directory, results)
     job.watcher.notice("writing the report")
-    write_report(directory.path)
-    directory.checkpoint.unlink(missing_ok=True)
-    directory.best.unlink(missing_ok=True)
-    if directory.checkpoint.parent.is_dir():
-        directory.checkpoint.parent.rmdir()
+    write_report(directory.path, results)
+    # Last, since a run counts as finished once it is there: nothing of it is then missing.
+    write_results(directory, results)
+    directory.remove_checkpoints()
+
+
+def _clear_up(directory: RunDirectory, watcher: Watcher) -> None:
+    """Do what a finished run had left to do when it was killed."""
+    if not directory.report.exists():
+        watcher.notice("writing the report")
+        write_report(directory.path)
+    directory.remove_checkpoints()
 
 
 def _write_start(
@@ -175,7 +216,7 @@ def _write_start(
 ) -> None:
     """Write what is known before training; split.json comes last, and then the run has begun."""
     directory.write_text("recipe.toml", recipe.text)
-    directory.write_json("resolved.json", {**recipe.as_dict(), "quick": recipe.quick})
+    directory.write_json("resolved.json", _resolved(recipe))
     keep_list(directory, recipe)
     used = [plugin for plugin in registry.plugins if plugin.name in recipe.plugins]
     plugins = {
@@ -202,6 +243,7 @@ def _environment(recipe: Recipe, data: RunData, device: torch.device) -> dict[st
     packages = ("torch", "numpy", "scikit-learn", "safetensors")
     return {
         "anokit": __version__,
+        "started": dt.datetime.now(dt.UTC).isoformat(),
         "arguments": recipe.arguments,
         "packages": {name: importlib.metadata.version(name) for name in packages},
         "python": platform.python_version(),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from anokit.data.finding import expand
 from anokit.errors import RecipeError, UsageError
 from anokit.recipe.changes import change_tables, merge, read_toml
 from anokit.recipe.finding import find_recipe
@@ -93,6 +94,7 @@ def scan_recipe(
 
 def _which(paths: Sequence[str]) -> dict[str, Any]:
     """Return the keys of [dataset] that read ``paths``."""
+    paths = [str(expand(given)) for given in paths]
     if len(paths) == 1 and Path(paths[0]).is_dir():
         return {"root": paths[0]}
     files = []

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from anokit.data.finding import expand, find_images
 from anokit.data.sets import Wholes
 from anokit.errors import CheckpointError, DataError, UsageError
 from anokit.report.ranked_gallery import Gallery
@@ -19,10 +20,6 @@ from anokit.runs.painting import drawn_by, paint_ranking
 from anokit.store.files import write_text
 from anokit.store.score_table import Judged, Ranking
 from anokit.watching import NOBODY, Watcher
-
-SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-)
 
 
 @dataclass(frozen=True)
@@ -127,9 +124,9 @@ def collect(paths: Sequence[Path]) -> list[Path]:
         Where a path does not exist or there is no image at all.
     """
     found: list[Path] = []
-    for path in paths:
+    for path in map(expand, paths):
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            found += find_images(path)
         elif path.is_file():
             found.append(path)
         else:
@@ -140,7 +137,8 @@ def collect(paths: Sequence[Path]) -> list[Path]:
     if not found:
         listed = ", ".join(str(path) for path in paths)
         raise UsageError(
-            f"no images in {listed}; expected files such as {', '.join(sorted(SUFFIXES))}"
+            f"no images in {listed}; expected files with the suffix of an image, such as .png, "
+            ".jpg or .tif, that are not hidden"
         )
     return list(dict.fromkeys(found))
 

@@ -1,4 +1,4 @@
-"""A table of many finished runs: systems and scores down, contamination across."""
+"""A table of many finished runs: systems and scores down, contamination across, or as laid out."""
 
 from __future__ import annotations
 
@@ -8,71 +8,24 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from anokit.errors import UsageError
+from anokit.recipe.sweeps import SWEEP_FILE, Layout, Selector, read_sweep_tables
 from anokit.results.differences import mean_auroc
 from anokit.results.metrics import Estimate
+from anokit.results.result_table import METRICS, Cell, Line, ResultTable
 from anokit.runs.gathering import GatheredRun, ScoredRun, find_runs, grouped
-
-METRICS = {
-    "auroc": "AUROC",
-    "ap": "AP",
-    "fpr95": "FPR at 95 % TPR",
-    "f1": "F1",
-    "fpr": "false alarms",
-    "tpr": "finds",
-}
-"""What a table may be of; none that is selected by the labels."""
-
-
-class Cell(BaseModel):
-    """A system's figure at one contamination, over its runs."""
-
-    mean: float
-    deviation: float | None = None
-    """standard deviation over seeds; None of one run"""
-    low: float | None = None
-    """ends of the 95 % interval; None where several runs have none together"""
-    high: float | None = None
-    seeds: list[int | None]
-    published: float | None = None
-
-    @property
-    def holds_published(self) -> bool | None:
-        """Return whether the published figure lies in the interval; None without one or other."""
-        if self.published is None or self.low is None or self.high is None:
-            return None
-        return self.low <= self.published <= self.high
-
-
-class Line(BaseModel):
-    """A score of a system."""
-
-    system: str
-    score: str
-    baseline: bool
-    cells: dict[float, Cell]
-    """by contamination γ"""
-    remarks: list[int]
-    """places in the table's ``remarks``"""
-
-
-class ResultTable(BaseModel):
-    """All of it."""
-
-    metric: str
-    gammas: list[float]
-    lines: list[Line]
-    remarks: list[str]
-    sources: list[str]
-    """of the published figures"""
 
 
 def make_table(
-    given: Sequence[Path], *, scores: Sequence[str] = (), metric: str = "auroc"
+    given: Sequence[Path],
+    *,
+    scores: Sequence[str] = (),
+    metric: str = "auroc",
+    laid_out: bool = True,
 ) -> ResultTable:
     """Gather finished runs at or below folders; runs that differ in seed alone share a cell.
+
+    A sweep whose file has a ``[layout]`` is laid out by it, unless ``scores`` are named.
 
     Parameters
     ----------
@@ -82,6 +35,8 @@ def make_table(
         Names of the scores to show; all where empty.
     metric
         A key of `METRICS`.
+    laid_out
+        Whether a sweep's layout is followed.
 
     Raises
     ------
@@ -96,36 +51,115 @@ def make_table(
     if not runs:
         wanted = f" with a score called {' or '.join(scores)}" if scores else ""
         raise UsageError(f"no finished run{wanted} has labelled test images of both classes")
+    remarks = list(dict.fromkeys(text for run in runs for text in run.remarks))
+    layout = _layout(given) if laid_out and not scores else None
+    columns, lines = _laid_out(layout, runs, metric) if layout else _by_system(runs, metric)
+    for line, members in lines:
+        found = {remarks.index(text) for run in members for text in run.remarks}
+        line.remarks = sorted(found)
+    shown = [run for _, members in lines for run in members]
+    used = sorted({place for line, _ in lines for place in line.remarks})
+    for line, _ in lines:
+        line.remarks = [used.index(place) for place in line.remarks]
+    return ResultTable(
+        metric=metric,
+        columns=columns,
+        lines=[line for line, _ in lines],
+        remarks=[remarks[place] for place in used],
+        sources=list(
+            dict.fromkeys(
+                str(run.results.published_source)
+                for run in shown
+                if run.results.prints_published and metric == "auroc"
+            )
+        ),
+    )
+
+
+def _by_system(
+    runs: Sequence[ScoredRun], metric: str
+) -> tuple[list[str], list[tuple[Line, list[ScoredRun]]]]:
+    """Return the columns, one for each contamination, and a line for each score of a system."""
+    runs = _each_once(runs)
     cells = grouped(runs, [run.key for run in runs])
     rows: dict[str, list[list[ScoredRun]]] = {}
     for cell in cells:
         rows.setdefault(_system_key(cell[0]), []).append(cell)
-    remarks = list(dict.fromkeys(text for run in runs for text in run.remarks))
     names = _names([row[0][0] for row in rows.values()])
     lines = [
-        Line(
-            system=name,
-            score=row[0][0].score,
-            baseline=_is_baseline(row[0][0]),
-            cells={_gamma(cell[0]): _cell(cell, metric) for cell in row},
-            remarks=sorted(
-                {remarks.index(text) for cell in row for run in cell for text in run.remarks}
+        (
+            Line(
+                system=name,
+                score=row[0][0].score,
+                baseline=_is_baseline(row[0][0]),
+                primary=row[0][0].score == row[0][0].results.primary,
+                cells={_head(metric, _gamma(cell[0])): _cell(cell, metric) for cell in row},
+                remarks=[],
             ),
+            [run for cell in row for run in cell],
         )
         for name, row in zip(names, rows.values(), strict=True)
     ]
-    return ResultTable(
-        metric=metric,
-        gammas=sorted({gamma for line in lines for gamma in line.cells}),
-        lines=lines,
-        remarks=remarks,
-        sources=list(
-            dict.fromkeys(
-                str(run.results.published_source)
-                for run in runs
-                if run.results.prints_published and metric == "auroc"
-            )
-        ),
+    lines.sort(key=lambda one: one[0].baseline)
+    gammas = sorted({_gamma(cell[0]) for cell in cells})
+    return [_head(metric, gamma) for gamma in gammas], lines
+
+
+def _head(metric: str, gamma: float) -> str:
+    return f"{METRICS[metric]}, γ = {100 * gamma:g} %"
+
+
+def _layout(given: Sequence[Path]) -> Layout | None:
+    """Return the layout of the sweep whose folder is meant, if it has one."""
+    if len(given) != 1 or not (given[0] / SWEEP_FILE).is_file():
+        return None
+    return read_sweep_tables(given[0] / SWEEP_FILE)[1].layout
+
+
+def _laid_out(
+    layout: Layout, runs: Sequence[ScoredRun], metric: str
+) -> tuple[list[str], list[tuple[Line, list[ScoredRun]]]]:
+    """Return columns and lines as a sweep's file lays them out; a place without runs stays empty.
+
+    Raises
+    ------
+    UsageError
+        Where runs of several systems would share a place.
+    """
+    # Rows name recipes, so a baseline stands in the row of each recipe that has it.
+    cells = grouped(runs, [f"{run.results.recipe} {run.key}" for run in runs])
+    lines = []
+    for row in layout.rows:
+        found: dict[str, list[ScoredRun]] = {}
+        for column in layout.columns:
+            fitting = [cell for cell in cells if _fits(cell[0], row, column)]
+            if len(fitting) > 1:
+                names = ", ".join(sorted({str(cell[0].path) for cell in fitting})[:3])
+                raise UsageError(
+                    f"layout: several systems fit row {row.name!r}, column {column.name!r}: "
+                    f"{names}; let the row or the column name recipe, score and contamination"
+                )
+            if fitting:
+                found[column.name] = fitting[0]
+        line = Line(
+            system=row.name,
+            score="",
+            baseline=bool(found) and all(_is_baseline(cell[0]) for cell in found.values()),
+            cells={name: _cell(cell, metric) for name, cell in found.items()},
+            remarks=[],
+        )
+        lines.append((line, [run for cell in found.values() for run in cell]))
+    return [column.name for column in layout.columns], lines
+
+
+def _fits(run: ScoredRun, row: Selector, column: Selector) -> bool:
+    """Return whether a run's score belongs where a row meets a column."""
+    score = row.score or column.score or run.results.primary
+    return run.score == score and all(
+        (one.score is None or one.score == run.score)
+        and (one.recipes is None or run.results.recipe in one.recipes)
+        and (one.contamination is None or one.contamination == _gamma(run))
+        for one in (row, column)
     )
 
 
@@ -137,6 +171,14 @@ def _scored(run: GatheredRun, scores: Sequence[str], metric: str) -> list[Scored
         if row.metric(metric) is not None and (not scores or row.name in scores)
     ]
     return [run.scored(name) for name in measured]
+
+
+def _each_once(runs: Sequence[ScoredRun]) -> list[ScoredRun]:
+    """Return runs without the repetitions of a baseline that several systems of a seed bring."""
+    kept: dict[tuple[object, ...], ScoredRun] = {}
+    for place, run in enumerate(runs):
+        kept.setdefault((run.key, run.results.seed) if run.stands_alone else (place,), run)
+    return list(kept.values())
 
 
 def _is_baseline(run: ScoredRun) -> bool:
@@ -160,10 +202,11 @@ def _names(firsts: Sequence[ScoredRun]) -> list[str]:
     seen: dict[tuple[str, str], int] = {}
     names = []
     for run in firsts:
-        place = (run.results.recipe, run.score)
+        name = "baseline" if run.stands_alone else run.results.recipe
+        place = (name, run.score)
         seen[place] = seen.get(place, 0) + 1
         again = f" ({seen[place]})" if seen[place] > 1 else ""
-        names.append(f"{run.results.recipe}{again}")
+        names.append(f"{name}{again}")
     return names
 
 
@@ -183,6 +226,8 @@ def _cell(runs: Sequence[ScoredRun], metric: str) -> Cell:
         high=interval.high if interval else None,
         seeds=[run.results.seed for run in runs],
         published=published[0] if published else None,
+        contamination=_gamma(runs[0]),
+        score=runs[0].score,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from anokit.runs.table import METRICS, Cell, Line, ResultTable
+from anokit.results.result_table import Cell, Line, ResultTable
 from anokit.store.score_table import csv_text
 
 MARKS = "abcdefghijklmnopqrstuvwxyz"
@@ -25,7 +25,7 @@ ESCAPED = str.maketrans(
 def markdown(table: ResultTable) -> str:
     """Return a table in Markdown; marks and notes stand under it."""
     head, rows = _texts(table)
-    lines = [f"| {' | '.join(head)} |", "|---|---|" + "---:|" * (len(head) - 2)]
+    lines = [f"| {' | '.join(head)} |", "|---" * _words(table) + "|" + "---:|" * _figures(table)]
     lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
     return "\n".join([*lines, "", *(f"{note}  " for note in _notes(table))]).rstrip() + "\n"
 
@@ -34,7 +34,8 @@ def latex(table: ResultTable) -> str:
     """Return a table in LaTeX, for the package booktabs; notes are comments."""
     head, rows = _texts(table)
     baseline = next((n for n, line in enumerate(table.lines) if line.baseline), None)
-    lines = [rf"\begin{{tabular}}{{ll{'r' * (len(head) - 2)}}}", r"\toprule", _row(head)]
+    aligned = "l" * _words(table) + "r" * _figures(table)
+    lines = [rf"\begin{{tabular}}{{{aligned}}}", r"\toprule", _row(head)]
     lines.append(r"\midrule")
     for number, row in enumerate(rows):
         if number == baseline and number:
@@ -50,15 +51,16 @@ def csv(table: ResultTable) -> str:
     head += ["low", "high", "seeds", "published", "holds_published", "remarks"]
     rows = [
         [
-            *(line.system, line.score, str(line.baseline).lower(), f"{gamma:g}", table.metric),
+            *(line.system, cell.score, str(line.baseline).lower(), f"{cell.contamination:g}"),
+            table.metric,
             *(_number(value) for value in (cell.mean, cell.deviation, cell.low, cell.high)),
             " ".join(map(str, cell.seeds)),
             _number(cell.published),
             "" if cell.holds_published is None else str(cell.holds_published).lower(),
             "; ".join(table.remarks[place] for place in line.remarks),
         ]
-        for line in _in_order(table)
-        for gamma, cell in sorted(line.cells.items())
+        for line in table.lines
+        for cell in (line.cells[name] for name in table.columns if name in line.cells)
     ]
     return csv_text(head, rows)
 
@@ -70,25 +72,32 @@ FORMATS: Mapping[str, Callable[[ResultTable], str]] = {
 }
 
 
-def _in_order(table: ResultTable) -> list[Line]:
-    """Return the recipes' own scores first, baselines under them."""
-    return sorted(table.lines, key=lambda line: line.baseline)
+def _words(table: ResultTable) -> int:
+    """Return how many columns of words stand before the figures."""
+    return 2 if any(line.score for line in table.lines) else 1
+
+
+def _figures(table: ResultTable) -> int:
+    """Return how many columns of figures there are."""
+    return len(table.columns) * (2 if _prints_published(table) else 1)
+
+
+def _prints_published(table: ResultTable) -> bool:
+    return any(cell.published is not None for line in table.lines for cell in _cells(line))
 
 
 def _texts(table: ResultTable) -> tuple[list[str], list[list[str]]]:
     """Return header and cells as text."""
-    shown = METRICS[table.metric]
-    published = any(cell.published is not None for line in table.lines for cell in _cells(line))
-    head = ["system", "score"]
-    for gamma in table.gammas:
-        head.append(f"{shown}, γ = {100 * gamma:g} %")
-        head += ["published"] if published else []
+    published, words = _prints_published(table), _words(table)
+    head = ["system", "score"][:words]
+    for name in table.columns:
+        head += [name, "published"] if published else [name]
     rows = []
-    for line in _in_order(table):
+    for line in table.lines:
         marks = "".join(f" ({MARKS[place % len(MARKS)]})" for place in line.remarks)
-        row = [line.system + marks, line.score]
-        for gamma in table.gammas:
-            cell = line.cells.get(gamma)
+        row = [line.system + marks, line.score][:words]
+        for name in table.columns:
+            cell = line.cells.get(name)
             row.append("–" if cell is None else _figure(cell))
             row += [_published(cell)] if published else []
         rows.append(row)

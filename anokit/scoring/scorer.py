@@ -22,6 +22,7 @@ from anokit.recipe.parts import NamedScore
 from anokit.scoring.built_score import BuiltScore, batch_of, build_score
 from anokit.scoring.memory import TripMemory
 from anokit.scoring.trips import Trips
+from anokit.store.files import make_folder
 from anokit.training.backbone import GuardedBackbone
 from anokit.types import RoundTrip
 from anokit.watching import NOBODY, Advance, Watcher
@@ -262,6 +263,7 @@ class Scorer:
 
     def save(self, folder: Path) -> None:
         """Write the state of every fitted component, one file each."""
+        make_folder(folder)
         for component in self.components.values():
             component.save(folder)
 

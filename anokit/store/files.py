@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from anokit.errors import CheckpointError
 
@@ -18,16 +21,16 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a path to write to; what is written there takes the place of ``path`` at the end.
 
     The file that was there stays until then, also where the body fails or the process is killed.
-    The new one is on the disk before it gets the name, and may be read by whom the umask says.
+    The new one is on the disk before it gets the name, and may be read by whom the umask says. The
+    folder has to be there (`make_folder`): one that was deleted meanwhile does not come back.
 
     Raises
     ------
     CheckpointError
         In place of an `OSError`: where the disk is full, a permission is missing, the folder gone.
     """
-    new = path.with_name(f".{path.name}.new")
+    new = beside(path, "new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         yield new
         _to_disk(new)
         new.chmod(0o666 & ~_umask())
@@ -36,11 +39,21 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
-        raise unwritable(path, error.strerror or str(error)) from None
+        raise unwritable(path, error) from None
     except BaseException:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
         raise
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Return the path at which something is made that takes the place of ``path`` in the end.
+
+    Its name is of a fixed length, since names may have 255 bytes, and always the same, so that the
+    next attempt takes the place of what a killed process left.
+    """
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
+    return path.with_name(f".{digest}.{suffix}")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -66,13 +79,68 @@ def append_text(path: Path, text: str) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise unwritable(path, error.strerror or str(error)) from None
+        raise unwritable(path, error) from None
 
 
-def unwritable(path: Path, reason: str) -> CheckpointError:
-    """Return the error that says that a file could not be written, and what became of it."""
-    kept = "; the file that was there is kept as it was" if path.exists() else ""
-    return CheckpointError(f"{path}: could not be written: {reason}{kept}")
+def open_log(path: Path) -> BinaryIO:
+    """Open a file to which a process adds what it prints; unlike others it grows in place.
+
+    Raises
+    ------
+    CheckpointError
+        Where it cannot be written.
+    """
+    try:
+        return path.open("ab")
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder in one that is there, unless it is there too.
+
+    Raises
+    ------
+    CheckpointError
+        In place of an `OSError`.
+    """
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+ADVICE = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.EFBIG: "raise the limit on the size of files",
+    errno.EACCES: "let this user write there",
+    errno.EPERM: "let this user write there",
+    errno.EROFS: "let it be written to",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOENT: "its folder is gone: was it moved or deleted?",
+    errno.ENOTDIR: "its folder is no folder any more",
+    errno.EISDIR: "a folder of that name is in its place",
+}
+"""What to do about a file that cannot be written, by what the system says."""
+
+
+def unwritable(path: Path, error: OSError | Exception) -> CheckpointError:
+    """Return the error that says that a file could not be written, why, and what became of it."""
+    number = getattr(error, "errno", None) or _number_in(str(error))
+    reason = os.strerror(number) if number else str(error)
+    advice = f"; {ADVICE[number]}" if number in ADVICE else ""
+    kept = ""
+    with contextlib.suppress(OSError):
+        what = "folder" if path.is_dir() else "file" if path.exists() else ""
+        kept = f"; the {what} that was there is kept as it was" if what else ""
+    return CheckpointError(f"{path}: could not be written: {reason}{advice}{kept}")
+
+
+def _number_in(text: str) -> int | None:
+    """Return the number of a system's error in what a library that is not Python says of it."""
+    found = re.search(r"\(os error (\d+)\)", text)
+    return int(found[1]) if found else None
 
 
 def _to_disk(path: Path) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from anokit.errors import CheckpointError, UsageError
+from anokit.errors import UsageError
+from anokit.store.files import beside, unwritable
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def replacing_folder(path: Path, foreign: Callable[[Path], str]) -> Iterator[Pat
         In place of an `OSError`: where the disk is full or a permission is missing.
     """
     path = path.resolve()
-    new, old = (path.with_name(f".{path.name}.{suffix}") for suffix in ("new", "old"))
+    new, old = beside(path, "new"), beside(path, "old")
     try:
         if old.exists() and not path.exists():
             old.rename(path)  # The process was killed between the two renames below.
@@ -50,9 +51,7 @@ def replacing_folder(path: Path, foreign: Callable[[Path], str]) -> Iterator[Pat
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
-        kept = "; the folder that was there is kept as it was" if path.exists() else ""
-        reason = error.strerror or str(error)
-        raise CheckpointError(f"{path}: could not be written: {reason}{kept}") from None
+        raise unwritable(path, error) from None
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise

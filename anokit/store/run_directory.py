@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
-import secrets
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,18 @@ LOCK = ".lock"
 
 PLUGIN_FILES = "plugin_files"
 """Key of environment.json and of entries of added.json: SHA-256 of one-file plugins by name."""
+
+
+class RunState(StrEnum):
+    """What a run directory is, and so what can be done with it."""
+
+    BEGUN = "begun"
+    """Nothing can be lost, since training has not begun: the directory may also be empty, or not be
+    there. Taken up by ``--resume`` or begun anew by ``--out``, by any recipe."""
+    INTERRUPTED = "interrupted"
+    """What was done is kept; ``--resume`` goes on with it."""
+    FINISHED = "finished"
+    """Results and report are whole."""
 
 
 class RunDirectory:
@@ -56,14 +67,44 @@ class RunDirectory:
         self._lines: list[str] = []
 
     @property
+    def state(self) -> RunState:
+        """What the directory is: begun, interrupted or finished."""
+        if self.finished:
+            return RunState.FINISHED
+        kept = (self.metrics, self.checkpoint, self.model)
+        if self.begun or any(path.exists() for path in kept):
+            return RunState.INTERRUPTED
+        return RunState.BEGUN
+
+    @property
     def begun(self) -> bool:
         """Whether all is written that is known before training; until then nothing can be lost."""
         return (self.path / "split.json").exists()
 
     @property
     def finished(self) -> bool:
-        """Whether the run came to its end."""
+        """Whether the run came to its end: results.json is the last file that it writes."""
         return self.results.exists()
+
+    @property
+    def tidy(self) -> bool:
+        """Whether nothing is left of what a run keeps only until it is finished."""
+        return self.report.exists() and not self.checkpoint.parent.exists()
+
+    def remove_checkpoints(self) -> None:
+        """Remove what only training needs; raise `CheckpointError` where that is not allowed."""
+        try:
+            self.checkpoint.unlink(missing_ok=True)
+            self.best.unlink(missing_ok=True)
+            for left in self.checkpoint.parent.glob(".*.new"):  # of a killed process
+                left.unlink(missing_ok=True)
+            if self.checkpoint.parent.is_dir():
+                self.checkpoint.parent.rmdir()
+        except OSError as error:
+            raise CheckpointError(
+                f"{error.filename or self.checkpoint.parent}: could not be removed: "
+                f"{error.strerror}; the run is finished, and this folder may be deleted"
+            ) from None
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write one JSON file of the directory, atomically."""
@@ -148,7 +189,7 @@ class RunDirectory:
     def cut_metrics(self, shown: int) -> None:
         """Drop the lines written after the checkpoint that a run is resumed from."""
         self._lines = []
-        if not self.metrics.exists():
+        if not self.metrics.is_file():
             return
         kept = []
         for line in self.metrics.read_text(encoding="utf-8").splitlines():
@@ -193,80 +234,3 @@ def training_digest(resolved: Mapping[str, Any]) -> str:
         # The weights are then chosen by how the primary score does on the test set.
         content["selection"] = [resolved["scores"][0], resolved["evaluation"]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def new_path(name: str) -> Path:
-    """Return a path for a run directory that nobody has yet: ``runs/<name>/<time>-<id>``."""
-    stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / name / f"{stamp}-{secrets.token_hex(2)}"
-
-
-def create(recipe: Recipe, out: Path | None) -> RunDirectory:
-    """Make a new run directory: ``out``, or ``runs/<recipe>/<time>-<id>``.
-
-    Raises
-    ------
-    UsageError
-        Where ``out`` is not empty or no directory can be made there.
-    """
-    path = out or new_path(recipe.name)
-    # A lock alone is what a run leaves that failed before it wrote anything.
-    if path.exists() and (not path.is_dir() or any(p.name != LOCK for p in path.iterdir())):
-        raise UsageError(
-            f"--out {path}: is there already and not empty; name a new directory, or go on with "
-            f"--resume {path}"
-        )
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        (path / LOCK).touch()
-    except OSError as error:
-        raise UsageError(
-            f"{path}: the run directory cannot be made: {error.strerror}; choose another with --out"
-        ) from None
-    return RunDirectory(path, recipe)
-
-
-def find_resumable(recipe: Recipe, given: Path | None) -> RunDirectory:
-    """Return the run directory that ``--resume [DIR]`` means: the newest unfinished one by default.
-
-    One that was left before all was written that is known before training (`RunDirectory.begun`) is
-    taken up too: nothing is lost, and its first files are written anew.
-
-    Raises
-    ------
-    UsageError
-        Where there is none, or the run is finished.
-    CheckpointError
-        Where it belongs to another recipe.
-    """
-    if given is None:
-        runs = Path("runs") / recipe.name
-        found = sorted(p for p in runs.glob("*") if (p / "resolved.json").exists())
-        unfinished = [p for p in found if not RunDirectory(p).finished]
-        if not unfinished:
-            kind = "unfinished run" if found else "run"
-            raise UsageError(f"--resume: there is no {kind} in {runs}; run without --resume")
-        given = unfinished[-1]
-    directory = RunDirectory(given, recipe)
-    if not given.is_dir():
-        raise UsageError(f"--resume {given}: no such run directory")
-    if directory.finished:
-        raise UsageError(f"--resume {given}: this run is finished: see {directory.report}")
-    if not directory.begun and _left_at_once(given):
-        return directory
-    stored = directory.read_json("resolved.json")
-    now = recipe.as_dict()
-    if training_digest(stored) != directory.training_digest:
-        changed = [key for key in TRAINING_KEYS if stored.get(key) != now[key]]
-        raise CheckpointError(
-            f"--resume {given}: was made by another recipe; {', '.join(changed or ['training'])} "
-            "differ. Resume with the recipe, --quick and --set that it was made by: "
-            f"{given / 'resolved.json'}"
-        )
-    return directory
-
-
-def _left_at_once(path: Path) -> bool:
-    """Return whether a run was left before it wrote which recipe it is of."""
-    names = {p.name for p in path.iterdir() if not p.name.endswith(".new")}
-    return LOCK in names and names <= {LOCK, "recipe.toml"}

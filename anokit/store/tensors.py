@@ -33,7 +33,7 @@ def save_tensors(
         try:
             save_file(plain, new, {"anokit": json.dumps(metadata or {})})
         except SafetensorError as error:
-            raise unwritable(path, str(error)) from None
+            raise unwritable(path, error) from None
 
 
 def load_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:

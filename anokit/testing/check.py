@@ -21,7 +21,7 @@ class Promise:
 
     name: str
     about: str
-    """``plugin``, ``component`` (of any kind), or one of the four kinds"""
+    """``plugin``, ``component`` (of any kind), or one of the kinds"""
     since: str
     text: str
     test: Callable[[Any], None]

@@ -19,6 +19,7 @@ from anokit.testing import (
     plugin_checks,
     readme_checks,
     score_checks,
+    watcher_checks,
 )
 from anokit.testing.backbone_subject import BackboneSubject
 from anokit.testing.check import PROMISES, Check
@@ -26,6 +27,7 @@ from anokit.testing.dataset_checks import DatasetSubject
 from anokit.testing.loss_checks import LossSubject
 from anokit.testing.score_subject import ScoreSubject
 from anokit.testing.subject import Sample, Subject, open_plugin
+from anokit.testing.watcher_checks import WatcherSubject
 
 if TYPE_CHECKING:
     import pytest
@@ -37,6 +39,7 @@ SUBJECTS: dict[str, type[Subject]] = {
     "encoder-loss": LossSubject,
     "score": ScoreSubject,
     "dataset": DatasetSubject,
+    "watcher": WatcherSubject,
 }
 
 SOURCES = (
@@ -46,6 +49,7 @@ SOURCES = (
     loss_checks,
     score_checks,
     dataset_checks,
+    watcher_checks,
 )
 """Modules that are imported for the checks that they register."""
 
@@ -64,7 +68,8 @@ def collect_checks(
         The module that the entry point names, such as ``acme_angle.plugin``.
     samples
         What the plugin supplies to test with, by component name. For a dataset: a function of a
-        folder that writes tiny data into it and returns options to read them. For a score: a
+        folder that writes tiny data into it and returns options to read them. For a watcher: a
+        function of a folder that returns options to write below it. For a score: a
         function without arguments that returns ``(ordinary, anomalous)`` round trips, at least
         four images each.
     as_of

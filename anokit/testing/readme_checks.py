@@ -16,6 +16,7 @@ from anokit.plugin import Kind
 from anokit.recipe.reading import check_recipe, resolve
 from anokit.registry.discovery import discover
 from anokit.registry.entries import Loaded
+from anokit.registry.hookspecs import RECIPE_KINDS
 from anokit.registry.lookup import Registry
 from anokit.testing.check import expect, fail, promise
 from anokit.testing.subject import Plugin
@@ -26,6 +27,8 @@ FENCE = re.compile(r"^```toml[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 @promise("plugin", since="0.1")
 def check_plugin_readme_recipe(plugin: Plugin) -> None:
     """Check that the README shows a whole recipe, and every one that it shows is right."""
+    if plugin.entries and not any(entry.kind in RECIPE_KINDS for entry in plugin.entries):
+        raise SkipTest("the plugin offers nothing that a recipe could name")
     text = readme_of(plugin)
     if text is None:
         raise SkipTest("there is no README beside the module, nor in installed metadata")

@@ -244,6 +244,7 @@ class Trainer:
             "phase": phase.name,
             "resolution": phase.resolution,
             "images": self.state.position.shown,
+            "of": self.total_images,
             "step": self.state.position.step,
             "seconds": round(self.state.position.seconds, 3),
             "metrics": dict(metrics),

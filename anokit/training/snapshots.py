@@ -11,7 +11,7 @@ from torch import Tensor
 
 from anokit.data.feed import Feed
 from anokit.data.pixels import to_float, to_uint8
-from anokit.store.files import replacing
+from anokit.store.files import make_folder, replacing
 from anokit.training.backbone import GuardedBackbone
 from anokit.training.device import generator
 from anokit.training.job import Job
@@ -104,5 +104,6 @@ def save_grid(images: Tensor, path: Path) -> None:
         canvas[top : top + height, left : left + width] = picture.transpose(1, 2, 0)
     image = Image.fromarray(canvas[..., 0] if canvas.shape[-1] == 1 else canvas)
     image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    make_folder(path.parent)
     with replacing(path) as new:
         image.save(new, format="PNG")

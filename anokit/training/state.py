@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from anokit.errors import CheckpointError, TrainingError
+from anokit.store.files import make_folder
 from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import (
     fill_module,
@@ -71,11 +72,12 @@ def save(state: State, job: Job, generator: torch.Generator) -> None:
     }
     try:
         job.directory.flush_metrics()
+        make_folder(job.directory.checkpoint.parent)
         save_tensors(job.directory.checkpoint, tensors, metadata)
     except CheckpointError as error:
-        raise CheckpointError(
-            f"{error}\nFree some space, then go on with: {job.directory.resume_command}"
-        ) from None
+        if not job.directory.path.is_dir():
+            raise
+        raise CheckpointError(f"{error}\nThen go on with: {job.directory.resume_command}") from None
 
 
 def load(
@@ -93,6 +95,7 @@ def load(
     """
     path = job.directory.checkpoint
     if not path.exists():
+        job.directory.cut_metrics(0)  # a run that was killed before its first checkpoint
         return None
     metadata = load_metadata(path)
     if metadata.get("training") != job.directory.training_digest:

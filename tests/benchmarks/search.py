@@ -27,11 +27,11 @@ def by_hand(
     generator: DCGenerator,
     discriminator: DCDiscriminator,
     images: Tensor,
-    start: Tensor,
+    starts: Tensor,
     steps: int,
 ) -> Tensor:
     """Search for all images at once, with nothing around it."""
-    z = start.expand(len(images), -1).clone().requires_grad_()
+    z = starts[:, 0].clone().requires_grad_()
     adam = torch.optim.Adam([z], lr=0.01)
     with torch.no_grad():
         wanted = discriminator.features(images)
@@ -56,7 +56,6 @@ def main() -> None:
     device = resolve_device(chosen.device)
     generator = DCGenerator(3, 32, LATENT, chosen.width).to(device).eval()
     discriminator = DCDiscriminator(3, 32, chosen.width).to(device).eval()
-    start = torch.randn(1, LATENT, device=device)
     objective = partial(
         residual_objective,
         generate=generator,
@@ -66,12 +65,13 @@ def main() -> None:
     print(f"device {device}, width {chosen.width}, {chosen.steps} steps, {chosen.batch} at once")
     for count in (chosen.batch, 2 * chosen.batch, 4 * chosen.batch):
         images = torch.rand(count, 3, 32, 32, device=device) * 2 - 1
+        starts = torch.randn(count, 1, LATENT, device=device)
 
-        def anokit(images: Tensor = images) -> None:
-            latent_search(objective, images, start, steps=chosen.steps, batch_size=chosen.batch)
+        def anokit(images: Tensor = images, starts: Tensor = starts) -> None:
+            latent_search(objective, images, starts, steps=chosen.steps, batch_size=chosen.batch)
 
-        def plain(images: Tensor = images) -> None:
-            by_hand(generator, discriminator, images, start, chosen.steps)
+        def plain(images: Tensor = images, starts: Tensor = starts) -> None:
+            by_hand(generator, discriminator, images, starts, chosen.steps)
 
         ratios, speeds = [], []
         for _ in range(PAIRS):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import anokit
-from anokit.cli.app import _with_resume_value, main
+from anokit.cli.app import _with_bare_values, main
 from anokit.errors import CheckpointError, DataError
 from anokit.store.tensors import load_tensors
 
@@ -315,7 +315,7 @@ def test_the_score_of_an_image_does_not_depend_on_the_others(toykit, finished, p
     ("paths", "code", "message"),
     [
         (["nowhere"], 2, "nowhere: no such file or folder"),
-        (["empty"], 2, "no images in empty; expected files such as .bmp, .gif"),
+        (["empty"], 2, "no images in empty; expected files with the suffix of an image"),
         (["pictures/broken.png"], 1, "none of 1 files can be read as an image"),
         (["pictures", "--out", "nowhere/x.csv"], 2, "--out nowhere/x.csv: cannot be written"),
         (["pictures", "--maps", "pictures/odd.png"], 2, "odd.png: is a file; name a new folder"),
@@ -489,7 +489,7 @@ def test_version_help_and_no_arguments(anokit):
     ],
 )
 def test_resume_may_stand_without_its_value(arguments, value):
-    found = _with_resume_value(arguments)
+    found = _with_bare_values(arguments)
     assert found[found.index("--resume") + 1] == value
     assert [a for a in found if a != "latest"] == arguments
 

@@ -52,9 +52,14 @@ def search(networks, starts):
     def run(images, starts=starts, **options):
         objective = partial(residual_objective, generate=generate, features=features)
         options = {"steps": 20, "learning_rate": 0.1} | options
-        return latent_search(objective, images, starts, **options)
+        return latent_search(objective, images, shared(starts, images), **options)
 
     return run
+
+
+def shared(starts, queries):
+    """Let all queries begin at the same starts: ``[R, Z] -> [B, R, Z]``."""
+    return starts.expand(len(queries), *starts.shape)
 
 
 def square(target):
@@ -64,7 +69,7 @@ def square(target):
 
 def test_finds_the_minimum_of_a_parabola():
     targets = draw(7, LATENT)
-    found = latent_search(square, targets, torch.zeros(1, LATENT), steps=150, learning_rate=0.1)
+    found = latent_search(square, targets, torch.zeros(7, 1, LATENT), steps=150, learning_rate=0.1)
     torch.testing.assert_close(found.latent, targets, atol=0.02, rtol=0)
     torch.testing.assert_close(found.loss, square(targets)(found.latent))
 
@@ -111,7 +116,8 @@ def test_a_search_amplifies_rounding_beyond_any_bound(networks, starts, images, 
             return generate(OneUlp.apply(z) if noise else z)
 
         objective = partial(residual_objective, generate=own, features=features)
-        return latent_search(objective, images.to(dtype), starts.to(dtype), steps=300, **FAST)
+        begin = shared(starts, images).to(dtype)
+        return latent_search(objective, images.to(dtype), begin, steps=300, **FAST)
 
     plain, noisy = search(False), search(True)
     off = float((plain.losses - noisy.losses).abs().max())
@@ -122,15 +128,17 @@ FAST = {"learning_rate": 0.3, "schedule": lambda progress: 1.0}
 
 
 @pytest.mark.parametrize("sizes", [[1] * QUERIES, [5, 1]])
-def test_noise_in_every_gradient_does_not_make_a_query_depend_on_others(
-    networks, starts, images, sizes
-):
+def test_noise_in_every_gradient_does_not_make_a_query_depend_on_others(networks, images, sizes):
     generate, features = networks
     objective = partial(
         residual_objective, generate=lambda z: generate(OneUlp.apply(z)), features=features
     )
-    whole = latent_search(objective, images, starts, steps=300, **FAST)
-    parts = [latent_search(objective, p, starts, steps=300, **FAST) for p in images.split(sizes)]
+    own = draw(QUERIES, 2, LATENT, seed=2)
+    whole = latent_search(objective, images, own, steps=300, **FAST)
+    parts = [
+        latent_search(objective, part, begin, steps=300, **FAST)
+        for part, begin in zip(images.split(sizes), own.split(sizes), strict=True)
+    ]
     assert torch.equal(torch.cat([part.latent for part in parts]), whole.latent)
 
 
@@ -147,21 +155,21 @@ def test_losses_are_summed_not_averaged():
     def tiny(targets):
         return lambda z: 1e-8 * (z - targets).square().sum(dim=1)
 
-    one = latent_search(tiny, torch.ones(1, 1), torch.zeros(1, 1), steps=5, batch_size=1)
-    many = latent_search(tiny, torch.ones(64, 1), torch.zeros(1, 1), steps=5, batch_size=64)
+    one = latent_search(tiny, torch.ones(1, 1), torch.zeros(1, 1, 1), steps=5, batch_size=1)
+    many = latent_search(tiny, torch.ones(64, 1), torch.zeros(64, 1, 1), steps=5, batch_size=64)
     torch.testing.assert_close(many.latent, one.latent.expand(64, 1))
 
 
-def test_every_query_begins_at_the_same_start(starts):
-    begun = []
+def test_every_query_begins_at_its_own_starts():
+    begun, starts = [], draw(4, 2, LATENT)
 
     def objective(queries):
         return lambda z: begun.append(z.detach().clone()) or square(queries)(z)
 
-    latent_search(objective, draw(4, LATENT), starts[:2], steps=2, batch_size=4)
-    latent_search(objective, draw(4, LATENT), starts[:2], steps=2)
-    assert torch.equal(begun[0], starts[:2].repeat(4, 1))
-    assert torch.equal(begun[3], starts[:2])
+    latent_search(objective, draw(4, LATENT), starts, steps=2, batch_size=4)
+    latent_search(objective, draw(4, LATENT), starts, steps=2)
+    assert torch.equal(begun[0], starts.flatten(0, 1))
+    assert all(torch.equal(begun[3 + 3 * place], starts[place]) for place in range(4))
 
 
 def test_each_query_keeps_its_best_start(search, images, starts):
@@ -181,10 +189,10 @@ def test_a_start_that_diverged_is_not_the_best():
     def objective(queries):
         return lambda z: torch.where(z[:, 0] > 5, torch.nan, z[:, 0])
 
-    found = latent_search(objective, draw(2, 1), torch.tensor([[9.0], [1.0]]), steps=1)
+    found = latent_search(objective, draw(2, 1), torch.tensor([[[9.0], [1.0]]] * 2), steps=1)
     assert found.losses[:, 0].isnan().all()
     assert torch.equal(found.loss, found.losses[:, 1])
-    hopeless = latent_search(objective, draw(2, 1), torch.tensor([[9.0]]), steps=1)
+    hopeless = latent_search(objective, draw(2, 1), torch.tensor([[[9.0]]] * 2), steps=1)
     assert hopeless.loss.isnan().all(), "NaN is not hidden where there is nothing else"
 
 
@@ -242,6 +250,10 @@ def test_without_weight_features_are_never_computed(networks, images):
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="starts of a latent search"):
-        latent_search(square, draw(2, 3), torch.zeros(3))
+        latent_search(square, draw(2, 3), torch.zeros(1, 3))
+    with pytest.raises(
+        ValueError, match=r"starts .* expected shape \[2, any, any\], got \[1, 1, 3"
+    ):
+        latent_search(square, draw(2, 3), torch.zeros(1, 1, 3))
     with pytest.raises(ValueError, match="objective of a latent search"):
-        latent_search(lambda q: lambda z: z.square(), draw(2, 3), torch.zeros(1, 3))
+        latent_search(lambda q: lambda z: z.square(), draw(2, 3), torch.zeros(2, 1, 3))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anokit.plugin import resolve_fields
 from anokit.recipe.reading import check_recipe
 from anokit.registry.lookup import Registry
 
@@ -26,6 +27,9 @@ SHORT = (
 )
 DRAWN_REPORTS = ("quickstart", "skip_ganomaly_cifar")
 """Recipes whose report is drawn, one with latents and one without: it takes longer than the run."""
+
+NORMS = {"lo", "norm-typicality", "latent-likelihood"}
+"""Scores of how long an encoding is."""
 
 by_name = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 
@@ -113,6 +117,28 @@ def test_a_recipe_says_what_it_is_and_checks(path):
     if recipes[0].published:
         assert recipes[0].published_source
         assert all(f"{value:g}" in header for value in recipes[0].published.values())
+
+
+@by_name
+def test_each_cue_has_a_trivial_rival(path):
+    """A norm stands beside the contrast of the image, a residual beside raw pixels."""
+    (recipe, *_) = check_recipe(path, Registry.load())
+    terms = [term for score in recipe.scores for term in score.terms]
+    cues = {term.entry.component.name for term in terms}
+    rivals = {score.name for score in recipe.baselines}
+    if cues & NORMS:
+        assert "pixel-contrast" in rivals, "of the length of an encoding"
+    if any("image_hat" in resolve_fields(t.entry.component.needs, t.options) for t in terms):
+        assert {"pixel-knn", "pixel-pca"} <= rivals, "of a residual"
+
+
+@by_name
+def test_a_recipe_that_prints_a_published_figure_trains_in_float32(path):
+    (recipe, *_) = check_recipe(path, Registry.load())
+    options = recipe.backbone.options
+    if recipe.published and hasattr(options, "precision"):
+        assert options.precision == "fp32"
+        assert getattr(options, "tf32", False) is False
 
 
 @by_name

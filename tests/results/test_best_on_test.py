@@ -11,7 +11,7 @@ import torch
 from anokit.data.preparing import prepare
 from anokit.report import findings
 from anokit.report.reading import read_run
-from anokit.results.assess import _score_test, assess
+from anokit.results.assess import assess, score_test
 from anokit.results.best_on_test import ON_TEST, BestOnTest, batch_remark, in_order
 from anokit.scoring.scorer import Scorer
 from anokit.store.tensors import load_tensors
@@ -81,13 +81,12 @@ class Watched:
 def test_by_default_no_label_is_read_before_all_images_are_scored(make, monkeypatch, job_of):
     job = job_of(make())
     scored, early = [], []
-    score_test = _score_test
 
     def watch(*arguments):
         scored.append(score_test(*arguments))
         return scored[-1]
 
-    monkeypatch.setattr("anokit.results.assess._score_test", watch)
+    monkeypatch.setattr("anokit.results.assess.score_test", watch)
     watched = Watched(job.data.test, lambda: scored or early.append(1))
     found = assess(replace(job, data=replace(job.data, test=watched)))
     assert found.rows[0].metrics

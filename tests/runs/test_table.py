@@ -58,7 +58,8 @@ def run(tmp_path):
 
 
 def cell(table, score="lo", gamma=0.0):
-    return next(line for line in table.lines if line.score == score).cells[gamma]
+    cells = next(line for line in table.lines if line.score == score).cells.values()
+    return next(one for one in cells if one.contamination == gamma)
 
 
 def test_contamination_goes_across_and_seeds_share_a_cell(run, tmp_path):
@@ -66,7 +67,7 @@ def test_contamination_goes_across_and_seeds_share_a_cell(run, tmp_path):
         run(f"runs/clean{seed}", seed, auroc=auroc)
     run("runs/dirty", gamma=0.1, auroc=0.6)
     table = make_table([tmp_path / "runs"])
-    assert table.gammas == [0.0, 0.1]
+    assert table.columns == ["AUROC, γ = 0 %", "AUROC, γ = 10 %"]
     assert [(line.system, line.score) for line in table.lines] == [
         ("ours", "lo"),
         ("ours", "pixel-knn"),
@@ -87,6 +88,26 @@ def test_other_options_are_another_line(run, tmp_path):
     run("b", recipe="other")
     table = make_table([tmp_path], scores=["lo"])
     assert [line.system for line in table.lines] == ["ours", "other"]
+
+
+def test_a_baseline_that_several_systems_bring_is_one_line(run, tmp_path):
+    for name in ("ours", "theirs"):
+        for seed in (1, 2):
+            folder = run(f"{name}{seed}", seed, recipe=name)
+            resolved = json.loads((folder / "resolved.json").read_text())
+            resolved["baselines"] = [{"name": "pixel-knn", "terms": [{"use": "pixel-knn", "k": 5}]}]
+            (folder / "resolved.json").write_text(json.dumps(resolved))
+    table = make_table([tmp_path])
+    assert [(line.system, line.score) for line in table.lines] == [
+        ("ours", "lo"),
+        ("theirs", "lo"),
+        ("baseline", "pixel-knn"),
+    ]
+    assert cell(table, "pixel-knn").seeds == [1, 2]
+    resolved["baselines"][0]["terms"][0]["k"] = 1  # another one is told apart
+    (folder / "resolved.json").write_text(json.dumps(resolved))
+    names = [line.system for line in make_table([tmp_path]).lines]
+    assert names == ["ours", "theirs", "baseline", "baseline (2)"]
 
 
 @pytest.mark.parametrize(("published", "inside"), [(0.75, True), (0.95, False)])
@@ -177,3 +198,70 @@ def test_the_command_prints_it_or_writes_it(run, anokit, tmp_path):
     assert anokit("table", tmp_path / "runs", "--format", "latex", "--out", target).code == 0
     assert r"\toprule" in target.read_text()
     assert anokit("table", tmp_path / "nope").code == 2
+
+
+LAYOUT = """
+[matrix]
+recipe = ["ours", "ours_2pct", "other"]
+[layout]
+rows = [
+    { name = "h Ours, Lo", score = "lo", recipe = ["ours", "ours_2pct"] },
+    { name = "other", recipe = "other" },
+    { name = "pixels", score = "pixel-knn", recipe = ["ours", "ours_2pct"] },
+]
+columns = [{ name = "clean", contamination = 0.0 }, { name = "2 %", contamination = 0.02 }]
+"""
+
+
+@pytest.fixture
+def laid_out(run, tmp_path):
+    """Write runs of three recipes below a folder whose sweep lays them out."""
+    for seed, auroc in ((1, 0.6), (2, 0.8)):
+        run(f"s/cells/clean{seed}", seed, auroc=auroc)
+        run(f"s/cells/dirty{seed}", seed, 0.02, "ours_2pct", auroc=auroc - 0.1)
+    run("s/cells/other", recipe="other", auroc=0.9)
+    (tmp_path / "s" / "sweep.toml").write_text(LAYOUT)
+    return tmp_path / "s"
+
+
+def test_a_sweeps_layout_says_rows_and_columns(laid_out):
+    table = make_table([laid_out])
+    assert table.columns == ["clean", "2 %"]
+    assert [line.system for line in table.lines] == ["h Ours, Lo", "other", "pixels"]
+    ours, other, pixels = (line.cells for line in table.lines)
+    assert (ours["clean"].mean, ours["2 %"].mean) == pytest.approx((0.7, 0.6))
+    assert ours["2 %"].seeds == [1, 2]
+    assert set(other) == {"clean"}
+    assert other["clean"].score == "lo"  # the primary one, since none is named
+    assert pixels["clean"].score == "pixel-knn"
+    assert [line.baseline for line in table.lines] == [False, False, True]
+    lines = FORMATS["markdown"](table).splitlines()
+    assert lines[:2] == ["| system | clean | 2 % |", "|---|---:|---:|"]
+    assert lines[3].endswith("| – |")
+    assert FORMATS["latex"](table).startswith("% In brackets")
+    assert r"\begin{tabular}{lrr}" in FORMATS["latex"](table)
+    named = make_table([laid_out], scores=["pixel-knn"])
+    assert {line.score for line in named.lines} == {"pixel-knn"}  # who asks for a score gets it
+
+
+def test_a_place_that_several_systems_fit_is_refused(laid_out):
+    text = LAYOUT.replace('{ name = "other", recipe = "other" }', '{ name = "any", score = "lo" }')
+    (laid_out / "sweep.toml").write_text(text)
+    with pytest.raises(UsageError, match=r"several systems fit row 'any', column 'clean'"):
+        make_table([laid_out])
+
+
+def test_in_a_layout_a_baseline_stands_in_the_row_of_each_recipe_that_has_it(run, tmp_path):
+    for name in ("ours", "other"):
+        folder = run(f"s/cells/{name}", recipe=name)
+        resolved = json.loads((folder / "resolved.json").read_text())
+        resolved["baselines"] = [{"name": "pixel-knn", "terms": [{"use": "pixel-knn"}]}]
+        (folder / "resolved.json").write_text(json.dumps(resolved))
+    (tmp_path / "s" / "sweep.toml").write_text(
+        '[matrix]\nrecipe = ["ours", "other"]\n[layout]\n'
+        'rows = [{ name = "a", recipe = "ours" }, { name = "b", recipe = "other" }]\n'
+        'columns = [{ name = "Lo", score = "lo" }, { name = "pixels", score = "pixel-knn" }]\n'
+    )
+    one, other = (line.cells for line in make_table([tmp_path / "s"]).lines)
+    assert set(one) == set(other) == {"Lo", "pixels"}
+    assert one["pixels"].mean == other["pixels"].mean

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from anokit.errors import CheckpointError
-from anokit.store.files import replacing, write_json, write_text
+from anokit.store.files import make_folder, replacing, write_json, write_text
 from anokit.store.tensors import load_tensors, save_tensors
 
 
@@ -66,6 +66,41 @@ def test_nothing_has_its_name_before_it_is_on_the_disk(tmp_path, monkeypatch):
     save_tensors(tmp_path / "t", {"t": torch.ones(2)})
     assert order == ["disk", "name", "disk"]
     assert load_tensors(tmp_path / "t")["t"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space there"),
+        (errno.EACCES, "let this user write there"),
+        (errno.EROFS, "let it be written to"),
+    ],
+)
+def test_what_to_do_is_said_for_every_reason(tmp_path, monkeypatch, number, advice):
+    def refuse(*_):
+        raise OSError(number, "reason")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(CheckpointError, match=f"could not be written: .*; {advice}$"):
+        write_text(tmp_path / "a", "x")
+
+
+@pytest.mark.parametrize("write", [write_text, save_tensors])
+def test_a_folder_that_was_deleted_does_not_come_back(tmp_path, write):
+    content = {write_text: "x", save_tensors: {"t": torch.ones(2)}}[write]
+    with pytest.raises(CheckpointError, match="its folder is gone: was it moved or deleted"):
+        write(tmp_path / "run" / "a", content)
+    with pytest.raises(CheckpointError, match="its folder is gone"):
+        make_folder(tmp_path / "run" / "checkpoint")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_name_may_be_as_long_as_the_file_system_lets_it(tmp_path):
+    write_text(tmp_path / ("x" * 255), "x")
+    assert (tmp_path / ("x" * 255)).read_text() == "x"
+    with pytest.raises(CheckpointError, match="choose a shorter name"):
+        write_text(tmp_path / ("x" * 256), "x")
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_line_ends_stay_as_they_are_given(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from anokit.errors import CheckpointError, UsageError
-from anokit.store.files import write_text
+from anokit.store.files import beside, write_text
 from anokit.store.folders import replacing_folder
 
 
@@ -91,12 +91,12 @@ def test_where_the_new_one_cannot_be_named_the_old_one_comes_back(tmp_path, monk
     rename = Path.rename
 
     def refuse(self, target):
-        if self.name == ".folder.new":
+        if self.name == beside(path, "new").name:
             raise PermissionError(errno.EACCES, "Permission denied")
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(CheckpointError, match="Permission denied; the folder that was there"):
+    with pytest.raises(CheckpointError, match=r"Permission denied; .*; the folder that was there"):
         fill(path, "new")
     assert (path / "a.txt").read_text() == "old"
     assert names(tmp_path) == ["folder"]
@@ -105,7 +105,7 @@ def test_where_the_new_one_cannot_be_named_the_old_one_comes_back(tmp_path, monk
 def test_a_process_killed_between_the_renames_loses_nothing(tmp_path):
     path = tmp_path / "folder"
     fill(path, "old")
-    path.rename(tmp_path / ".folder.old")
+    path.rename(beside(path, "old"))
 
     def fail():
         with replacing_folder(path, texts):
@@ -117,8 +117,9 @@ def test_a_process_killed_between_the_renames_loses_nothing(tmp_path):
 
 
 def test_what_a_killed_process_left_is_not_taken_over(tmp_path):
-    (tmp_path / ".folder.new").mkdir()
-    (tmp_path / ".folder.new" / "half.txt").touch()
+    left = beside(tmp_path / "folder", "new")
+    left.mkdir()
+    (left / "half.txt").touch()
     fill(tmp_path / "folder", "x")
     assert names(tmp_path / "folder") == ["a.txt"]
 

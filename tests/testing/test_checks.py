@@ -1,8 +1,9 @@
-"""Every check of a score, encoder loss, backbone or dataset can fail: broken ones are caught."""
+"""Every check of a component of any kind can fail: broken ones are caught."""
 
 import contextlib
 import socket
 import sys
+from pathlib import Path
 from types import ModuleType
 from unittest import SkipTest
 
@@ -12,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from anokit import Component, ImageSpec, Options, Phase, RoundTrip, Sample, hookimpl
+from anokit import Component, ImageSpec, Options, Phase, RoundTrip, Sample, Watcher, hookimpl
 from anokit.data import ArraySplit
 from anokit.errors import DataError, MissingDataError
 from anokit.testing import collect_checks, random_trip
@@ -470,6 +471,50 @@ DATASETS = {
     "check_dataset_downloads_nothing": [changed(Stripes, __init__=downloading)],
 }
 
+
+class Diary(Watcher):
+    """Writes a line into the current folder."""
+
+    def __init__(self, options):
+        self.times = 0
+
+    def begun(self, directory, recipe, kept):
+        self.times = kept.get("times", 0) + 1
+        return {"times": self.times}
+
+    def finished(self, directory, results):
+        Path("diary.txt").write_text(f"{self.times}: {results['rows'][0]['name']}")
+
+
+def raising(*arguments, **more):
+    raise ValueError("cannot")
+
+
+WATCHERS = {
+    "check_watcher_is_one": [lambda options: object()],
+    "check_watcher_takes_whole_run": [
+        changed(Diary, metrics=raising),
+        changed(Diary, finished=lambda s, d, r: [x["metrics"]["auroc"] for x in r["rows"]]),
+    ],
+    "check_watcher_takes_resumed_run": [
+        changed(Diary, stopped=raising),
+        changed(Diary, begun=lambda self, directory, recipe, kept: {"self": self}),
+        changed(Diary, begun=lambda self, d, r, kept: {"a": 1} if not kept else raising()),
+    ],
+    "check_watcher_prints_nothing": [
+        changed(Diary, training=lambda self, total: print(total)),
+        changed(Diary, done=lambda self: sys.stderr.write("done")),
+    ],
+    "check_watcher_leaves_directory": [
+        changed(Diary, finished=lambda s, directory, r: (directory / "mine.txt").write_text("")),
+        changed(Diary, finished=lambda s, directory, r: (directory / "report.html").unlink()),
+    ],
+    "check_watcher_leaves_randomness": [
+        changed(Diary, metrics=lambda self, line: torch.manual_seed(0)),
+        changed(Diary, metrics=lambda self, line: np.random.rand(3)),  # noqa: NPY002
+    ],
+}
+
 KINDS = {
     "score": (SCORES, Distance, {"needs": frozenset({"image"}), "map_needs": frozenset({"image"})}),
     "encoder-loss": (LOSSES, Mean, {"needs": IMAGES, "trip_from": "image"}),
@@ -487,12 +532,14 @@ KINDS = {
             "image_spec": lambda options: ImageSpec(1, 4, 4),
         },
     ),
+    "watcher": (WATCHERS, Diary, {}),
 }
 HOOKS = {
     "score": "anokit_scores",
     "encoder-loss": "anokit_encoder_losses",
     "backbone": "anokit_backbones",
     "dataset": "anokit_datasets",
+    "watcher": "anokit_watchers",
 }
 SAMPLES = {"dataset": lambda folder: {"root": str(folder)}, "score": planted}
 
@@ -543,7 +590,7 @@ def test_a_sound_component_passes_every_check_of_its_kind(checks, kind):
         found[name]()
 
 
-def test_every_check_of_the_four_kinds_is_proved_here():
+def test_every_check_of_every_kind_is_proved_here():
     known = {(kind, name) for kind, (broken, _, _) in KINDS.items() for name in broken}
     about = {(p.about, p.name) for p in PROMISES if p.about not in ("plugin", "component")}
     assert about == known

@@ -10,7 +10,8 @@ from filelock import FileLock
 from anokit.errors import CheckpointError, UsageError
 from anokit.recipe.reading import resolve
 from anokit.registry.lookup import Registry
-from anokit.store.run_directory import RunDirectory, create, find_resumable
+from anokit.store.finding import create, find_resumable
+from anokit.store.run_directory import LOCK, RunDirectory, RunState
 from anokit.store.tensors import (
     first_bad,
     load_metadata,
@@ -217,7 +218,7 @@ def test_a_full_disk_keeps_the_old_checkpoint(training):
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert "could not be written" in str(caught.value)
     assert "the file that was there is kept as it was" in str(caught.value)
-    assert "Free some space, then go on with: anokit run toys.toml --resume" in str(caught.value)
+    assert "Then go on with: anokit run toys.toml --resume" in str(caught.value)
     assert run.directory.checkpoint.read_bytes() == before
     assert [path.name for path in run.directory.checkpoint.parent.iterdir()] == ["last.safetensors"]
     seen, weights = run.go()
@@ -287,6 +288,7 @@ def test_resuming_a_finished_run_is_refused(training, make):
     run = training()
     write_start(run)
     run.directory.write_json("results.json", {})
+    run.directory.write_text("report.html", "")
     with pytest.raises(UsageError, match=r"this run is finished: see .*report\.html"):
         find_resumable(make(), run.directory.path)
 
@@ -303,19 +305,57 @@ def test_resuming_nothing_is_refused(make, tmp_path, monkeypatch):
 
 
 def test_a_bare_resume_takes_the_newest_unfinished_run(make, tmp_path, monkeypatch):
+    """The newest by its own record: clocks are put back, and folders are renamed."""
     monkeypatch.chdir(tmp_path)
-    recipe = make()
-    for name in ("20260101-000000-aa", "20260102-000000-bb", "20260103-000000-cc", "other"):
-        (tmp_path / "runs" / "toys" / name).mkdir(parents=True)
-        if name != "other":
-            directory = RunDirectory(tmp_path / "runs" / "toys" / name, recipe)
-            directory.write_json("resolved.json", recipe.as_dict())
-    directory.write_json("results.json", {})
-    assert find_resumable(recipe, None).path.name == "20260102-000000-bb"
-    for name in ("20260101-000000-aa", "20260102-000000-bb"):
-        (tmp_path / "runs" / "toys" / name / "results.json").write_text("{}")
+    recipe, runs = make(), tmp_path / "runs" / "toys"
+    for name, hour in (("aa", 2), ("bb", 1), ("cc", 3), ("only begun", 4)):
+        directory = create(recipe, runs / name)
+        directory.write_json("resolved.json", recipe.as_dict())
+        directory.write_json("environment.json", {"started": f"2026-01-01T0{hour}:00:00+00:00"})
+        if name != "only begun":
+            directory.write_json("split.json", {})
+    (runs / "other").mkdir()
+    (runs / "cc" / "results.json").write_text("{}")
+    for name in ("aa", "bb", "only begun"):
+        assert find_resumable(recipe, None).path.name == name
+        (runs / name / "results.json").write_text("{}")
     with pytest.raises(UsageError, match="there is no unfinished run in"):
         find_resumable(recipe, None)
+
+
+def test_a_run_directory_is_begun_interrupted_or_finished(make, tmp_path):
+    recipe, path = make(), tmp_path / "run"
+    directory = RunDirectory(path, recipe)
+    assert directory.state is RunState.BEGUN, "nothing is there"
+    create(recipe, path)
+    for name in ("recipe.toml", "toys.py", ".0123456789ab.new"):
+        directory.write_text(name, "")
+        assert directory.state is RunState.BEGUN
+        assert create(recipe, path).path == find_resumable(make("seed=7"), path).path == path
+    (path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"not empty; name a new .*holds notes\.txt"):
+        create(recipe, path)
+    (path / "notes.txt").unlink()
+    directory.write_json("resolved.json", recipe.as_dict())
+    directory.write_json("split.json", {})
+    assert directory.state is RunState.INTERRUPTED
+    with pytest.raises(UsageError, match=r"go on with .*: anokit run .* --resume"):
+        create(recipe, path)
+    assert find_resumable(recipe, path).path == path
+    directory.write_json("results.json", {})
+    directory.write_text("report.html", "")
+    assert directory.state is RunState.FINISHED
+    with pytest.raises(UsageError, match=r"holds a finished run, see .*report\.html; name a new"):
+        create(recipe, path)
+
+
+def test_a_folder_that_no_run_made_is_nobodys_to_write_in(make, tmp_path):
+    (tmp_path / "recipe.toml").write_text("mine")
+    assert not (tmp_path / LOCK).exists()
+    with pytest.raises(UsageError, match=r"name a new directory .*recipe\.toml"):
+        create(make(), tmp_path)
+    with pytest.raises(UsageError, match="and a file; name a new directory"):
+        create(make(), tmp_path / "recipe.toml")
 
 
 def test_two_at_once_are_kept_apart(training):
@@ -337,7 +377,7 @@ def test_a_new_run_directory_is_empty_and_its_own(make, tmp_path, monkeypatch):
     assert create(make(), tmp_path / "out").path == tmp_path / "out"
     # One that failed before it wrote anything leaves nothing that could be lost.
     assert create(make(), tmp_path / "out").path == tmp_path / "out"
-    (tmp_path / "out" / "recipe.toml").write_text("")
+    (tmp_path / "out" / "mine").write_text("")
     with pytest.raises(UsageError, match="is there already and not empty; name a new directory"):
         create(make(), tmp_path / "out")
 
@@ -428,8 +468,8 @@ def test_a_file_that_is_not_there_or_something_else_is_named(tmp_path):
 def test_tensors_that_share_memory_or_are_views_are_written(tmp_path):
     base = torch.arange(12.0).view(3, 4)
     tensors = {"a": base, "b": base[1:].t(), "c": base[:, ::2], "empty": torch.empty(0)}
-    save_tensors(tmp_path / "new" / "t", tensors)
-    assert_equal(load_tensors(tmp_path / "new" / "t"), tensors)
+    save_tensors(tmp_path / "t", tensors)
+    assert_equal(load_tensors(tmp_path / "t"), tensors)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])

@@ -38,8 +38,8 @@ def test_anogan_ends_at_its_own_score(lively, draw):
             images, backbone.generator_ema, backbone.discriminator.features
         )
         torch.testing.assert_close(0.9 * residual + 0.1 * feature, objective(found.latent))
-        for start in backbone.starts:
-            assert (objective(found.latent) < objective(start.expand(3, -1))).all()
+        for start in backbone.starts(images).unbind(dim=1):
+            assert (objective(found.latent) < objective(start)).all()
 
 
 def test_anogan_scores_with_the_averaged_generator(trained, draw):
@@ -87,7 +87,7 @@ def queries(draw):
 
 @pytest.fixture
 def starts():
-    return torch.randn(2, 6, generator=torch.Generator().manual_seed(1))
+    return torch.randn(3, 2, 6, generator=torch.Generator().manual_seed(1))
 
 
 def reference(generator, image, start, steps, latent_rate, generator_rate):
@@ -115,7 +115,7 @@ def test_the_batched_search_equals_one_query_at_a_time(generator, queries, start
     rates = {"latent_learning_rate": 0.25, "generator_learning_rate": 1e-3}
     found = adaptive_search(generator, queries, starts, steps=3, **rates)
     for row, image in enumerate(queries):
-        ends = [reference(generator, image[None], start, 3, 0.25, 1e-3) for start in starts]
+        ends = [reference(generator, image[None], start, 3, 0.25, 1e-3) for start in starts[row]]
         losses = torch.stack([loss for _, loss in ends])
         torch.testing.assert_close(found.losses[row], losses, rtol=1e-4, atol=1e-6)
         latent = ends[int(losses.argmin())][0]

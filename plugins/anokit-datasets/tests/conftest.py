@@ -13,7 +13,7 @@ from PIL import Image
 
 @pytest.fixture
 def write_image() -> Callable[..., Path]:
-    """Write one image of a constant grey or colour, making folders on the way."""
+    """Write an image of one grey or colour but for its last pixel, making folders on the way."""
 
     def write(
         path: Path, value: int | tuple[int, ...] = 100, size: tuple[int, int] = (8, 8)
@@ -21,7 +21,13 @@ def write_image() -> Callable[..., Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         modes = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
         mode = modes[1 if isinstance(value, int) else len(value)]
-        Image.new(mode, size, value).save(path)
+        image = Image.new(mode, size, value)
+        grey = value if isinstance(value, int) else value[0]
+        other = grey + 5 if grey < 128 else grey - 5  # one grey level would raise a question
+        if value:
+            last = other if mode == "L" else (other,) * len(mode)
+            image.putpixel((size[0] - 1, size[1] - 1), last)
+        image.save(path)
         return path
 
     return write

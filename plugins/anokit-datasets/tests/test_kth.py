@@ -222,3 +222,14 @@ def test_8_bit_frames_are_taken_as_they_are(root: Path) -> None:
     limits = grey_limits(find_sequences(root).sequences[0].frames)
     frame = np.arange(256, dtype=np.uint8).reshape(16, 16)
     assert (scale_grey(frame, limits) == frame).all()
+
+
+def test_turned_crops_keep_most_of_the_noise_but_not_all():
+    source = np.random.default_rng(0)
+    frame = (128 + 20 * source.standard_normal((400, 400))).astype(np.float32)
+    cropper = Cropper(frame, 32)
+    turned = [
+        cropper.turned(*source.integers(40, 360, 2), angle).std()
+        for angle in source.uniform(0, 360, 200)
+    ]
+    assert np.mean(turned) / frame.std() == pytest.approx(0.88, abs=0.02)

@@ -16,6 +16,7 @@ from anokit.errors import DataError, PluginError
 from anokit.types import RoundTrip
 from anokit_density import components, kde
 from anokit_density.forest import average_path_length, round_down
+from anokit_density.plugin import KDEOptions
 from anokit_density.rx import windows
 
 
@@ -71,6 +72,17 @@ def test_kde_of_many_normal_points_is_near_the_normal_density(build):
     assert (score(test) - expected).abs().median() < 0.15
 
 
+def test_kde_is_exact_in_a_far_tail():
+    generator = np.random.default_rng(0)
+    points, queries = generator.normal(size=(200, 2)), np.array([[15.0, 5.0], [40.0, -30.0]])
+    detector = kde.KernelDensity("kde", KDEOptions(bandwidth=0.5, whiten=False, components=2))
+    detector.fit(torch.from_numpy(points).float())
+    squares = ((queries[:, None] - points) ** 2).sum(axis=2)
+    exact = np.log(200 * 2 * np.pi * 0.25) - np.logaddexp.reduce(-squares / 0.5, axis=1)
+    found = detector(torch.from_numpy(queries).float())
+    np.testing.assert_allclose(found.numpy(), exact, rtol=1e-5)
+
+
 def test_kde_of_one_training_image_is_finite(build, make_trip):
     score = build("kde")
     score.fit([make_trip(1)])
@@ -85,6 +97,15 @@ def test_rx_is_the_printed_formula(build, make_trip):
     sigma += 0.01 * np.trace(sigma) / len(sigma) * np.eye(len(sigma))
     d = q - x.mean(axis=0)
     np.testing.assert_allclose(score(test), np.sum(d @ np.linalg.inv(sigma) * d, 1), rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("error")
+def test_rx_of_one_training_image_is_finite_and_warns_of_nothing(build):
+    score = build("rx")
+    one = RoundTrip(image=torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0)))
+    score.fit([one])
+    assert score(one) == 0
+    assert score(RoundTrip(image=one.image + 0.1)).isfinite().all()
 
 
 def test_rx_averages_to_the_width_over_its_training_set(build):

@@ -1,9 +1,12 @@
 """Phases, steps and what each loss moves."""
 
+import copy
+
 import pytest
 import torch
 
-from anokit.nn import box_downscale, upscale_nearest
+from anokit.nn import box_downscale, gradient_penalty, upscale_nearest
+from anokit.types import Batch
 from anokit_pgan.steps import blend_with_coarser
 
 GROWTH = ["4", "fade 8", "8", "fade 16", "16"]
@@ -166,3 +169,39 @@ def test_critic_learns_to_separate(make, phase, train):
     margin = [m["critic_real"] - m["critic_fake"] for m in (first, last)]
     assert margin[1] > margin[0]
     assert margin[1] > 0
+
+
+@pytest.mark.parametrize("target", [1.0, 750.0])
+@pytest.mark.parametrize("name", GROWTH)
+def test_penalty_is_that_of_upscaled_images_of_full_size(name, target, make, phase):
+    """The authors' critic takes images of full size and downscales them itself."""
+    backbone = make(wgan_target=target)
+    chosen = phase(backbone, name)
+    chosen.optimisers()
+    random = torch.Generator().manual_seed(5)
+    images = torch.rand((chosen.batch_size, 1, chosen.resolution, chosen.resolution)) * 2 - 1
+    backbone._resolution, backbone._fade = chosen.resolution, 0.5 if "fade" in name else 1.0
+    networks = copy.deepcopy(backbone._networks())
+    drawn = torch.Generator().manual_seed(5)
+    factor = backbone.spec.height // chosen.resolution
+    latents = torch.randn((len(images), 6), generator=drawn)
+
+    def at_full_size(full):
+        return networks.criticise(box_downscale(full, factor) if factor > 1 else full)
+
+    expected = gradient_penalty(
+        at_full_size,
+        upscale_nearest(blend_with_coarser(images, networks.fade), factor),
+        upscale_nearest(networks.generate(latents).detach(), factor),
+        drawn,
+        target,
+    ).mean()
+    metrics = chosen.step(Batch(images, torch.arange(len(images)), 0, 0.5, random))
+    assert metrics["penalty"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_critic_may_differ_as_much_while_growing_as_at_full_size(make):
+    backbone = make(wgan_target=2.0)
+    limit = 2 * 2.0 * 16  # t times the diameter of [-1, 1]^(16·16)
+    for value, found in ((0.99 * limit, 0), (1.01 * limit, 1)):
+        assert len(backbone.warnings({"critic_real": value, "critic_fake": 0.0})) == found

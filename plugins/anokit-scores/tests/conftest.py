@@ -26,10 +26,15 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("feature-residual", {"norm": "l1", "reduction": "sum"}),
     ("latent-residual", {}),
     ("norm-typicality", {}),
+    ("norm-residual", {}),
+    ("pixel-contrast", {}),
+    ("pixel-contrast", {"statistic": "std"}),
+    ("pixel-contrast", {"statistic": "range"}),
+    ("pixel-contrast", {"statistic": "norm"}),
 ]
 
 
-FITTED = {"norm-typicality", "critic"}
+FITTED = {"norm-typicality", "norm-residual", "critic"}
 
 
 def is_fitted(name: str, options: dict[str, Any]) -> bool:

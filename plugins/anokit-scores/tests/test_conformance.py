@@ -17,9 +17,17 @@ def planted():
     return random_trip(40), lost
 
 
+def pale():
+    """Return ordinary trips, and trips of images with little contrast."""
+    odd = random_trip(6, seed=3)
+    return random_trip(40), replace(odd, image=0.3 * odd.image)
+
+
 names = [component.name for component in anokit_scores.plugin.anokit_scores()]
 
 
-@parametrize_checks(anokit_scores.plugin, samples=dict.fromkeys(names, planted))
+@parametrize_checks(
+    anokit_scores.plugin, samples=dict.fromkeys(names, planted) | {"pixel-contrast": pale}
+)
 def test_conformance(check):
     check()

@@ -16,6 +16,7 @@ COMPONENTS = {component.name: component for component in anokit_scores()}
 
 def test_public_names():
     names = "ln lo lr a residual feature-residual latent-residual norm-typicality"
+    names += " norm-residual pixel-contrast"
     assert set(COMPONENTS) == set(names.split())
 
 

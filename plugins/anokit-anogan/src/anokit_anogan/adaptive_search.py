@@ -55,7 +55,7 @@ def adaptive_search(
     images
         The queries x, ``[B, C, H, W]``.
     starts
-        ``[R, Z]``, shared by all queries.
+        ``[B, R, Z]``, R for each query; see `anokit.nn.SearchStarts`.
     steps
         Steps from each start, ≥ 0.
     latent_learning_rate, generator_learning_rate
@@ -69,7 +69,8 @@ def adaptive_search(
         Where images or starts have another number of dimensions.
     """
     assert_shape(images, (None, None, None, None), "queries of a search")
-    assert_shape(starts, (None, None), "starts of a search")
+    assert_shape(starts, (len(images), None, None), "starts of a search")
+    restarts = starts.shape[1]
     weights = {name: weight.detach() for name, weight in generator.named_parameters()}
     buffers = dict(generator.named_buffers())
 
@@ -84,8 +85,8 @@ def adaptive_search(
     slope_of_latent = vmap(grad(loss, argnums=1))
     share = 1 / max(1, steps)
     # Every query from every start. A copy: where a row lies may decide how it is rounded, too.
-    wanted = images.repeat_interleave(len(starts), dim=0)
-    z = starts.repeat(len(images), 1)
+    wanted = images.repeat_interleave(restarts, dim=0)
+    z = starts.flatten(0, 1).clone()
     own = {name: weight.expand(len(z), *weight.shape).clone() for name, weight in weights.items()}
     adam_z = Adam([z], lr=latent_learning_rate, betas=BETAS)
     # Most of the time goes into this optimiser: copies of all weights.
@@ -101,7 +102,7 @@ def adaptive_search(
         if progress:
             progress(share)
     found = vmap(generate)(own, z)
-    ends = (wanted - found).square().flatten(1).mean(dim=1).view(-1, len(starts))
+    ends = (wanted - found).square().flatten(1).mean(dim=1).view(-1, restarts)
     best = ends.nan_to_num(nan=torch.inf).argmin(dim=1)
-    chosen = torch.arange(len(images), device=best.device) * len(starts) + best
+    chosen = torch.arange(len(images), device=best.device) * restarts + best
     return Adapted(z[chosen], found[chosen], ends)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from anokit.nn import check_images, check_square
+from anokit.nn import SearchStarts, check_images, check_square
 from anokit.types import Phase, RoundTrip
 from anokit_anogan.adaptive_search import Adapted, adaptive_search
 from anokit_anogan.adgan_networks import ADGANCritic, ADGANGenerator
@@ -29,8 +29,8 @@ class ADGAN(nn.Module):
 
     Trained as a Wasserstein GAN with gradient penalty. At scoring, z and a copy of G are fitted to
     each query from each of several starts; ``search_loss`` ``[B, R]`` holds what is left of mean
-    (x − G(z))², and x̂ is that of the best start. All weights and the starts are drawn from torch's
-    default generator on construction.
+    (x − G(z))², and x̂ is that of the best start. All weights and the seed of the starts are
+    drawn from torch's default generator on construction.
 
     Source: Deecke et al., ADGAN (2018), as re-implemented by Golan and El-Yaniv (2018).
 
@@ -39,9 +39,6 @@ class ADGAN(nn.Module):
     DataError
         Where images are not square with a side that is a power of two of at least 32.
     """
-
-    starts: Tensor
-    """``[R, Z]``: where the searches begin for every query"""
 
     progress: Callable[[float], None] | None = None
     """set by the core: takes the share of a round trip that was just done"""
@@ -67,7 +64,7 @@ class ADGAN(nn.Module):
             critic_steps=options.critic_steps,
             precision=options.precision,
         )
-        self.register_buffer("starts", torch.randn(options.search_starts, options.latent_size))
+        self.starts = SearchStarts(options.search_starts, options.latent_size)
 
     @property
     def batch_dependence(self) -> str:
@@ -121,7 +118,7 @@ class ADGAN(nn.Module):
             adaptive_search(
                 self.generator,
                 part,
-                self.starts,
+                self.starts(part),
                 steps=options.search_steps,
                 latent_learning_rate=options.latent_learning_rate,
                 generator_learning_rate=options.generator_learning_rate,

@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from anokit.nn import (
     ExponentialMovingAverage,
+    SearchStarts,
     autocast,
     check_images,
     check_square,
@@ -47,8 +48,8 @@ class AnoGAN(nn.Module):
         z(x) = argmin (1 − λ)·Σ|x − G(z)| + λ·Σ|f(x) − f(G(z))|
 
     The score is the value at the end: in a recipe, 0.9 × ``residual`` and 0.1 ×
-    ``feature-residual``, both with norm l1 and reduction sum. All weights and the starts of the
-    search are drawn from torch's default generator on construction.
+    ``feature-residual``, both with norm l1 and reduction sum. All weights and the seed of the
+    starts are drawn from torch's default generator on construction.
 
     Source: Schlegl et al., AnoGAN (2017), equations 3 to 6.
 
@@ -57,9 +58,6 @@ class AnoGAN(nn.Module):
     DataError
         Where images are not square with a side that is a power of two of at least 32.
     """
-
-    starts: Tensor
-    """``[R, Z]``: where the search begins for every query"""
 
     progress: Callable[[float], None] | None = None
     """set by the core: takes the share of a round trip that was just done"""
@@ -77,7 +75,7 @@ class AnoGAN(nn.Module):
         self.generator = DCGenerator(spec.channels, size, options.latent_size, options.width)
         self.generator_ema = ExponentialMovingAverage(self.generator, options.ema)
         self.discriminator = DCDiscriminator(spec.channels, size, options.width)
-        self.register_buffer("starts", torch.randn(options.search_starts, options.latent_size))
+        self.starts = SearchStarts(options.search_starts, options.latent_size)
 
     @property
     def batch_dependence(self) -> str:
@@ -143,7 +141,7 @@ class AnoGAN(nn.Module):
         return latent_search(
             objective,
             images,
-            self.starts,
+            self.starts(images),
             steps=options.search_steps,
             learning_rate=options.search_learning_rate,
             batch_size=options.search_batch,
@@ -151,7 +149,7 @@ class AnoGAN(nn.Module):
         ).latent
 
     def _start(self) -> Mapping[str, Optimizer]:
-        if self.starts.is_cuda:
+        if self.starts.seed.is_cuda:
             self.to(memory_format=torch.channels_last)
         self._adam_g = adam(self.generator, self.options.learning_rate, BETAS)
         self._adam_d = adam(self.discriminator, self.options.learning_rate, BETAS)

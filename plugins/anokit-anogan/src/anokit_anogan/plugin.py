@@ -129,8 +129,8 @@ class AnoGANOptions(GANOptions):
     search_starts: int = Field(
         default=1,
         ge=1,
-        description="Searches per query, ≥ 1, each from another start; the best one counts. All "
-        "queries share the starts.",
+        description="Searches per query, ≥ 1, each from another start, drawn from N(0, 1) by the "
+        "seed and the image's own bytes; the best one counts.",
     )
     search_batch: int = Field(
         default=1,
@@ -175,8 +175,8 @@ class ADGANOptions(GANOptions):
     search_starts: int = Field(
         default=8,
         ge=1,
-        description="Searches per query, ≥ 1, each from another start that all queries share. The "
-        "original paper is recalled (unverified) to use 64.",
+        description="Searches per query, ≥ 1, each from another start, drawn from N(0, 1) by the "
+        "seed and the image's own bytes. The original paper is recalled (unverified) to use 64.",
     )
     search_steps: int = Field(
         default=5, ge=1, description="Steps of latent and generator in each search, ≥ 1."

@@ -10,22 +10,28 @@ from pathlib import Path
 
 import numpy as np
 
-from anokit.data import ArraySplit
+from anokit.data import (
+    ArraySplit,
+    Picture,
+    expand,
+    header_size,
+    quiet,
+    try_to_decode,
+    try_to_decode_mask,
+)
 from anokit.errors import DataError
 from anokit.types import ImageSpec
-from anokit_datasets.decoding import Picture, UInt8, header_size, quiet, try_to_decode
 from anokit_datasets.layout import Layout, read_layout
 from anokit_datasets.listing import read_list
+from anokit_datasets.looks import about_clipping, about_contrast, about_sizes
 from anokit_datasets.options import ImageFolderOptions
 from anokit_datasets.preparing import Preparation, least
-from anokit_datasets.resizing import Mask
+from anokit_datasets.resizing import Mask, UInt8, nearest_index
 from anokit_datasets.source import Source, draw, draw_in_proportion
 from anokit_datasets.storage import room_for
 
 NAMED = 3
 """Unreadable files that a notice names; the rest is counted."""
-DARK = 32
-"""Grey value that some training image should reach; else a wrong white level is likely."""
 PIECE = 2048
 """Files handed to the threads at once."""
 AT_ONCE = 2**30
@@ -51,7 +57,11 @@ def image_folder(options: ImageFolderOptions) -> Source:
     if options.files is not None:
         layout = read_list(options.files)
     else:
-        layout = read_layout(Path(options.root or "."))
+        layout = read_layout(
+            expand(options.root or "."),
+            accept_defects=options.accept_defects,
+            seed=options.draw_seed,
+        )
     return FolderReader(options, layout).read()
 
 
@@ -127,7 +137,8 @@ class FolderReader:
         spec = self.preparation.spec
         images = room_for((starts[-1], spec.channels, spec.height, spec.width), self.options.cache)
         sizes: list[tuple[int, int] | None] = [None] * len(files)
-        brightest = np.zeros(len(files), np.uint8)
+        darkest, brightest = np.full(len(files), 255, np.uint8), np.zeros(len(files), np.uint8)
+        clipped: dict[int, tuple[float, float]] = {}
         failures: list[tuple[Path, str]] = []
 
         def work(place: int) -> str:
@@ -140,7 +151,10 @@ class FolderReader:
                 return "its header tells another size than it has"
             self.preparation.fill(images[starts[place] : starts[place + 1]], picture, path)
             sizes[place] = picture.size
+            darkest[place] = picture.pixels.min(initial=255)
             brightest[place] = picture.pixels.max(initial=0)
+            if picture.clipped is not None:
+                clipped[place] = picture.clipped
             return ""
 
         with ThreadPoolExecutor(self.workers()) as pool:
@@ -149,13 +163,12 @@ class FolderReader:
                 for place, reason in zip(places, pool.map(work, places), strict=True):
                     if reason:
                         failures.append((files[place], reason))
+        read = [place for place, size in enumerate(sizes) if size is not None]
+        self.notices += about_clipping(clipped, len(read), name)
+        if read and name != "contaminating":
+            self.notices += about_contrast(darkest[read], brightest[read], name)
         if failures:
             self.notices.append(self.describe(failures, len(files), name))
-        if name == "training" and brightest.max() < DARK:
-            self.notices.append(
-                f"no training image is brighter than {brightest.max()} of 255; "
-                "where a 16-bit file holds 12 bits, say, set white_level = 4095"
-            )
         rows = [
             (place, row)
             for place, size in enumerate(sizes)
@@ -223,7 +236,12 @@ class FolderReader:
 
     def decode(self, path: Path) -> tuple[Picture | None, str]:
         """Return the picture and "", or None and why it cannot be read."""
-        return try_to_decode(path, self.options.white_level, partial(least, self.options))
+        return try_to_decode(
+            path,
+            self.options.white_level,
+            partial(least, self.options),
+            black_level=self.options.black_level,
+        )
 
     def check_channels(self, picture: Picture, path: Path) -> None:
         """Raise DataError where files must agree in their channels and do not."""
@@ -243,25 +261,31 @@ class FolderReader:
     ) -> dict[int, Mask]:
         """Return the masks of the test images, by row, brought to size as their images were."""
         found = {}
-        failures = []
+        total = sum(map(len, self.layout.masks.values()))
+        failures: list[tuple[Path, str]] = []
+        resized: list[Path] = []
         for row, place in enumerate(places):
-            file = self.layout.masks.get(files[place])
-            if file is None or (row and places[row - 1] == place):
+            size = sizes[place]
+            if size is None or (row and places[row - 1] == place):
                 continue
-            picture, reason = try_to_decode(file, None)
-            if picture is not None and picture.size != sizes[place]:
-                height, width = picture.size
-                reason = f"{height}×{width}, its image {sizes[place]}"
-            if picture is None or reason:
-                failures.append((file, reason))
+            marked = []
+            for file in self.layout.masks.get(files[place], ()):
+                mask, reason = try_to_decode_mask(file)
+                if mask is None:
+                    failures.append((file, reason))
+                    continue
+                if mask.shape != size:
+                    resized.append(file)
+                    mask = mask[np.ix_(*map(nearest_index, mask.shape, size))]
+                marked.append(mask)
+            if not marked:
                 continue
-            # Alpha, the last of two or four channels, says nothing about the anomaly.
-            pixels = picture.pixels
-            mask: Mask = (pixels[:-1] if len(pixels) in (2, 4) else pixels).max(axis=0) > 0
+            mask = np.logical_or.reduce(marked)
             for offset, part in enumerate(self.preparation.masks(mask, files[place])):
                 found[row + offset] = part
         if failures:
-            self.notices.append(self.describe(failures, len(self.layout.masks), "mask"))
+            self.notices.append(self.describe(failures, total, "mask"))
+        self.notices += about_sizes([self.layout.id(path) for path in resized], total)
         return found
 
     def describe(self, failures: Sequence[tuple[Path, str]], total: int, name: str) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from glob import glob, has_magic
 from pathlib import Path
 
+from anokit.data import expand, is_image
 from anokit.errors import DataError, MissingDataError
-from anokit_datasets.layout import Layout, is_image
+from anokit_datasets.layout import Layout
 
 
 def read_list(entries: Sequence[str]) -> Layout:
@@ -39,7 +40,7 @@ def read_list(entries: Sequence[str]) -> Layout:
 
 def matching(entry: str, notices: list[str]) -> list[Path]:
     """Return the image files that one entry stands for, at least one; note what is left out."""
-    path = Path(entry)
+    path = expand(entry)
     if path.is_file():
         if not is_image(path):
             raise DataError(
@@ -58,7 +59,7 @@ def matching(entry: str, notices: list[str]) -> list[Path]:
             "image file or a pattern such as 'photos/*.jpg'; correct or remove it"
         )
     # Path.glob takes no absolute patterns, and its * finds hidden files.
-    matched = map(Path, glob(entry, recursive=True))  # noqa: PTH207
+    matched = map(Path, glob(str(path), recursive=True))  # noqa: PTH207
     files = [path for path in matched if path.is_file()]
     images = [path for path in files if is_image(path)]
     if not images and files:

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from anokit.plugin import Options
-
-CIFAR10_CLASSES = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
-"""CIFAR-10's classes in the order of its labels 0 to 9."""
 
 CifarClass = Literal[
     "airplane",
@@ -34,6 +20,8 @@ CifarClass = Literal[
     "ship",
     "truck",
 ]
+CIFAR10_CLASSES: tuple[CifarClass, ...] = get_args(CifarClass)
+"""CIFAR-10's classes in the order of its labels 0 to 9."""
 Digit = Annotated[int, Field(ge=0, le=9)]
 T = TypeVar("T")
 
@@ -190,7 +178,12 @@ class ImageFolderOptions(Options):
         None,
         gt=0,
         description="value that becomes 255 in images of more than 8 bits; unset, the largest of "
-        "the type: 65535 for 16 bits, 1.0 for floats",
+        "the type: 65535 for 16 bits, and for wider integers; 1.0 for floats",
+    )
+    black_level: float = Field(
+        0.0,
+        description="value that becomes 0 in images of more than 8 bits, below `white_level`; with "
+        "white_level = 320, black_level = 280 temperatures in kelvin have contrast",
     )
     max_train: int | None = Field(
         None,
@@ -203,11 +196,25 @@ class ImageFolderOptions(Options):
         description="test on a seeded subset of at most this many files, in the same proportions",
     )
     draw_seed: int = Field(0, ge=0, description="seed of the subsets")
+    accept_defects: bool = Field(
+        False,
+        description="train on folders that are called after defects or masks (bad, mask …), "
+        "which is an error otherwise",
+    )
     cache: str | None = Field(
         None,
         description="folder for the temporary file that images of more than 1 GiB are decoded "
         "into; unset, the system's folder for temporary files",
     )
+
+    @model_validator(mode="after")
+    def _black_below_white(self) -> Self:
+        if self.white_level is not None and self.black_level >= self.white_level:
+            raise ValueError(
+                f"black_level = {self.black_level:g} is not below white_level = "
+                f"{self.white_level:g}; lower it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _root_or_files(self) -> Self:

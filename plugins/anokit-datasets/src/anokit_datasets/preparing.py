@@ -9,11 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
+from anokit.data import Picture, with_channels
 from anokit.errors import DataError
 from anokit.types import ImageSpec
-from anokit_datasets.decoding import Picture, UInt8, with_channels
 from anokit_datasets.options import ImageFolderOptions
-from anokit_datasets.resizing import Box, Mask, fit, fit_mask, resize, scaled, to_planes, view
+from anokit_datasets.resizing import (
+    Box,
+    Mask,
+    UInt8,
+    fit,
+    fit_mask,
+    resize,
+    scaled,
+    to_planes,
+    view,
+)
 from anokit_datasets.tiling import tile_boxes, tile_count
 
 MARGIN = 2

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 
+from anokit.data import Picture, quiet, try_to_decode
 from anokit.errors import DataError
 from anokit.types import ImageSpec, Pieces
-from anokit_datasets.decoding import Picture, UInt8, quiet, try_to_decode
 from anokit_datasets.options import ImageFolderOptions
 from anokit_datasets.preparing import Preparation, least
+from anokit_datasets.resizing import UInt8
 
 
 def folder_reader(options: ImageFolderOptions, spec: ImageSpec) -> FileReader:
@@ -73,7 +74,12 @@ class FileReader:
         """Return the decoded file, or raise `DataError`."""
         options = self.preparation.options
         with quiet():
-            picture, reason = try_to_decode(path, options.white_level, partial(least, options))
+            picture, reason = try_to_decode(
+                path,
+                options.white_level,
+                partial(least, options),
+                black_level=options.black_level,
+            )
         if picture is None:
             raise DataError(f"{path}: cannot be read as an image: {reason}")
         return picture

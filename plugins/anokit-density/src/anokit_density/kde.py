@@ -35,8 +35,9 @@ class KernelDensity(Detector):
 
     Rows are projected on principal components and, if whitened, divided by the standard deviation
     along each; what lies outside the components does not count. The state is the mean ``[D]``, the
-    projection ``[D, K]``, the projected training rows ``[N, K]`` and the bandwidth ``[1]``. Equal
-    to −``score_samples`` of scikit-learn's ``KernelDensity`` after ``PCA``.
+    projection ``[D, K]``, the projected training rows ``[N, K]`` and the bandwidth ``[1]``. It is
+    −``score_samples`` of scikit-learn's ``KernelDensity`` after ``PCA``, but computed from all
+    pairs, so exact in far tails too, where scikit-learn's tree is off.
 
     Parameters
     ----------

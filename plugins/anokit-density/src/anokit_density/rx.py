@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from sklearn.covariance import empirical_covariance
 from torch.nn import functional
 
 from anokit.errors import DataError
@@ -50,7 +49,8 @@ class ReedXiaoli(Detector):
             Where Σ + εI cannot be inverted, which a larger ridge mends.
         """
         values = rows.cpu().double()
-        covariance = torch.from_numpy(empirical_covariance(values.numpy()))
+        # Not scikit-learn's, which warns of a single row; its covariance is 0, as it should be.
+        covariance = torch.cov(values.mT, correction=0).reshape(2 * (values.shape[1],))
         diagonal = covariance.diagonal()
         spread = float(diagonal.mean())
         diagonal += self.ridge * spread if spread else FLOOR

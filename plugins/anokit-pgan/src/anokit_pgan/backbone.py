@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from anokit.errors import RecipeError
 from anokit.nn import (
     ExponentialMovingAverage,
+    SearchStarts,
     check_images,
     check_square,
     latent_search,
@@ -58,9 +59,6 @@ class ProgressiveGAN(nn.Module):
         Where encoder losses and ``inference`` do not go together.
     """
 
-    starts: Tensor
-    """``[R, Z]``: where a search begins for every query; only with ``inference = "search"``"""
-
     progress: Callable[[float], None] | None = None
     """set by the core: takes the share of a round trip that was just done"""
 
@@ -89,9 +87,8 @@ class ProgressiveGAN(nn.Module):
         )
         self.generator_ema = ExponentialMovingAverage(self.generator, options.ema)
         if options.inference == "search":
-            starts = 2 * torch.rand(options.search_starts, options.latent_size) - 1
-            self.register_buffer("starts", starts)
-        self._steps = Steps(self.generator_ema, options, encoder_losses)
+            self.starts = SearchStarts(options.search_starts, options.latent_size, "uniform")
+        self._steps = Steps(self.generator_ema, options, encoder_losses, size)
         self._resolution, self._fade = size, 1.0  # of the last step; what samples are made at
 
     @property
@@ -162,7 +159,9 @@ class ProgressiveGAN(nn.Module):
         """Return sentences about a critic that has run away, from means of logged metrics.
 
         A critic with gradients of norm t cannot differ by more than t·2√(C·H·W) between two images
-        in [-1, 1], the diameter of that cube, and the drift term holds its values near zero.
+        in [-1, 1], the diameter of that cube, and the drift term holds its values near zero. The
+        limit is the same while growing: at r of S pixels a side the cube has r/S of the diameter,
+        and gradients there S/r of the norm.
         """
         limit = (
             2
@@ -222,7 +221,7 @@ class ProgressiveGAN(nn.Module):
         return latent_search(
             objective,
             images,
-            self.starts,
+            self.starts(images),
             steps=options.search_steps,
             learning_rate=options.search_learning_rate,
             batch_size=options.search_batch,

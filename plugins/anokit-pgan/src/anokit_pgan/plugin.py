@@ -64,8 +64,9 @@ class PganOptions(Options):
     wgan_target: float = Field(
         default=1.0,
         gt=0,
-        description="Gradient norm t that the penalty asks of the critic. Published: 1; Karras et "
-        "al. used 750 for CIFAR-10.",
+        description="Gradient norm t that the penalty asks of the critic, per image of full size: "
+        "below full resolution, images are taken as upscaled. Published: 1; Karras et al. used 750 "
+        "for CIFAR-10.",
     )
     gradient_penalty: float = Field(
         default=10.0, ge=0, description="Weight of the penalty (‖∇D‖ − t)²/t² in the critic's loss."
@@ -119,8 +120,8 @@ class PganOptions(Options):
     search_starts: int = Field(
         default=1,
         ge=1,
-        description="Searches per query, each from another start, drawn from U(-1, 1) and shared "
-        "by all queries; the best one counts.",
+        description="Searches per query, each from another start, drawn from U(-1, 1) by the "
+        "seed and the image's own bytes; the best one counts.",
     )
     search_batch: int = Field(
         default=1,

@@ -43,6 +43,8 @@ class Steps:
         Of the backbone.
     losses
         Encoder losses with their weights.
+    size
+        Side of the images at full resolution, in pixels.
     """
 
     def __init__(
@@ -50,10 +52,12 @@ class Steps:
         average: ExponentialMovingAverage,
         options: PganOptions,
         losses: Sequence[WeightedLoss],
+        size: int,
     ) -> None:
         self.average = average
         self.options = options
         self.losses = list(losses)
+        self.size = size
         self.optimisers: dict[str, Optimizer] = {}
 
     def renew_optimisers(self, networks: Networks) -> Mapping[str, Optimizer]:
@@ -96,12 +100,14 @@ class Steps:
         with self._autocast(real):
             critic_real = networks.criticise(real).float()
             critic_fake = networks.criticise(fake).float()
-        target = options.wgan_target
+        # The authors take the slope at images of full size, upscaled by nearest neighbours: at r of
+        # S pixels a side it is r/S of the slope that is taken here.
+        target = options.wgan_target * self.size / real.shape[-1]
         penalty = gradient_penalty(networks.criticise, real, fake, random, target)
         loss = (
             critic_fake.mean()  # E[D(G(z))]: low on generated images
             - critic_real.mean()  # −E[D(x)]: high on real ones
-            + options.gradient_penalty * penalty.mean()  # λ·E[(‖∇D(x̂)‖ − t)²]/t²
+            + options.gradient_penalty * penalty.mean()  # λ·E[(‖∇D(x̂)‖ − t)²]/t², t grown by S/r
             + options.drift * critic_real.square().mean()  # ε·E[D(x)²]: keeps D near zero
         )
         self._descend("discriminator", loss)

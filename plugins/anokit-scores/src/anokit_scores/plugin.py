@@ -59,6 +59,21 @@ class ResidualOptions(Options):
     )
 
 
+class PixelContrastOptions(Options):
+    """Options of ``pixel-contrast``."""
+
+    statistic: Literal["gradient", "std", "range", "norm"] = Field(
+        default="gradient",
+        description=(
+            "Statistic of the image in [-1, 1] whose negative is the score: 'gradient' = root mean "
+            "square of the differences of neighbouring pixels along x and y; 'std' = standard "
+            "deviation of all values; 'range' = largest minus smallest; 'norm' = Euclidean norm. "
+            "The default was fixed before any run was compared with it, and is not chosen by data "
+            "set."
+        ),
+    )
+
+
 def _needs_of_a(options: AOptions) -> frozenset[str]:
     """Return the fields that ``a`` reads in the chosen mode."""
     if options.mode == "critic":
@@ -137,4 +152,19 @@ def anokit_scores() -> Iterable[Component]:
         factory="anokit_scores.typicality:NormTypicality",
         needs=frozenset({"latent"}),
         reference="median and MAD: Rousseeuw and Croux (1993)",
+    )
+    yield Component(
+        name="norm-residual",
+        summary="Lo beyond contrast: the log norm, contrast, gradient and brightness regressed out",
+        factory="anokit_scores.norm_residual:NormResidual",
+        needs=frozenset({"image", "latent"}),
+        reference="an honest form of Lo; leave-one-out: Cook and Weisberg (1982), section 2.2.1",
+    )
+    yield Component(
+        name="pixel-contrast",
+        summary="Minus the contrast of the image itself: the trivial rival of every norm",
+        factory="anokit_scores.contrast:PixelContrast",
+        options=PixelContrastOptions,
+        example={"statistic": "std"},
+        needs=frozenset({"image"}),
     )

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from anokit.data import LUMA, read_tiff
 from anokit.errors import DataError
-from anokit_datasets.decoding import LUMA, read_tiff
 
 Float = npt.NDArray[np.float32]
 
@@ -57,8 +57,9 @@ class Cropper:
 
     Beyond the frame's border its edge is repeated. A turned crop is cut out of its true
     neighbourhood, so its corners are pixels of the frame, not fill; it is interpolated by cubic
-    splines, since linear interpolation would smooth the noise and make three quarters of a training
-    set blurrier than the test set.
+    splines. Over random angles these keep 0.88 of the standard deviation of white noise, where
+    linear interpolation keeps 0.67: three quarters of a training set are a little smoother than the
+    test set.
 
     Parameters
     ----------

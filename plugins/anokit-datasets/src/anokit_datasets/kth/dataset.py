@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from anokit.data import ArraySplit
+from anokit.data import ArraySplit, quiet
 from anokit.types import ImageSpec
-from anokit_datasets.decoding import quiet
 from anokit_datasets.kth.crops import Cropper, grey_limits, read_frame, scale_grey
 from anokit_datasets.kth.format import CellSequence, Found, find_sequences
 from anokit_datasets.kth.objects import Objects, find_objects

@@ -1,4 +1,16 @@
-"""From an image file to uint8 ``[C, H, W]``: any format, any depth, any number of channels."""
+"""From an image file to uint8 ``[C, H, W]``: any format, any depth, any number of channels.
+
+One rule for each kind of picture, wherever a picture is read (training, masks, `scan`, `score`):
+
+- grey stays one channel, colour three; palettes, CMYK, Lab, YCbCr and HSV become RGB;
+- alpha is a further channel at every depth, beside colours that are not multiplied by it; it is
+  dropped where one or three channels are asked for;
+- turned as the orientation tag says;
+- 8 bits as they are; other numbers are scaled so that black_level becomes 0 and white_level 255.
+  Unset, black is 0, and white the largest of the type for up to 16 bits, 65535 for wider integers
+  (few cameras give more than 16 bits, whatever they are stored in) and 1.0 for floats. What lies
+  outside is clipped, and the picture says so.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +18,9 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +28,12 @@ import tifffile
 from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
+from anokit.data.finding import TIFF_SUFFIXES
+from anokit.data.tiffs import TURNS, read_tiff
 from anokit.errors import DataError
 
 UInt8 = npt.NDArray[np.uint8]
+T = TypeVar("T")
 
 SAME_MODES = ("L", "LA", "RGB", "RGBA")
 MODES = {
@@ -32,16 +48,6 @@ MODES = {
     "HSV": "RGB",
 }
 """What Pillow's further 8-bit modes are converted to."""
-TURNS = {
-    2: (False, True, False),
-    3: (True, True, False),
-    4: (True, False, False),
-    5: (False, False, True),
-    6: (True, False, True),
-    7: (True, True, True),
-    8: (False, True, True),
-}
-"""TIFF's orientation tag: flip rows, flip columns, then swap rows and columns."""
 LUMA = np.array([299, 587, 114])
 """ITU-R BT.601 weights of red, green and blue in a grey value, in thousandths."""
 
@@ -61,9 +67,12 @@ class Picture:
     window: tuple[float, float, float, float]
     """left, top, right, bottom of the file's picture in ``pixels``; all of them, but for the part
     of a pixel by which a side may be no multiple of eight"""
+    clipped: tuple[float, float] | None = None
+    """smallest and largest value of the file where some of them lay outside of what becomes 0 to
+    255; None where nothing was clipped"""
 
 
-def decode(path: Path, white_level: float | None = None) -> UInt8:
+def decode(path: Path, white_level: float | None = None, black_level: float = 0.0) -> UInt8:
     """Return the image in ``path`` as uint8 ``[C, H, W]`` in its full size; see `decode_picture`.
 
     Raises
@@ -71,42 +80,65 @@ def decode(path: Path, white_level: float | None = None) -> UInt8:
     ValueError
         As `decode_picture` does.
     """
-    return decode_picture(path, white_level).pixels
+    return decode_picture(path, white_level, black_level=black_level).pixels
 
 
 def decode_picture(
-    path: Path, white_level: float | None = None, least: Least | None = None
+    path: Path,
+    white_level: float | None = None,
+    least: Least | None = None,
+    *,
+    black_level: float = 0.0,
 ) -> Picture:
     """Return the image in ``path``, turned as its orientation tag says.
 
     A JPEG is decoded at a fraction of its size where what comes out is still as large as
     ``least`` says: the decoder then computes fewer values of each block, at a fraction of the cost.
 
-    Grey stays one channel; palettes, CMYK and the like become RGB (RGBA with transparency). More
-    than 8 bits are scaled so that ``white_level`` becomes 255; None stands for the largest value
-    of the type (65535; 1.0 for floats). Of an animation, the first frame.
+    The rules are the module's. Of an animation, the first frame.
 
     Raises whatever the decoder raises on a damaged file, and ValueError for a stack of images.
     """
-    if path.suffix.lower() in (".tif", ".tiff"):
+    if path.suffix.lower() in TIFF_SUFFIXES:
         try:
-            return whole(to_uint8(read_tiff(path), white_level))
+            return scaled(read_tiff(path), white_level, black_level)
         except tifffile.TiffFileError:
             pass  # Pillow reads some files that tifffile declines, and words the error better.
     with Image.open(path) as opened:
         drafted = draft(opened, least) if least and isinstance(opened, JpegImageFile) else None
-        ImageOps.exif_transpose(opened, in_place=True)
-        image: Image.Image = opened
-        if image.mode == "P":
-            image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-        elif image.mode in MODES:
-            image = image.convert(MODES[image.mode])
-        pixels = np.asarray(image)
-        if image.mode == "I" and white_level is None:
-            white_level = 65535  # Pillow's 32-bit mode, which it also uses for 16-bit files.
-    pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    picture = whole(to_uint8(pixels, white_level))
+        pixels = by_pillow(opened)
+    picture = scaled(pixels, white_level, black_level)
     return picture if drafted is None else Picture(picture.pixels, *drafted)
+
+
+def by_pillow(opened: Image.Image) -> npt.NDArray:
+    """Return an opened image as ``[C, H, W]``: turned about, in grey or RGB, perhaps with alpha."""
+    ImageOps.exif_transpose(opened, in_place=True)
+    image = opened
+    if image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    elif image.mode in MODES:
+        image = image.convert(MODES[image.mode])
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def scaled(pixels: npt.NDArray, white_level: float | None, black_level: float) -> Picture:
+    """Return pixels ``[C, H, W]`` of any type as a picture in full size."""
+    picture = whole(to_uint8(pixels, white_level, black_level))
+    if pixels.dtype in (np.uint8, np.bool_) or not pixels.size:
+        return picture
+    low, high = float(pixels.min()), float(pixels.max())
+    white = default_white(pixels.dtype) if white_level is None else white_level
+    inside = black_level <= low and high <= white
+    return picture if inside else replace(picture, clipped=(low, high))
+
+
+def default_white(dtype: np.dtype) -> float:
+    """Return the value that becomes 255 where no option says."""
+    if dtype.kind == "f":
+        return 1.0
+    return min(float(np.iinfo(dtype).max), 65535.0)
 
 
 def whole(pixels: UInt8) -> Picture:
@@ -141,7 +173,7 @@ def header_size(path: Path) -> tuple[int, int] | None:
     They are (height, width) as they are stored, before any turn.
     """
     try:
-        if path.suffix.lower() in (".tif", ".tiff"):
+        if path.suffix.lower() in TIFF_SUFFIXES:
             try:
                 with tifffile.TiffFile(path) as file:
                     sizes = file.series[0].sizes
@@ -155,49 +187,22 @@ def header_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def read_tiff(path: Path) -> npt.NDArray:
-    """Return a tif as ``[C, H, W]`` in its own type; channels first or last in the file."""
-    with tifffile.TiffFile(path) as file:
-        if not file.series:
-            raise tifffile.TiffFileError("no image in the file")
-        series = file.series[0]
-        axes = series.axes
-        pixels = series.asarray()
-        page = file.pages.first
-        tag = page.tags.get("Orientation")
-        photometric = page.photometric
-    orientation = 1 if tag is None else int(tag.value)
-    for axis in reversed(range(pixels.ndim)):
-        if pixels.shape[axis] == 1 and axes[axis] not in "YX":
-            pixels = pixels.squeeze(axis)
-            axes = axes[:axis] + axes[axis + 1 :]
-    if photometric == tifffile.PHOTOMETRIC.PALETTE:
-        raise tifffile.TiffFileError("a palette, which is left to Pillow")
-    channel_axes = [axis for axis, letter in enumerate(axes) if letter not in "YX"]
-    if len(channel_axes) > 1 or (channel_axes and axes[channel_axes[0]] not in "SC"):
-        raise ValueError(f"a stack of images (axes {axes}, {pixels.shape}); save them one by one")
-    pixels = pixels[None] if not channel_axes else np.moveaxis(pixels, channel_axes[0], 0)
-    if photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype.kind == "u":
-        pixels = np.iinfo(pixels.dtype).max - pixels
-    if orientation in TURNS:
-        rows, columns, swap = TURNS[orientation]
-        pixels = np.flip(pixels, tuple(axis for axis, turn in ((1, rows), (2, columns)) if turn))
-        pixels = pixels.swapaxes(1, 2) if swap else pixels
-    return pixels
-
-
-def to_uint8(pixels: npt.NDArray, white_level: float | None) -> UInt8:
+def to_uint8(pixels: npt.NDArray, white_level: float | None, black_level: float = 0.0) -> UInt8:
     """Scale ``[C, H, W]`` of any type to uint8, ``white_level`` to 255, and clip."""
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype == np.bool_:
         return pixels.astype(np.uint8) * np.uint8(255)
     if white_level is None:
-        white_level = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+        white_level = default_white(pixels.dtype)
+    if white_level <= black_level:
+        raise ValueError(f"white at {white_level:g} and black at {black_level:g}; set white_level")
+    if pixels.dtype.kind == "c":
+        raise ValueError("complex numbers; expected integers or floats")
     if pixels.dtype == np.uint16:
         # By a table, since floats of a large photograph would take eight times its memory.
-        return to_uint8(np.arange(2**16, dtype=np.float64), white_level)[pixels]
-    scaled = pixels.astype(np.float64) * (255 / white_level)
+        return to_uint8(np.arange(2**16, dtype=np.float64), white_level, black_level)[pixels]
+    scaled = (pixels.astype(np.float64) - black_level) * (255 / (white_level - black_level))
     if not np.isfinite(scaled).all():
         raise ValueError("holds values that are not finite")
     return np.rint(scaled).clip(0, 255).astype(np.uint8)
@@ -230,11 +235,20 @@ def with_channels(image: UInt8, channels: int, path: Path) -> UInt8:
 
 
 def try_to_decode(
-    path: Path, white_level: float | None, least: Least | None = None
+    path: Path,
+    white_level: float | None,
+    least: Least | None = None,
+    *,
+    black_level: float = 0.0,
 ) -> tuple[Picture | None, str]:
     """Return the picture and "", or None and why it cannot be read."""
+    return tried(lambda: decode_picture(path, white_level, least, black_level=black_level), path)
+
+
+def tried(read: Callable[[], T], path: Path) -> tuple[T | None, str]:
+    """Return what ``read`` gives and "", or None and why ``path`` cannot be read."""
     try:
-        return decode_picture(path, white_level, least), ""
+        return read(), ""
     except Exception as error:
         # Decoders raise all sorts on damaged files, and one file must not cost the others.
         reason = str(error).replace(repr(str(path)), "file").replace(str(path), "file")

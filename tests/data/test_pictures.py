@@ -7,15 +7,15 @@ import pytest
 import tifffile
 from PIL import Image
 
-from anokit.errors import DataError
-from anokit_datasets.decoding import (
-    TURNS,
+from anokit.data.pictures import (
     decode,
     decode_picture,
     header_size,
     to_uint8,
     with_channels,
 )
+from anokit.data.tiffs import TURNS
+from anokit.errors import DataError
 from anokit_datasets.resizing import fit
 
 

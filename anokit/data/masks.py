@@ -1,0 +1,59 @@
+"""From the file of a mask to what is marked as anomalous, by one rule for every format."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from PIL import Image
+
+from anokit.data.finding import TIFF_SUFFIXES
+from anokit.data.pictures import by_pillow, tried
+from anokit.data.tiffs import read_tiff
+
+RINGING = 16
+"""Grey values of 255 that the black of a JPEG may stray to beside an edge, or by its noise."""
+
+
+def try_to_decode_mask(path: Path) -> tuple[npt.NDArray[np.bool_] | None, str]:
+    """Return the mask ``[H, W]`` in ``path`` and "", or None and why it cannot be read."""
+    return tried(lambda: decode_mask(path), path)
+
+
+def decode_mask(path: Path) -> npt.NDArray[np.bool_]:
+    """Return what of a mask is not background, bool ``[H, W]``, turned as its tag says.
+
+    Whatever is not 0 (black) is marked, at any depth: 8-bit masks of 255, label images that count
+    from 1 in 8, 16 or 32 bits, floats, palettes by their colours. Of a JPEG, whose black is not
+    quite black, what is more than half as bright as its brightest. Alpha tells nothing, unless all
+    that can be seen is one colour: then what is not transparent is marked.
+
+    Raises whatever the decoder raises on a damaged file, and ValueError for a stack of images or
+    values that are not finite.
+    """
+    pixels: npt.NDArray | None = None
+    if path.suffix.lower() in TIFF_SUFFIXES:
+        with suppress(tifffile.TiffFileError):
+            pixels = read_tiff(path)
+    lossy = False
+    if pixels is None:
+        with Image.open(path) as opened:
+            lossy = opened.format in ("JPEG", "MPO", "JPEG2000")
+            pixels = by_pillow(opened)
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise ValueError("holds values that are not finite")
+    if len(pixels) in (2, 4):
+        colours, alpha = pixels[:-1], pixels[-1]
+        one_colour = (colours == colours[:, :1, :1]).all()
+        pixels = alpha[None] if one_colour and alpha.min() < alpha.max() else colours
+    values = pixels.max(axis=0)
+    mask: npt.NDArray[np.bool_]
+    if lossy:
+        top = int(values.max(initial=0))
+        mask = values > max(top / 2, RINGING)
+    else:
+        mask = values != 0
+    return mask

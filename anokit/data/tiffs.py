@@ -1,0 +1,98 @@
+"""TIFF files of any depth as arrays ``[C, H, W]`` in their own type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+TURNS = {
+    2: (False, True, False),
+    3: (True, True, False),
+    4: (True, False, False),
+    5: (False, False, True),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (False, True, True),
+}
+"""TIFF's orientation tag: flip rows, flip columns, then swap rows and columns."""
+COLOURS = (
+    tifffile.PHOTOMETRIC.SEPARATED,
+    tifffile.PHOTOMETRIC.YCBCR,
+    tifffile.PHOTOMETRIC.CIELAB,
+    tifffile.PHOTOMETRIC.ICCLAB,
+    tifffile.PHOTOMETRIC.ITULAB,
+)
+"""What the colours of a tif may be instead of RGB."""
+
+
+def read_tiff(path: Path) -> npt.NDArray:
+    """Return a tif as ``[C, H, W]`` in its own type; channels first or last in the file."""
+    with tifffile.TiffFile(path) as file:
+        if not file.series:
+            raise tifffile.TiffFileError("no image in the file")
+        series = file.series[0]
+        axes = series.axes
+        pixels = series.asarray()
+        page = file.pages.first
+        tag = page.tags.get("Orientation")
+        extra = tuple(getattr(page, "extrasamples", ()))
+        photometric = page.photometric
+        jpeg = "JPEG" in str(page.compression)
+    orientation = 1 if tag is None else int(tag.value)
+    for axis in reversed(range(pixels.ndim)):
+        if pixels.shape[axis] == 1 and axes[axis] not in "YX":
+            pixels = pixels.squeeze(axis)
+            axes = axes[:axis] + axes[axis + 1 :]
+    if photometric == tifffile.PHOTOMETRIC.PALETTE:
+        raise tifffile.TiffFileError("a palette, which is left to Pillow")
+    if photometric in COLOURS and not jpeg:
+        if pixels.dtype == np.uint8:
+            raise tifffile.TiffFileError("colours that are not RGB, which are left to Pillow")
+        if photometric != tifffile.PHOTOMETRIC.SEPARATED:
+            raise ValueError(
+                f"{photometric!s} colours of {pixels.dtype}; expected 8 bits; save it as RGB"
+            )
+    channel_axes = [axis for axis, letter in enumerate(axes) if letter not in "YX"]
+    if len(channel_axes) > 1 or (channel_axes and axes[channel_axes[0]] not in "SC"):
+        raise ValueError(f"a stack of images (axes {axes}, {pixels.shape}); save them one by one")
+    pixels = pixels[None] if not channel_axes else np.moveaxis(pixels, channel_axes[0], 0)
+    if photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype.kind == "u":
+        pixels = np.iinfo(pixels.dtype).max - pixels
+    if photometric == tifffile.PHOTOMETRIC.SEPARATED and pixels.dtype != np.uint8:
+        pixels = ink_to_light(pixels)
+    if extra and extra[0] == tifffile.EXTRASAMPLE.ASSOCALPHA and len(pixels) in (2, 4):
+        pixels = without_alpha_in_colours(pixels)
+    if orientation in TURNS:
+        rows, columns, swap = TURNS[orientation]
+        pixels = np.flip(pixels, tuple(axis for axis, turn in ((1, rows), (2, columns)) if turn))
+        pixels = pixels.swapaxes(1, 2) if swap else pixels
+    return pixels
+
+
+def ink_to_light(pixels: npt.NDArray) -> npt.NDArray:
+    """Turn cyan, magenta, yellow and black ``[4, H, W]`` into RGB of the same type, as Pillow."""
+    if len(pixels) < 4:
+        raise ValueError(f"{len(pixels)} inks, expected four: save it as RGB")
+    white = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    light = white - pixels[:4].astype(np.float64)
+    colours = light[:3] * light[3] / white
+    return (
+        colours.astype(pixels.dtype)
+        if pixels.dtype.kind == "f"
+        else np.rint(colours).astype(pixels.dtype)
+    )
+
+
+def without_alpha_in_colours(pixels: npt.NDArray) -> npt.NDArray:
+    """Divide colours ``[C - 1, H, W]`` by the alpha that they were multiplied by."""
+    white = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    alpha = pixels[-1:].astype(np.float64)
+    colours = np.divide(
+        pixels[:-1] * white, alpha, out=np.zeros(pixels[:-1].shape), where=alpha > 0
+    ).clip(0, white)
+    if pixels.dtype.kind != "f":
+        colours = np.rint(colours)
+    return np.concatenate([colours.astype(pixels.dtype), pixels[-1:]])

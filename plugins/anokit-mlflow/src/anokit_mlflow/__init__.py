@@ -1,0 +1,1 @@
+"""A watcher for anokit that writes what a run measures to MLflow."""
