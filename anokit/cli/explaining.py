@@ -24,39 +24,53 @@ def explain_command(
             help="A score, added ones and baselines too, instead of the first one. Repeatable.",
         ),
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write everything to this file, too.")] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Regress this score of the run out too, beside the three. Repeatable.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the stable form.")] = False,
     device: Device = "auto",
     plugin: PluginFiles = None,
     trust_plugins: TrustPlugins = False,
 ) -> None:
     """Say how far a score only follows contrast, gradient and brightness of the images."""
+    from rich.console import Console as RichConsole
+
     from anokit.cli.console import Console
     from anokit.cli.ranking import QUICK_RUN
+    from anokit.results.rows import SIMULATED
     from anokit.runs.explain import explain
 
-    console = Console()
+    # With --json all that is for people goes to stderr.
+    console = Console(RichConsole(stderr=True, highlight=False) if as_json else None)
     found = explain(
         run,
         score or [],
         console,
+        given=given or [],
         device=device,
         plugins=plugin or [],
         trust_plugins=trust_plugins,
     )
+    content = found.as_dict()
     if found.results.data == "simulated":
-        console.banner(found.results.notices[0])
+        console.banner(SIMULATED)
     if found.results.quick:
         console.warning(QUICK_RUN)
+    caveats = [text for one in content["explanations"] for text in one["caveats"]]
+    for text in dict.fromkeys(caveats):
+        console.warning(text)
+    if as_json:
+        import json
+
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+        return
     for one in found.explanations:
         console.rich.print(explanation_table(one))
         console.say(one.sentence)
-    rows = {row.name: row for row in found.results.rows}
-    caveats = [text for one in found.explanations for text in rows[one.score].caveats]
-    for text in dict.fromkeys(caveats):
-        console.warning(text)
-    if json:
-        found.write(json)
-        console.notice(f"all figures: {json}")
     console.notice(f"also in the report: {found.directory.report}")
 
 
@@ -65,24 +79,26 @@ def explanation_table(found: Explanation) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    def estimate(value: object) -> str:
-        return "–" if value is None else str(value)
-
+    labelled = found.auroc is not None
     table = Table(title=Text(found.score), title_justify="left", caption_justify="left")
     table.add_column("")
     table.add_column("rank correlation, training images", justify="right")
-    if found.auroc is not None:
+    if labelled:
         table.add_column("AUROC, test images", justify="right")
+
+    def line(what: str, correlation: object, auroc: object) -> None:
+        cells = [correlation, auroc] if labelled else [correlation]
+        table.add_row(Text(what), *("–" if cell is None else str(cell) for cell in cells))
+
     for one in found.statistics:
-        way = "minus the " if one.falling else ""
-        row = [f"{way}{one.statistic} alone", estimate(one.correlation), estimate(one.auroc)]
-        table.add_row(*row[: len(table.columns)])
-    if found.auroc is not None:
+        minus = "minus " if one.falling else ""
+        line(f"{minus}{one.statistic} alone", one.correlation, one.auroc)
+    if labelled:
         table.add_section()
-        table.add_row(Text(found.score), "", str(found.auroc))
-        if found.regressed is not None:
-            table.add_row("the three regressed out", "", str(found.regressed.auroc))
-        for copies in found.copies:
-            table.add_row(f"copies of equal {copies.statistic}", "", str(copies.auroc))
+        line(found.score, "", found.auroc)
+    if found.regressed is not None:
+        line(f"without {found.all_of_them}", "", found.regressed.auroc)
+    for copies in found.copies:
+        line(f"copies of equal {copies.statistic}", "", copies.auroc)
     table.caption = Text(" ".join(found.notes))
     return table

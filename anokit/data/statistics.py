@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +27,8 @@ STATISTICS: Mapping[str, Statistic] = {
 EQUALISED = ("contrast", "gradient")
 """Statistics that an image can be given by scaling it about its mean."""
 
-BATCH = 256
-"""Images that are held at once."""
+VALUES = 4_000_000
+"""Values of images that are held at once, as float64, a few times over."""
 
 ROUNDS = 12
 """Times that a factor is mended for what clipping and rounding took off."""
@@ -43,24 +43,36 @@ LARGEST_FACTOR = 64.0
 def describe(images: ImageTable, rows: Rows) -> dict[str, Floats]:
     """Return all `STATISTICS` of the images at ``rows``: ``[len(rows)]`` each, in grey levels."""
     parts: dict[str, list[Floats]] = {name: [] for name in STATISTICS}
-    for start in range(0, len(rows), BATCH):
-        batch = images.read(rows[start : start + BATCH])
+    for _, batch in _batches(images, rows):
         for name, compute in STATISTICS.items():
             parts[name].append(compute(batch).numpy())
     return {name: np.concatenate([np.zeros(0), *found]) for name, found in parts.items()}
 
 
-def describe_wholes(images: ImageTable, wholes: Wholes) -> dict[str, Floats]:
-    """Return all `STATISTICS` of images as the user knows them: ``[M]`` each, in grey levels.
+def describe_wholes(
+    images: ImageTable, wholes: Wholes, chosen: Rows | None = None
+) -> dict[str, Floats]:
+    """Return all `STATISTICS` of images as the user knows them, in grey levels.
 
     That of an image which was cut into tiles is the mean of its tiles'.
+
+    Parameters
+    ----------
+    chosen
+        Places ``[K]`` of the wholes that are meant, in any order; all of them by default.
+
+    Returns
+    -------
+    dict
+        ``[K]`` by name.
     """
-    found = describe(images, all_rows(len(images)))
-    several = np.bincount(wholes.of_tile, minlength=len(wholes))
-    return {
-        name: np.bincount(wholes.of_tile, weights=values, minlength=len(wholes)) / several
-        for name, values in found.items()
-    }
+    chosen = all_rows(len(wholes)) if chosen is None else chosen
+    rows = np.flatnonzero(np.isin(wholes.of_tile, chosen))
+    of = wholes.of_tile[rows]
+    several = np.maximum(np.bincount(of, minlength=len(wholes)), 1)
+    found = describe(images, rows)
+    sums = {name: np.bincount(of, values, len(wholes)) for name, values in found.items()}
+    return {name: (total / several)[chosen] for name, total in sums.items()}
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ def equalise(images: ImageTable, statistic: str, target: float) -> Copies:
     what it shows and its brightness stay. Values are then clipped to 0 to 255 and rounded, which
     takes contrast off; k is raised for that until the statistic of the stored copy is the target,
     or cannot be reached: a flat image stays flat, and one that is clipped to two values has no more
-    contrast to gain. `Copies.reached` says what came of it.
+    contrast to gain. `Copies.reached` says what came of it. A copy depends on its image alone.
 
     Parameters
     ----------
@@ -103,19 +115,22 @@ def equalise(images: ImageTable, statistic: str, target: float) -> Copies:
     target
         In grey levels, above 0.
     """
-    measure = STATISTICS[statistic]
-    factors, clipped, reached = [], [], []
-    for start in range(0, len(images), BATCH):
-        batch = images.read(all_rows(len(images))[start : start + BATCH])
-        factor, found = _factors(batch, measure, target)
-        whole = _scaled(batch, factor)
-        outside = ((whole < 0) | (whole > 255)).double().mean(dim=(1, 2, 3))
-        factors.append(factor)
-        clipped.append(outside.numpy())
-        reached.append(found)
-    return Copies(
-        _Scaled(images, np.concatenate(factors)), np.concatenate(clipped), np.concatenate(reached)
-    )
+    factors, clipped, reached = (np.empty(len(images)) for _ in range(3))
+    for rows, batch in _batches(images, all_rows(len(images))):
+        factors[rows], reached[rows] = _factors(batch, STATISTICS[statistic], target)
+        whole = _scaled(batch, factors[rows])
+        outside = (whole < 0) | (whole > 255)
+        clipped[rows] = outside.double().mean(dim=(1, 2, 3)).numpy()
+    return Copies(_Scaled(images, factors), clipped, reached)
+
+
+def _batches(images: ImageTable, rows: Rows) -> Iterator[tuple[Rows, Tensor]]:
+    """Yield the images at ``rows``, some at a time, with their places."""
+    values = int(np.prod(images.parts[0].shape[1:])) if len(rows) else 1
+    count = max(1, VALUES // values)
+    for start in range(0, len(rows), count):
+        own = rows[start : start + count]
+        yield own, images.read(own)
 
 
 def _factors(images: Tensor, measure: Statistic, target: float) -> tuple[Floats, Floats]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from anokit.report.reading import Run
 from anokit.report.section import Section
 from anokit.report.tables import Cell, Line, Table, estimate, percent
-from anokit.results.explanations import EqualCopies, Explanation, Without
+from anokit.results.explanations import Explanation, Followed
 from anokit.results.metrics import Estimate
 
 __all__ = ["explanations"]
@@ -40,16 +40,18 @@ def explanations(run: Run) -> Section | None:
 
 
 def _correlations(run: Run, found: Sequence[Explanation]) -> Table:
-    statistics = [one.statistic for one in found[0].statistics]
-    lines = [
-        _line(run, one, [*(signed(s.correlation) for s in one.statistics), percent(one.explained)])
-        for one in found
-    ]
+    names = _statistics(found)
+    lines = []
+    for one in found:
+        own = {followed.statistic: signed(followed.correlation) for followed in one.statistics}
+        cells = [own.get(name, Cell("–")) for name in names]
+        lines.append(_line(run, one, [*cells, percent(one.explained)]))
     return Table(
-        ["Score", *(statistic.capitalize() for statistic in statistics), "Explained by all three"],
+        ["Score", *names, "All of them"],
         lines,
-        "Rank correlation (Spearman) of each score with each statistic on training images; no "
-        "label was read. Explained: share of the score's variance, by linear least squares.",
+        "Rank correlation (Spearman) of each score with each statistic on training images, beneath "
+        "it its 95 % bootstrap interval; no label was read. All of them: the share of the score's "
+        "variance that linear least squares explains by them.",
     )
 
 
@@ -58,42 +60,41 @@ def _without(run: Run, found: Sequence[Explanation]) -> Table:
     kinds = list(dict.fromkeys(copies.statistic for one in found for copies in one.copies))
     lines = []
     for one in found:
-        copies: dict[str, EqualCopies] = {own.statistic: own for own in one.copies}
-        left: list[Without | None] = [one.regressed, *(copies.get(kind) for kind in kinds)]
-        cells = [estimate(one.auroc), *(estimate(other.auroc if other else None) for other in left)]
+        copies = {own.statistic: own.auroc for own in one.copies}
+        regressed = one.regressed.auroc if one.regressed else None
+        figures = [one.auroc, regressed, *(copies.get(kind) for kind in kinds)]
+        cells = [estimate(figure) for figure in figures]
         lines.append(_line(run, one, cells))
     caption = (
-        "AUROC on the test images, beneath each its 95 % bootstrap interval. Regressed out: of "
-        "what the three statistics do not tell of the score, by a fit on training images alone."
+        "AUROC on the test images. Regressed out: of what the statistics do not tell of the score, "
+        "by linear least squares that were fitted on training images alone; a score that bends "
+        "with them keeps some of its bend."
     )
     if kinds:
         caption += (
             " Equal: on copies of the test images that were scaled about their means until all had "
-            "the training images' median."
+            "the training images' median, which no bend escapes."
         )
     header = ["Score", "AUROC", "Regressed out", *(f"Equal {kind}" for kind in kinds)]
     return Table(header, lines, caption)
 
 
 def _alone(run: Run, found: Sequence[Explanation]) -> Table:
-    statistics = [one.statistic for one in found[0].statistics]
-    lines = [
-        _line(
-            run,
-            one,
-            [
-                Cell("–") if s.auroc is None else _turned(s.auroc, falling=s.falling)
-                for s in one.statistics
-            ],
-        )
-        for one in found
-    ]
+    names = _statistics(found)
+    lines = []
+    for one in found:
+        own = {followed.statistic: _turned(followed) for followed in one.statistics}
+        lines.append(_line(run, one, [own.get(name, Cell("–")) for name in names]))
     return Table(
-        ["Rival of", *(f"{statistic.capitalize()} alone" for statistic in statistics)],
+        ["Rival of", *(f"{name} alone" for name in names)],
         lines,
         "AUROC of each statistic as if it were the score, minus it (−) where the score falls as it "
         "rises on training images. A score that does no better than its rivals needs no network.",
     )
+
+
+def _statistics(found: Sequence[Explanation]) -> list[str]:
+    return list(dict.fromkeys(own.statistic for one in found for own in one.statistics))
 
 
 def _line(run: Run, one: Explanation, cells: Sequence[Cell]) -> Line:
@@ -109,6 +110,6 @@ def signed(value: Estimate | None) -> Cell:
     return Cell(f"{value.value:+.2f}", f"{value.low:+.2f} – {value.high:+.2f}")
 
 
-def _turned(value: Estimate, *, falling: bool) -> Cell:
-    cell = estimate(value)
-    return Cell(f"{'− ' if falling else ''}{cell.text}", cell.small)
+def _turned(found: Followed) -> Cell:
+    cell = estimate(found.auroc)
+    return Cell(f"{'− ' if found.falling and found.auroc else ''}{cell.text}", cell.small)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from anokit.data.sets import ImageTable, TestSet
+from anokit.data.statistics import EQUALISED
 from anokit.recipe.parts import NamedScore
 from anokit.results.assess import Assessment
 from anokit.results.best_on_test import in_order
@@ -32,7 +33,7 @@ def explain_run(job: Job, found: Assessment) -> list[Explanation]:
     """Explain those of a run's scores that are norms or residuals.
 
     Copies of the test images are scored only where that takes no longer than `COPIES_SECONDS`, as
-    far as the times measured before tell: a search in a latent space takes seconds for one image.
+    far as the times measured before tell, since a search in a latent space takes seconds an image.
     """
     recipe, test = job.recipe, labelled(job.data.test)
     chosen = [score for score in recipe.scores if asks(found.scorer, score)]
@@ -47,17 +48,14 @@ def explain_run(job: Job, found: Assessment) -> list[Explanation]:
         seed=recipe.seed,
     )
     values = {
-        score.name: Values(
-            found.training.columns[score.name],
-            found.columns.get(score.name),
-            rows[score.name].metric("auroc"),
-        )
+        score.name: Values(found.training.columns[score.name], found.columns.get(score.name))
         for score in chosen
     }
     if test is None:
         return explainer.explain(values)
-    each = sum(rows[score.name].ms_per_image or 0.0 for score in chosen) / 1000
-    seconds = 2 * len(test) * each
+    # All scores share one trip through the network, which is most of what each one takes.
+    each = max(rows[score.name].ms_per_image or 0.0 for score in chosen) / 1000
+    seconds = len(EQUALISED) * len(test) * each
     if seconds > COPIES_SECONDS:
         why = f"scoring copies would take {duration(seconds)}, so it is left to anokit explain"
         return explainer.explain(values, no_copies=why)

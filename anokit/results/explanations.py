@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, computed_field
 
 from anokit.results.metrics import Estimate
-
-Statistic = Literal["contrast", "gradient", "brightness"]
 
 CHANCE = 0.5
 """AUROC of a score that tells nothing."""
@@ -19,16 +15,15 @@ WEAK = 0.2
 MOST = 0.5
 """Share of a cue, AUROC less 0.5, that has to go for most of it to be gone."""
 
-THREE = "contrast, gradient and brightness"
-
-WORDS = {"contrast": "standard deviation", "gradient": "RMS gradient", "brightness": "mean"}
-"""What each statistic is of an image's values."""
+WORDS = {"contrast": "standard deviation", "gradient": "RMS gradient"}
+"""What is made equal in copies."""
 
 
 class Followed(BaseModel):
-    """One statistic of an image, and how far the score goes with it."""
+    """One statistic, and how far the score goes with it."""
 
-    statistic: Statistic
+    statistic: str
+    """contrast, gradient or brightness of the image, or a score that was given as a covariate"""
     correlation: Estimate | None
     """Spearman's, of the score with the statistic on training images; None where either is the same
     for all"""
@@ -47,17 +42,18 @@ class Followed(BaseModel):
 
 
 class Without(BaseModel):
-    """The score on the test images without what statistics tell."""
+    """The score on the test images without what the statistics tell."""
 
     auroc: Estimate
     change: Estimate
     """of the AUROC, paired: on the same images"""
 
 
-class EqualCopies(Without):
-    """The score of copies of the test images of which one statistic is equal."""
+class EqualCopies(BaseModel):
+    """The score on copies of the test images of which one statistic is equal."""
 
-    statistic: Statistic
+    statistic: str
+    auroc: Estimate
     target: float
     """median of the training images, in grey levels of 0 to 255"""
     clipped: float
@@ -82,9 +78,11 @@ class Explanation(BaseModel):
     score: str
     train_images: int
     """that correlations and the regression are from"""
+    train_images_of: int
+    """from which the seed drew these"""
     statistics: list[Followed]
     explained: float | None = None
-    """R² of the regression of the score on the three statistics, on the same training images"""
+    """R² of the regression of the score on the statistics, on the same training images"""
     auroc: Estimate | None = None
     """of the score; None without labels of both classes"""
     regressed: Without | None = None
@@ -98,6 +96,12 @@ class Explanation(BaseModel):
         """Return the statistic that the score follows most; chosen without labels."""
         return max(self.statistics, key=lambda one: one.strength)
 
+    @property
+    def all_of_them(self) -> str:
+        """Return the names of the statistics, such as ``contrast, gradient and brightness``."""
+        *first, last = (one.statistic for one in self.statistics)
+        return f"{', '.join(first)} and {last}" if first else last
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def sentence(self) -> str:
@@ -106,26 +110,32 @@ class Explanation(BaseModel):
             return f"{self._follows}; what that says of anomalies only labels can tell."
         side = side_of(self.auroc)
         if side == 0:
+            follows = self._follows[0].lower() + self._follows[1:]
             return (
                 f"The AUROC of {self.score}, {self.auroc}, is not resolved from 0.5, so there is "
-                f"no cue to explain; {lowered(self._follows)}."
+                f"no cue to explain; {follows}."
             )
-        turned = "" if side > 0 else ", which points the wrong way here"
-        parts = [f"{self._verdict(side)}{turned}"] if self.regressed else [self._follows + turned]
+        words = self._verdict(self.auroc, self.regressed, side) if self.regressed else self._follows
+        if side < 0:
+            words += ", which points the wrong way here"
         if self.copies:
-            found = [f"{one.auroc} at equal {one.statistic}" for one in self.copies]
-            left = [one for one in self.copies if side_of(one.auroc) == side]
-            remains = {0: ", where nothing resolved remains", len(self.copies): ""}
-            end = remains.get(len(left), f", resolved at equal {left[0].statistic}" if left else "")
-            parts.append(f"its copies have {' and '.join(found)}{end}")
-        return f"{'; '.join(parts)}."
+            found = " and ".join(f"{one.auroc} at equal {one.statistic}" for one in self.copies)
+            left = [one.statistic for one in self.copies if side_of(one.auroc) == side]
+            words += f"; its copies have {found}"
+            if not left:
+                words += ", where nothing resolved remains"
+            elif len(left) < len(self.copies):
+                words += f", resolved at equal {' and '.join(left)} alone"
+        return f"{words}."
 
     @property
     def notes(self) -> list[str]:
         """Return what must be known of the figures, a sentence each."""
-        found = [f"From {self.train_images:,} training images."]
-        if self.auroc is not None and self.regressed is None:
-            found.append("So few training images allow no regression.")
+        drawn = self.train_images_of > self.train_images
+        of = f" of {self.train_images_of:,}, drawn by the seed" if drawn else ""
+        found = [f"From {self.train_images:,} training images{of}."]
+        if self.explained is None:
+            found.append("No regression: the training images are too few, or score alike.")
         found += [one.note for one in self.copies]
         if self.no_copies:
             found.append(f"No copies: {self.no_copies}.")
@@ -133,76 +143,64 @@ class Explanation(BaseModel):
 
     @property
     def _follows(self) -> str:
-        """Return how far the score goes with the three statistics on training images."""
+        """Return how far the score goes with the statistics on training images."""
         lead = self.leading
         if lead.correlation is None:
             return f"On training images {self.score} is the same for all, or they are all alike"
         ends, text = lead.correlation, f"{lead.correlation} with {lead.statistic}"
         if max(abs(ends.low), abs(ends.high)) < WEAK:
             return (
-                f"On training images {self.score} hardly follows any of {THREE}: the largest rank "
-                f"correlation is {text}"
+                f"On training images {self.score} hardly follows any of {self.all_of_them}: the "
+                f"largest rank correlation is {text}"
             )
         if ends.low <= 0 <= ends.high:
             return (
-                f"Whether {self.score} follows any of {THREE} is not resolved: the largest rank "
-                f"correlation on training images is {text}"
+                f"Whether {self.score} follows any of {self.all_of_them} is not resolved: the "
+                f"largest rank correlation on training images is {text}"
             )
-        how = (
-            "strongly" if lead.strength >= 0.7 else "clearly" if lead.strength >= 0.4 else "weakly"
-        )
+        degrees = {0.7: "strongly", 0.4: "clearly", 0.0: "weakly"}
+        how = next(word for least, word in degrees.items() if lead.strength >= least)
         way = "falls" if lead.falling else "rises"
         return (
             f"On training images {self.score} {how} {way} with {lead.statistic} (rank correlation "
             f"{lead.correlation})"
         )
 
-    def _verdict(self, side: int) -> str:
+    def _verdict(self, before: Estimate, found: Without, side: int) -> str:
         """Return what becomes of a cue that is resolved on ``side`` of 0.5."""
-        assert self.auroc is not None
-        assert self.regressed is not None
-        after, change = self.regressed.auroc, self.regressed.change
-        figures = f"(AUROC {self.auroc}, then {after})"
-        cue, rest = side * (self.auroc.value - CHANCE), side * (after.value - CHANCE)
-        lost = side_of(change, 0.0) == -side
-        gained = side_of(change, 0.0) == side
-        remains = side_of(after) == side
-        share = "Most" if cue - rest > MOST * cue else "Part"
-        lead = self.leading
-        above = f", above all {lead.statistic}" if lead.strength >= WEAK else ""
-        if side_of(after) == -side:
+        after, all_of_them = found.auroc, self.all_of_them
+        figures = f"(AUROC {before}, then {after})"
+        change, remains = side * side_of(found.change, 0.0), side * side_of(after)
+        if remains < 0:
             return (
-                f"{self.score} points the other way once {THREE} are regressed out {figures}: all "
-                f"of its cue is theirs{above}"
+                f"{self.score} points the other way once {all_of_them} are regressed out {figures}"
             )
-        if lost and not remains:
+        if change < 0:
+            cue, rest = side * (before.value - CHANCE), side * (after.value - CHANCE)
+            share = "Most" if cue - rest > MOST * cue else "Part"
+            lead = self.leading
+            above = f", above all {lead.statistic}" if lead.strength >= WEAK else ""
+            end = (
+                "what remains without them is resolved"
+                if remains
+                else "nothing resolved remains without them"
+            )
             return (
-                f"{share} of the cue of {self.score} is {THREE}{above}: without them nothing "
-                f"resolved remains {figures}"
+                f"{share} of the cue of {self.score} is {all_of_them}{above}, and {end} {figures}"
             )
-        if lost:
-            return (
-                f"{share} of the cue of {self.score} is {THREE}{above}, and what remains without "
-                f"them is resolved {figures}"
-            )
-        if gained:
-            return f"The cue of {self.score} is larger without {THREE} {figures}"
+        if change > 0:
+            return f"The cue of {self.score} is larger without {all_of_them} {figures}"
         if remains:
             return (
-                f"The cue of {self.score} remains without {THREE}, and no loss is resolved "
+                f"The cue of {self.score} remains without {all_of_them}, and no loss is resolved "
                 f"{figures}"
             )
         return (
-            f"Whether the cue of {self.score} is more than {THREE} is not resolved: neither what "
-            f"remains without them is, nor the loss {figures}"
+            f"Whether the cue of {self.score} is more than {all_of_them} is not resolved: neither "
+            f"what remains without them is, nor the loss {figures}"
         )
 
 
 def side_of(found: Estimate, middle: float = CHANCE) -> int:
     """Return 1 where the whole interval lies above ``middle``, −1 below, 0 where it holds it."""
     return int(found.low > middle) - int(found.high < middle)
-
-
-def lowered(text: str) -> str:
-    """Return a sentence as it continues another one; a score's name at its head stays."""
-    return text[0].lower() + text[1:] if text.startswith(("On ", "Whether ")) else text

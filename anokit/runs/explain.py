@@ -9,16 +9,16 @@ from typing import Any
 
 from anokit.data.preparing import prepare
 from anokit.data.sets import RunData
+from anokit.data.statistics import STATISTICS
 from anokit.errors import CheckpointError, UsageError
 from anokit.recipe.parts import Recipe
 from anokit.report import write_report
 from anokit.results.cues import rescorer
-from anokit.results.explaining import Explainer, Values, labelled
+from anokit.results.explaining import Explainer, Values
 from anokit.results.explanations import Explanation
-from anokit.results.rows import Results, Row, write_results
+from anokit.results.rows import Results, write_results
 from anokit.runs.finished import OpenedRun, open_run
 from anokit.scoring.scorer import Scorer
-from anokit.store.files import write_json
 from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import Column
 from anokit.training.backbone import load_backbone
@@ -35,21 +35,18 @@ class Explained:
     """with the explanations among them"""
     explanations: list[Explanation]
 
-    def write(self, path: Path) -> None:
-        """Write the explanations to a JSON file.
-
-        Raises
-        ------
-        UsageError
-            Where it cannot be written.
-        """
-        found = [one.model_dump(mode="json") for one in self.explanations]
-        if not path.parent.is_dir():
-            raise UsageError(f"--json {path}: cannot be written: there is no folder {path.parent}")
-        try:
-            write_json(path, {"run": str(self.directory.path), "explanations": found})
-        except CheckpointError as error:
-            raise UsageError(f"--json {error}") from None
+    def as_dict(self) -> dict[str, Any]:
+        """Return the explanations, with what must be known of the run, as JSON can hold them."""
+        rows = {row.name: row for row in self.results.rows}
+        return {
+            "run": str(self.directory.path),
+            "data": self.results.data,
+            "quick": self.results.quick,
+            "explanations": [
+                {**one.model_dump(mode="json"), "caveats": rows[one.score].caveats}
+                for one in self.explanations
+            ],
+        }
 
 
 def explain(
@@ -57,6 +54,7 @@ def explain(
     scores: Sequence[str] = (),
     watcher: Watcher = NOBODY,
     *,
+    given: Sequence[str] = (),
     device: str = "auto",
     plugins: Sequence[Path] = (),
     trust_plugins: bool = False,
@@ -71,6 +69,8 @@ def explain(
     ----------
     scores
         Names of scores, added ones and baselines among them; empty for the primary one.
+    given
+        Names of further scores of the run that count as covariates beside the three statistics.
 
     Raises
     ------
@@ -84,31 +84,41 @@ def explain(
     opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins)
     directory = opened.directory
     names = list(dict.fromkeys(scores)) or [opened.results.primary]
+    _check_names(opened, names, given)
     recipe = _recipe(opened, names)
     with directory.locked():
         data = prepare(recipe.dataset, recipe.seed, watcher)
         directory.check_same_data(data.fingerprint)
-        found = _explained(opened, recipe, data, device, watcher)
+        found = _explained(opened, recipe, data, given, device, watcher)
         results = opened.results.with_explanations(found)
-        write_results(directory, results)
         watcher.notice("writing the report")
-        write_report(run)
+        write_report(run, results)
+        write_results(directory, results)
     return Explained(directory, results, found)
+
+
+def _check_names(opened: OpenedRun, names: Sequence[str], given: Sequence[str]) -> None:
+    known = [row.name for row in opened.results.rows]
+    for option, name in [
+        *(("score", name) for name in names),
+        *(("given", name) for name in given),
+    ]:
+        if name not in known:
+            raise UsageError(
+                f"--{option} {name}: {opened.directory.path} has no such score; there are: "
+                f"{', '.join(known)}"
+            )
+    for name in given:
+        if name in names or name in STATISTICS:
+            why = "explains itself" if name in names else "has the name of a statistic"
+            raise UsageError(f"--given {name}: {why}; expected another score of the run")
 
 
 def _recipe(opened: OpenedRun, names: Sequence[str]) -> Recipe:
     """Return the run's recipe with these scores alone, whatever their part in it was."""
-    tables = {
-        _name(table): table for key in ("scores", "baselines") for table in opened.tables[key]
-    }
-    unknown = [name for name in names if name not in tables or opened.results.row(name) is None]
-    if unknown:
-        there = ", ".join(row.name for row in opened.results.rows)
-        raise UsageError(
-            f"--score {unknown[0]}: {opened.directory.path} has no such score; there are: {there}"
-        )
+    tables = [*opened.tables["scores"], *opened.tables["baselines"]]
     return opened.recipe(
-        scores=[tables[name] for name in names],
+        scores=[table for table in tables if table["name"] in names],
         # What judged training images is done with; its name need not be among these scores.
         training={**opened.tables["training"], "refine": None},
         baselines=[],
@@ -117,47 +127,46 @@ def _recipe(opened: OpenedRun, names: Sequence[str]) -> Recipe:
     )
 
 
-def _name(table: Mapping[str, Any]) -> str:
-    return str(table["name"])
-
-
 def _explained(
-    opened: OpenedRun, recipe: Recipe, data: RunData, device: str, watcher: Watcher
+    opened: OpenedRun,
+    recipe: Recipe,
+    data: RunData,
+    given: Sequence[str],
+    device: str,
+    watcher: Watcher,
 ) -> list[Explanation]:
-    ranking, test = opened.directory.read_ranking(), labelled(data.test)
-    table = None if data.test is None else opened.directory.read_scores()
+    directory = opened.directory
+    ranking = directory.read_ranking()
+    table = None if data.test is None else directory.read_scores()
     if data.test is not None and table is not None and list(table.ids) != data.test.wholes.ids:
-        raise CheckpointError(
-            f"{opened.directory.table}: damaged: its ids are not those of the test set"
-        )
+        raise CheckpointError(f"{directory.table}: damaged: its ids are not those of the test set")
+    rows = {row.name: row for row in opened.results.rows}
+
+    def values(name: str) -> Values:
+        training = _column(ranking.columns, name, directory.ranking)
+        tested = None if table is None else _column(table.columns, name, directory.table)
+        return Values(training, tested)
+
     explainer = Explainer(
-        data, ranking.images, resamples=recipe.evaluation.resamples, seed=recipe.seed
+        data,
+        ranking.images,
+        {name: values(name) for name in given},
+        resamples=recipe.evaluation.resamples,
+        seed=recipe.seed,
     )
-    values = {
-        score.name: Values(
-            _column(ranking.columns, score.name, opened.directory.ranking),
-            None if table is None else _column(table.columns, score.name, opened.directory.table),
-            _row(opened, score.name).metric("auroc"),
-        )
-        for score in recipe.scores
-    }
-    if test is None:
-        return explainer.explain(values)
+    wanted = {score.name: values(score.name) for score in recipe.scores}
+    if explainer.test is None:
+        return explainer.explain(wanted)
     target = resolve_device(device)
-    backbone = load_backbone(recipe, data.spec, target, opened.directory.model)
+    backbone = load_backbone(recipe, data.spec, target, directory.model)
     scorer = Scorer(recipe.scores, backbone, target, recipe.evaluation.batch_size, recipe.seed)
-    scorer.load(opened.directory.scores)
-    scales = {score.name: _row(opened, score.name).scales for score in recipe.scores}
-    scorer.standards = {name: found for name, found in scales.items() if found}
-    found = explainer.explain(
-        values, rescorer(test, scorer, recipe.scores, recipe.evaluation.order, watcher)
-    )
+    scorer.load(directory.scores)
+    scorer.standards = {name: row.scales for name, row in rows.items() if row.scales}
+    order = recipe.evaluation.order
+    rescore = rescorer(explainer.test, scorer, recipe.scores, order, watcher)
+    found = explainer.explain(wanted, rescore)
     watcher.done()
     return found
-
-
-def _row(opened: OpenedRun, name: str) -> Row:
-    return next(row for row in opened.results.rows if row.name == name)
 
 
 def _column(columns: Mapping[str, Column], name: str, path: Path) -> Column:
