@@ -60,8 +60,8 @@ def explain_command(
         console.banner(SIMULATED)
     if found.results.quick:
         console.warning(QUICK_RUN)
-    caveats = [text for one in content["explanations"] for text in one["caveats"]]
-    for text in dict.fromkeys(caveats):
+    remarks = [text for one in content["explanations"] for text in one["remarks"]]
+    for text in dict.fromkeys(remarks):
         console.warning(text)
     if as_json:
         import json
@@ -91,8 +91,7 @@ def explanation_table(found: Explanation) -> Table:
         table.add_row(Text(what), *("–" if cell is None else str(cell) for cell in cells))
 
     for one in found.statistics:
-        minus = "minus " if one.falling else ""
-        line(f"{minus}{one.statistic} alone", one.correlation, one.auroc)
+        line(f"{one.statistic} alone", one.correlation, one.auroc)
     if labelled:
         table.add_section()
         line(found.score, "", found.auroc)

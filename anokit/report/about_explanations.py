@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from anokit.report.reading import Run
 from anokit.report.section import Section
 from anokit.report.tables import Cell, Line, Table, estimate, percent
-from anokit.results.explanations import Explanation, Followed
+from anokit.results.explanations import Explanation
 from anokit.results.metrics import Estimate
 
 __all__ = ["explanations"]
@@ -28,7 +28,7 @@ def explanations(run: Run) -> Section | None:
     made = [_correlations(run, found)]
     measured = [one for one in found if one.auroc is not None]
     if measured:
-        made += [_without(run, measured), _alone(run, measured)]
+        made += [_without(run, measured), _alone(measured)]
     notes = dict.fromkeys(note for one in found for note in one.notes)
     return Section(
         "What the scores follow",
@@ -79,17 +79,13 @@ def _without(run: Run, found: Sequence[Explanation]) -> Table:
     return Table(header, lines, caption)
 
 
-def _alone(run: Run, found: Sequence[Explanation]) -> Table:
-    names = _statistics(found)
-    lines = []
-    for one in found:
-        own = {followed.statistic: _turned(followed) for followed in one.statistics}
-        lines.append(_line(run, one, [own.get(name, Cell("–")) for name in names]))
+def _alone(found: Sequence[Explanation]) -> Table:
+    own = {followed.statistic: followed.auroc for one in found for followed in one.statistics}
     return Table(
-        ["Rival of", *(f"{name} alone" for name in names)],
-        lines,
-        "AUROC of each statistic as if it were the score, minus it (−) where the score falls as it "
-        "rises on training images. A score that does no better than its rivals needs no network.",
+        ["Statistic alone", "AUROC"],
+        [Line([Cell(name), estimate(auroc)]) for name, auroc in own.items()],
+        "Of each statistic as if it were the score, no network being asked; below 0.5 anomalous "
+        "images have less of it, and then minus the statistic is the rival to beat.",
     )
 
 
@@ -108,8 +104,3 @@ def signed(value: Estimate | None) -> Cell:
     if value is None:
         return Cell("–")
     return Cell(f"{value.value:+.2f}", f"{value.low:+.2f} – {value.high:+.2f}")
-
-
-def _turned(found: Followed) -> Cell:
-    cell = estimate(found.auroc)
-    return Cell(f"{'− ' if found.falling and found.auroc else ''}{cell.text}", cell.small)

@@ -13,8 +13,9 @@ from anokit.results.metrics import Estimate, Floats, percentile_interval
 LEAST_FOR_EACH = 5
 """Training images for each coefficient, below which nothing is regressed."""
 
-SAME = 1e-9
-"""Share of a score's spread below which what a regression leaves is rounding."""
+ROUNDING = 1e-6
+"""Share of a score's largest value below which what a regression leaves is rounding: scores are
+float32, whose steps are 1e-7 of a value."""
 
 _CELLS = 1_000_000
 """Entries of one array of resamples × images; a few such arrays are alive at once."""
@@ -57,8 +58,8 @@ class Regression:
     scale: Floats
     coefficients: Floats
     """``[1 + S]``: the constant, then of every covariate, which is standardised"""
-    spread: float
-    """standard deviation of the score over the images that it was fitted on"""
+    step: float
+    """what is left of the score counts as equal within this; above 0"""
     explained: float
     """R² on these images, in [0, 1]"""
 
@@ -80,12 +81,13 @@ class Regression:
         coefficients = np.linalg.lstsq(design, score, rcond=None)[0]
         left = score - design @ coefficients
         explained = float(np.clip(1 - (left.std() / spread) ** 2, 0, 1))
-        return cls(names, centre, scale, coefficients.astype(np.float64), spread, explained)
+        step = ROUNDING * float(np.abs(score).max())
+        return cls(names, centre, scale, coefficients.astype(np.float64), step, explained)
 
     def residual(self, score: Floats, covariates: Mapping[str, Floats]) -> Floats:
         """Return what of ``score`` ``[M]`` covariates do not tell; by rounding alone is equal."""
         columns = np.stack([covariates[name] for name in self.names], axis=1)
         design = np.column_stack([np.ones(len(score)), (columns - self.centre) / self.scale])
-        unit = SAME * self.spread
-        left: Floats = np.round((score - (design * self.coefficients).sum(axis=1)) / unit) * unit
-        return left
+        left = score - (design * self.coefficients).sum(axis=1)
+        whole: Floats = np.round(left / self.step) * self.step
+        return whole

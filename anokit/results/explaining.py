@@ -72,8 +72,11 @@ class Explainer:
                 "training_scores.csv: damaged: its images are not those of the training set"
             )
         self.count = len(names)
-        self.chosen = np.sort(seeded_order(len(names), self.seed, "explain")[:MOST_TRAIN_IMAGES])
-        rows = np.array([place[names[at]] for at in self.chosen], dtype=np.int64)
+        # In the order of the training set, whatever that of the names is.
+        places = np.array([place[name] for name in names], dtype=np.int64)
+        some = np.sort(seeded_order(len(names), self.seed, "explain")[:MOST_TRAIN_IMAGES])
+        self.chosen = np.argsort(places, kind="stable")[some]
+        rows = places[self.chosen]
         self.training = describe_wholes(data.train.images, wholes, rows)
         self.test = labelled(data.test)
         self.tested: dict[str, Floats] = {}
@@ -119,8 +122,7 @@ class Explainer:
             return found
         found.auroc = self._auroc(values.test)
         for one in found.statistics:
-            sign = -1.0 if one.falling else 1.0
-            one.auroc = self._auroc(sign * self.tested[one.statistic])
+            one.auroc = self._auroc(self.tested[one.statistic])
         if fit is not None:
             left = fit.residual(values.test, self.tested)
             found.regressed = Without(

@@ -26,19 +26,15 @@ class Followed(BaseModel):
     """contrast, gradient or brightness of the image, or a score that was given as a covariate"""
     correlation: Estimate | None
     """Spearman's, of the score with the statistic on training images; None where either is the same
-    for all"""
+    for all, or there are hardly any images"""
     auroc: Estimate | None = None
-    """of the statistic alone on test images, turned as the correlation is; None without labels"""
+    """of the statistic itself on test images, below 0.5 where anomalous ones have less of it; None
+    without labels"""
 
     @property
     def strength(self) -> float:
         """Return how strongly the score follows it, whichever way: in [0, 1]."""
         return 0.0 if self.correlation is None else abs(self.correlation.value)
-
-    @property
-    def falling(self) -> bool:
-        """Return whether the score falls where the statistic rises."""
-        return self.correlation is not None and self.correlation.value < 0
 
 
 class Without(BaseModel):
@@ -110,11 +106,13 @@ class Explanation(BaseModel):
             return f"{self._follows}; what that says of anomalies only labels can tell."
         side = side_of(self.auroc)
         if side == 0:
+            after = self.regressed.auroc if self.regressed else self.auroc
+            end = ", so there is no cue to explain"
+            if side_of(after):
+                end = f", but is once {self.all_of_them} are regressed out, {after}"
             follows = self._follows[0].lower() + self._follows[1:]
-            return (
-                f"The AUROC of {self.score}, {self.auroc}, is not resolved from 0.5, so there is "
-                f"no cue to explain; {follows}."
-            )
+            start = f"The AUROC of {self.score}, {self.auroc}, is not resolved from 0.5"
+            return f"{start}{end}; {follows}."
         words = self._verdict(self.auroc, self.regressed, side) if self.regressed else self._follows
         if side < 0:
             words += ", which points the wrong way here"
@@ -160,7 +158,7 @@ class Explanation(BaseModel):
             )
         degrees = {0.7: "strongly", 0.4: "clearly", 0.0: "weakly"}
         how = next(word for least, word in degrees.items() if lead.strength >= least)
-        way = "falls" if lead.falling else "rises"
+        way = "falls" if lead.correlation.value < 0 else "rises"
         return (
             f"On training images {self.score} {how} {way} with {lead.statistic} (rank correlation "
             f"{lead.correlation})"

@@ -43,7 +43,7 @@ class Explained:
             "data": self.results.data,
             "quick": self.results.quick,
             "explanations": [
-                {**one.model_dump(mode="json"), "caveats": rows[one.score].caveats}
+                {**one.model_dump(mode="json"), "remarks": rows[one.score].remarks}
                 for one in self.explanations
             ],
         }
