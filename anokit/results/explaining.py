@@ -87,6 +87,8 @@ class Explainer:
             self.training[name] = values.training[self.chosen]
             if values.test is not None:
                 self.tested[name] = values.test
+        tested = self.tested.items() if self.test is not None else ()
+        self.alone = {name: self._auroc(column) for name, column in tested}
 
     def explain(
         self,
@@ -122,7 +124,7 @@ class Explainer:
             return found
         found.auroc = self._auroc(values.test)
         for one in found.statistics:
-            one.auroc = self._auroc(self.tested[one.statistic])
+            one.auroc = self.alone[one.statistic]
         if fit is not None:
             left = fit.residual(values.test, self.tested)
             found.regressed = Without(
