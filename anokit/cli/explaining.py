@@ -91,7 +91,8 @@ def explanation_table(found: Explanation) -> Table:
         table.add_row(Text(what), *("–" if cell is None else str(cell) for cell in cells))
 
     for one in found.statistics:
-        line(f"{one.statistic} alone", one.correlation, one.auroc)
+        alone = " alone" if labelled else ""
+        line(f"{one.statistic}{alone}", one.correlation, one.auroc)
     if labelled:
         table.add_section()
         line(found.score, "", found.auroc)

@@ -30,11 +30,14 @@ EQUALISED = ("contrast", "gradient")
 VALUES = 4_000_000
 """Values of images that are held at once, as float64, a few times over."""
 
-ROUNDS = 12
-"""Times that a factor is mended for what clipping and rounding took off."""
+ROUNDS = 15
+"""Most times that a factor is mended for what clipping and rounding took off."""
 
 CLOSE = 0.001
-"""Share of the target by which a copy may miss it before it is mended again."""
+"""Share of the target by which a copy may miss it once mending makes it no better."""
+
+STEEPEST = 8.0
+"""Largest power of what is missing by which a factor is mended, where clipping takes most off."""
 
 LARGEST_FACTOR = 64.0
 """An image is never scaled by more, nor by less than its inverse; nearly flat ones would be."""
@@ -135,20 +138,27 @@ def _batches(images: ImageTable, rows: Rows) -> Iterator[tuple[Rows, Tensor]]:
 
 def _factors(images: Tensor, measure: Statistic, target: float) -> tuple[Floats, Floats]:
     """Return by which factor ``[B]`` to scale each image, and its statistic then."""
-    factor, best = np.ones(len(images)), np.ones(len(images))
+    factor, best, power = (np.ones(len(images)) for _ in range(3))
     found: Floats = measure(images).numpy()
     nearest = found.copy()
-    left = all_rows(len(images))
+    left = np.flatnonzero(found > 0)
     for _ in range(ROUNDS):
-        left = left[np.abs(nearest[left] - target) > CLOSE * target]
         if not len(left):
             break
-        step = np.divide(target, found[left], out=np.ones(len(left)), where=found[left] > 0)
-        factor[left] = np.clip(factor[left] * step, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
-        copies = _stored(_scaled(images[torch.from_numpy(left)], factor[left]))
-        found[left] = measure(copies).numpy()
+        # The secant of log statistic over log factor, whose slope is 1 without clipping.
+        old, was = factor[left], found[left]
+        new = (old * (target / was) ** power[left]).clip(1 / LARGEST_FACTOR, LARGEST_FACTOR)
+        copies = _stored(_scaled(images[torch.from_numpy(left)], new))
+        factor[left], found[left] = new, measure(copies).numpy()
         better = left[np.abs(found[left] - target) < np.abs(nearest[left] - target)]
         best[better], nearest[better] = factor[better], found[better]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope = np.log(new / old) / np.log(found[left] / was)
+        power[left] = np.where(np.isfinite(slope), slope, 1.0).clip(1, STEEPEST)
+        # As near as it comes, not just near: what is left is then rounding, whichever side it came
+        # from, while an earlier stop would leave all copies in the order of their images.
+        far = np.abs(nearest[left] - target) > CLOSE * target
+        left = left[(far | np.isin(left, better)) & (found[left] > 0)]
     return best, nearest
 
 

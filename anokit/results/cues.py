@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 from anokit.data.sets import ImageTable, TestSet
 from anokit.data.statistics import EQUALISED
 from anokit.recipe.parts import NamedScore
@@ -21,7 +23,10 @@ READ = frozenset({"latent", "image_hat"})
 """What norms and residuals read of a round trip: a score of an encoding or a reconstruction."""
 
 COPIES_SECONDS = 60.0
-"""Time that scoring copies of the test images may take at the end of a run."""
+"""Time that making and scoring copies of the test images may take at the end of a run."""
+
+EQUALISING_SECONDS = 2e-7
+"""What making one statistic equal takes for each value of an image; measured on one core."""
 
 
 def asks(scorer: Scorer, score: NamedScore) -> bool:
@@ -55,9 +60,10 @@ def explain_run(job: Job, found: Assessment) -> list[Explanation]:
         return explainer.explain(values)
     # All scores share one trip through the network, which is most of what each one takes.
     each = max(rows[score.name].ms_per_image or 0.0 for score in chosen) / 1000
+    each += int(np.prod(test.images.parts[0].shape[1:])) * EQUALISING_SECONDS
     seconds = len(EQUALISED) * len(test) * each
     if seconds > COPIES_SECONDS:
-        why = f"scoring copies would take {duration(seconds)}, so it is left to anokit explain"
+        why = f"they would take about {duration(seconds)}, so they are left to anokit explain"
         return explainer.explain(values, no_copies=why)
     score_copies = rescorer(test, found.scorer, chosen, recipe.evaluation.order, job.watcher)
     explained = explainer.explain(values, score_copies)

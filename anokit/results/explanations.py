@@ -113,17 +113,20 @@ class Explanation(BaseModel):
             follows = self._follows[0].lower() + self._follows[1:]
             start = f"The AUROC of {self.score}, {self.auroc}, is not resolved from 0.5"
             return f"{start}{end}; {follows}."
-        words = self._verdict(self.auroc, self.regressed, side) if self.regressed else self._follows
-        if side < 0:
-            words += ", which points the wrong way here"
+        if self.regressed:
+            words = self._verdict(self.auroc, self.regressed, side)
+        else:
+            words = f"{self._follows}; its AUROC is {self.auroc}"
         if self.copies:
             found = " and ".join(f"{one.auroc} at equal {one.statistic}" for one in self.copies)
-            left = [one.statistic for one in self.copies if side_of(one.auroc) == side]
+            sides = [side * side_of(one.auroc) for one in self.copies]
             words += f"; its copies have {found}"
-            if not left:
-                words += ", where nothing resolved remains"
-            elif len(left) < len(self.copies):
-                words += f", resolved at equal {' and '.join(left)} alone"
+            if max(sides) < 0:
+                words += ", the other way round"
+            elif max(sides) == 0:
+                words += ", where its cue does not remain"
+            elif min(sides) < 1:
+                words += f", so it remains at equal {self.copies[sides.index(1)].statistic} alone"
         return f"{words}."
 
     @property
@@ -170,32 +173,30 @@ class Explanation(BaseModel):
         figures = f"(AUROC {before}, then {after})"
         change, remains = side * side_of(found.change, 0.0), side * side_of(after)
         if remains < 0:
+            ways = ["right", "wrong"][::side]
             return (
-                f"{self.score} points the other way once {all_of_them} are regressed out {figures}"
+                f"{self.score} points the {ways[0]} way, but the {ways[1]} way once {all_of_them} "
+                f"are regressed out {figures}"
             )
+        cue = f"the cue of {self.score}" + (", which points the wrong way," if side < 0 else "")
         if change < 0:
-            cue, rest = side * (before.value - CHANCE), side * (after.value - CHANCE)
-            share = "Most" if cue - rest > MOST * cue else "Part"
+            size, rest = side * (before.value - CHANCE), side * (after.value - CHANCE)
+            share = "Most" if size - rest > MOST * size else "Part"
             lead = self.leading
             above = f", above all {lead.statistic}" if lead.strength >= WEAK else ""
             end = (
-                "what remains without them is resolved"
+                "what remains without them is"
                 if remains
-                else "nothing resolved remains without them"
+                else "nothing remains without them that is"
             )
-            return (
-                f"{share} of the cue of {self.score} is {all_of_them}{above}, and {end} {figures}"
-            )
+            return f"{share} of {cue} is {all_of_them}{above}, and {end} resolved {figures}"
         if change > 0:
-            return f"The cue of {self.score} is larger without {all_of_them} {figures}"
+            return f"T{cue[1:]} is larger without {all_of_them} {figures}"
         if remains:
-            return (
-                f"The cue of {self.score} remains without {all_of_them}, and no loss is resolved "
-                f"{figures}"
-            )
+            return f"T{cue[1:]} remains without {all_of_them}, and no loss is resolved {figures}"
         return (
-            f"Whether the cue of {self.score} is more than {all_of_them} is not resolved: neither "
-            f"what remains without them is, nor the loss {figures}"
+            f"Whether {cue} is more than {all_of_them} is not resolved: neither what remains "
+            f"without them is, nor the loss {figures}"
         )
 
 

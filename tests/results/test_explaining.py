@@ -11,7 +11,8 @@ from anokit.data.statistics import describe_wholes
 from anokit.errors import CheckpointError
 from anokit.results import explaining
 from anokit.results.explaining import Explainer, Values
-from anokit.results.metrics import measure
+from anokit.results.explanations import EqualCopies, Explanation, Followed, Without
+from anokit.results.metrics import Estimate, measure
 from anokit.types import ImageSpec
 
 TRAIN, TEST = 300, 200
@@ -89,7 +90,7 @@ def test_a_score_that_is_contrast_loses_everything(planted):
     assert found.leading.auroc.value == pytest.approx(1 - found.auroc.value)
     assert found.sentence.startswith(
         "Most of the cue of mine is contrast, gradient and brightness, above all contrast, and "
-        "nothing resolved remains without them"
+        "nothing remains without them that is resolved"
     )
 
 
@@ -197,3 +198,47 @@ def test_too_few_training_images_allow_no_regression(planted):
     assert found.regressed is None
     assert "No regression: the training images are too few" in " ".join(found.notes)
     assert found.sentence.startswith("On training images mine strongly falls with contrast")
+
+
+def told(before, after, change, copies=()):
+    """Return the sentence on a score with these figures, each with an interval of ± 0.02."""
+
+    def about(value):
+        return Estimate(value, value - 0.02, value + 0.02)
+
+    return Explanation(
+        score="lo",
+        train_images=100,
+        train_images_of=100,
+        statistics=[Followed(statistic="contrast", correlation=about(-0.6))],
+        auroc=about(before),
+        regressed=Without(auroc=about(after), change=about(change)),
+        copies=[
+            EqualCopies(statistic=name, auroc=about(value), target=50, clipped=0, missed=0)
+            for name, value in zip(("contrast", "gradient"), copies, strict=False)
+        ],
+    ).sentence
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        ((0.7, 0.5, -0.2), "Most of the cue of lo is contrast, above all contrast, and nothing"),
+        ((0.8, 0.7, -0.1), "Part of the cue of lo is contrast, above all contrast, and what"),
+        ((0.7, 0.7, 0.0), "The cue of lo remains without contrast, and no loss is resolved"),
+        ((0.7, 0.8, 0.1), "The cue of lo is larger without contrast"),
+        ((0.53, 0.51, -0.01), "Whether the cue of lo is more than contrast is not resolved"),
+        ((0.6, 0.4, -0.2), "lo points the right way, but the wrong way once contrast are"),
+        ((0.4, 0.7, 0.3), "lo points the wrong way, but the right way once contrast are"),
+        ((0.3, 0.5, 0.2), "Most of the cue of lo, which points the wrong way, is contrast"),
+        ((0.3, 0.3, 0.0), "The cue of lo, which points the wrong way, remains without"),
+        ((0.51, 0.5, 0.0), "The AUROC of lo, 0.510 [0.490, 0.530], is not resolved from 0.5, so"),
+        ((0.51, 0.6, 0.1), "is not resolved from 0.5, but is once contrast are regressed out"),
+        ((0.7, 0.7, 0.0, (0.7, 0.7)), "and 0.700 [0.680, 0.720] at equal gradient."),
+        ((0.7, 0.7, 0.0, (0.5, 0.5)), "at equal gradient, where its cue does not remain."),
+        ((0.7, 0.7, 0.0, (0.3, 0.3)), "at equal gradient, the other way round."),
+        ((0.3, 0.3, 0.0, (0.5, 0.3)), "at equal gradient, so it remains at equal gradient alone."),
+    ],
+)
+def test_the_sentence_claims_what_the_intervals_hold(figures, words):
+    assert words in told(*figures)

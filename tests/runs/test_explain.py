@@ -94,11 +94,11 @@ def test_a_contrast_meter_is_exposed_and_what_is_none_survives(planted, run):
     followed = {one["statistic"]: one["correlation"] for one in meter["statistics"]}
     assert bounds(followed["contrast"]) == pytest.approx([-1, -1, -1], abs=0.01)
     assert meter["explained"] == pytest.approx(1)
-    assert abs(meter["auroc"]["value"] - 0.5) > 0.2, "contrast tells something here"
+    assert abs(meter["auroc"]["value"] - 0.5) > 0.3, "contrast tells something here"
     assert bounds(meter["regressed"]["auroc"]) == [0.5, 0.5, 0.5]
     equal = {one["statistic"]: one for one in meter["copies"]}
-    assert equal["contrast"]["auroc"]["low"] < 0.5 < equal["contrast"]["auroc"]["high"]
-    assert "nothing resolved remains" in meter["sentence"]
+    assert abs(equal["contrast"]["auroc"]["value"] - 0.5) < 0.15
+    assert "nothing remains without them" in meter["sentence"]
     assert place["regressed"]["auroc"]["low"] > 0.9
     assert all(one["auroc"]["low"] > 0.9 for one in place["copies"])
     assert "nothing" not in place["sentence"]
