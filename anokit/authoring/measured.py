@@ -153,6 +153,7 @@ def keep(run: Path, folder: Path) -> Path:
     path = folder / f"{measured.name}.json"
     folder.mkdir(parents=True, exist_ok=True)
     content = measured.model_dump(mode="json", exclude_defaults=True)
+    content["results"].pop("explanations", None)
     rows = content["results"].get("rows", [])
     content["results"]["rows"] = [{k: row[k] for k in SHOWN if k in row} for row in rows]
     for row in content["results"]["rows"]:

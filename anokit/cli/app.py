@@ -21,6 +21,7 @@ from anokit.cli.authors import (
     schema_command,
 )
 from anokit.cli.comparing import compare_command, table_command
+from anokit.cli.explaining import explain_command
 from anokit.cli.finished import (
     add_scores_command,
     report_command,
@@ -104,6 +105,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "score": score_command,
     "suspects": suspects_command,
     "add-scores": add_scores_command,
+    "explain": explain_command,
     "sweep": sweep_command,
     "compare": compare_command,
     "table": table_command,

@@ -17,6 +17,7 @@ from anokit.recipe.parts import Recipe
 from anokit.registry.entries import FoundPlugin
 from anokit.report import write_report
 from anokit.results.assess import Assessment, assess
+from anokit.results.cues import explain_run
 from anokit.results.exhibits import term_values, terms_of
 from anokit.results.rows import Results, write_results
 from anokit.runs.finished import OpenedRun, open_run
@@ -160,4 +161,5 @@ def _write(opened: OpenedRun, job: Job, found: Assessment, used: Sequence[FoundP
     )
     rows = [row.model_copy(update={"added": mark}) for row in found.rows]
     files = directory.hashes() | opened.results.files  # what was there has been checked
-    return opened.results.model_copy(update={"files": files}).with_rows(rows, found.warnings)
+    results = opened.results.model_copy(update={"files": files})
+    return results.with_rows(rows, found.warnings, explain_run(job, found))

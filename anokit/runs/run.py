@@ -18,6 +18,7 @@ from anokit.registry.lookup import Registry
 from anokit.report import write_report
 from anokit.results.assess import assess
 from anokit.results.best_on_test import BestOnTest, how_weights_were_chosen, remarks
+from anokit.results.cues import explain_run
 from anokit.results.exhibits import exhibits, terms_of
 from anokit.results.making import make_results, score_table
 from anokit.results.refined import refined, write_rejected
@@ -178,6 +179,7 @@ def finish(job: Job, state: State) -> None:
     if state.refinement.shown:
         write_rejected(job, state.refinement)
     found = assess(job)
+    explained = explain_run(job, found)  # before maps are painted, for which scores are fitted anew
     if job.data.test:
         directory.write_scores(score_table(job.data.test, found.columns))
     directory.write_ranking(found.ranking)
@@ -187,7 +189,11 @@ def finish(job: Job, state: State) -> None:
     epoch = how_weights_were_chosen(job.recipe, directory)
     results = make_results(job, found, state.warnings, epoch)
     results = results.model_copy(
-        update={"refined": refined(job, state.refinement), "files": directory.hashes()}
+        update={
+            "refined": refined(job, state.refinement),
+            "files": directory.hashes(),
+            "explanations": explained,
+        }
     )
     if job.data.test and not results.rows[0].metrics:
         job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
