@@ -30,6 +30,7 @@ def loaded(result):
     [
         (["--help"], "list-plugins"),
         (["run", "--help"], "--resume"),
+        (["figures", "--help"], "--queries"),
         (["--version"], "anokit 0."),
         (["list-plugins"], "lr"),
         (["list-plugins", "--json"], '"problems"'),
