@@ -20,7 +20,7 @@ from anokit.cli.authors import (
     new_plugin_command,
     schema_command,
 )
-from anokit.cli.comparing import compare_command, table_command
+from anokit.cli.comparing import compare_command, figures_command, table_command
 from anokit.cli.explaining import explain_command
 from anokit.cli.finished import (
     add_scores_command,
@@ -109,6 +109,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sweep": sweep_command,
     "compare": compare_command,
     "table": table_command,
+    "figures": figures_command,
     "check": check_command,
     "list-plugins": list_plugins_command,
     "describe": describe_command,
