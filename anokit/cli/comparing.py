@@ -63,8 +63,21 @@ def table_command(
         list[str] | None, typer.Option(help="Show this score alone; may be repeated.")
     ] = None,
     metric: Annotated[
-        Literal["auroc", "ap", "fpr95", "f1", "fpr", "tpr"],
-        typer.Option(help="What the table is of."),
+        Literal[
+            "auroc",
+            "ap",
+            "fpr95",
+            "f1",
+            "fpr",
+            "tpr",
+            "regressed",
+            "equal-contrast",
+            "equal-gradient",
+            "contrast",
+            "gradient",
+            "brightness",
+        ],
+        typer.Option(help="What the table is of; from regressed on, of scores that are explained."),
     ] = "auroc",
     style: Annotated[
         Literal["markdown", "latex", "csv"],

@@ -87,6 +87,20 @@ class Explanation(BaseModel):
     no_copies: str = ""
     """why there are labels but no copies"""
 
+    def figure(self, name: str) -> Estimate | None:
+        """Return a figure by name, None where there is none.
+
+        ``regressed``, ``equal-contrast`` and ``equal-gradient`` are AUROC; the name of a statistic
+        is the correlation with it.
+        """
+        figures = {f"equal-{one.statistic}": one.auroc for one in self.copies}
+        if self.regressed:
+            figures["regressed"] = self.regressed.auroc
+        found: dict[str, Estimate | None] = {
+            one.statistic: one.correlation for one in self.statistics
+        }
+        return (found | figures).get(name)
+
     @property
     def leading(self) -> Followed:
         """Return the statistic that the score follows most; chosen without labels."""

@@ -11,8 +11,14 @@ METRICS = {
     "f1": "F1",
     "fpr": "false alarms",
     "tpr": "finds",
+    "regressed": "AUROC beyond contrast",
+    "equal-contrast": "AUROC at equal contrast",
+    "equal-gradient": "AUROC at equal gradient",
+    "contrast": "correlation with contrast",
+    "gradient": "correlation with gradient",
+    "brightness": "correlation with brightness",
 }
-"""What a table may be of; none that is selected by the labels."""
+"""What a table may be of; none that is selected by the labels. The last six are explanations."""
 
 
 class Cell(BaseModel):

@@ -152,6 +152,13 @@ class Results(BaseModel):
         """Return the line of a score or baseline, or None if there is none of that name."""
         return next((row for row in self.rows if row.name == name), None)
 
+    def figure(self, score: str, metric: str) -> Estimate | None:
+        """Return a metric of a score, or a figure of its explanation; None where there is none."""
+        row = self.row(score)
+        found = row.metric(metric) if row else None
+        explained = (one for one in self.explanations if one.score == score)
+        return found or next((one.figure(metric) for one in explained), None)
+
     @property
     def prints_published(self) -> bool:
         """Whether published figures may stand beside these: a full run on real data has some."""

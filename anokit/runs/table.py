@@ -181,7 +181,7 @@ def _scored(run: GatheredRun, scores: Sequence[str], metric: str) -> list[Scored
     measured = [
         row.name
         for row in sorted(run.results.rows, key=lambda row: row.kind == "baseline")
-        if row.metric(metric) is not None and (not scores or row.name in scores)
+        if run.results.figure(row.name, metric) is not None and (not scores or row.name in scores)
     ]
     return [run.scored(name) for name in measured]
 
@@ -232,7 +232,7 @@ def _names(firsts: Sequence[ScoredRun]) -> list[str]:
 
 
 def _cell(runs: Sequence[ScoredRun], metric: str) -> Cell:
-    found = [run.row.metric(metric) for run in runs if run.row is not None]
+    found = [run.results.figure(run.score, metric) for run in runs]
     values = [estimate.value for estimate in found if estimate is not None]
     interval = _interval(runs, metric)
     published = [
@@ -255,5 +255,5 @@ def _cell(runs: Sequence[ScoredRun], metric: str) -> Cell:
 def _interval(runs: Sequence[ScoredRun], metric: str) -> Estimate | None:
     """Return the interval of a cell: a run's own, or, of several, one over seeds and images."""
     if len(runs) == 1:
-        return runs[0].row.metric(metric) if runs[0].row is not None else None
+        return runs[0].results.figure(runs[0].score, metric)
     return mean_auroc([run.scores for run in runs]) if metric == "auroc" else None

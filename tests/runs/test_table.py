@@ -160,6 +160,37 @@ def test_other_metrics_have_no_interval_over_seeds(run, tmp_path):
     assert (two.mean, two.low, two.deviation) == (0.5, None, 0.0)
 
 
+def test_figures_of_explanations_are_tables_too(run, tmp_path):
+    explained = {
+        "score": "lo",
+        "train_images": 9,
+        "train_images_of": 9,
+        "statistics": [
+            {"statistic": "contrast", "correlation": Estimate(-0.9, -1, -0.8)},
+            {"statistic": "gradient", "correlation": None},
+        ],
+        "regressed": {"auroc": Estimate(0.52, 0.5, 0.6), "change": Estimate(0, 0, 0)},
+        "copies": [
+            {
+                "statistic": "contrast",
+                "auroc": Estimate(0.55, 0.5, 0.6),
+                "target": 9,
+                "clipped": 0,
+                "missed": 0,
+            }
+        ],
+    }
+    for seed in (1, 2):
+        run(str(seed), seed, explanations=[explained])
+    run("other", recipe="other")
+    for metric, value in (("contrast", -0.9), ("regressed", 0.52), ("equal-contrast", 0.55)):
+        (line,) = make_table([tmp_path], metric=metric).lines
+        (found,) = line.cells.values()
+        assert (line.score, found.mean, found.seeds) == ("lo", pytest.approx(value), [1, 2])
+    with pytest.raises(UsageError, match="no finished run"):
+        make_table([tmp_path], metric="gradient")
+
+
 def test_what_cannot_be_a_table_is_refused(run, tmp_path):
     with pytest.raises(UsageError, match="no finished run"):
         make_table([tmp_path])
