@@ -228,7 +228,7 @@ def _lines(path: Path, file: Iterable[str]) -> Iterator[Line]:
     """Yield the rows of an opened piece."""
     try:
         for line in file:
-            key, place, row = line.split(" ", 2)
+            key, place, row = line.rstrip("\n").split(" ", 2)
             yield float(key), int(place), row
     except ValueError as error:
         raise CheckpointError(f"{path}: damaged: {error}; delete it and try again") from None
