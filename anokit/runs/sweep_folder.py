@@ -195,7 +195,7 @@ def _refuse_other_recipe(cell: Cell, run: RunDirectory) -> None:
     if not run.begun:
         return
     try:
-        stored = run.read_json("resolved.json")
+        stored = run.resolved()
     except CheckpointError as error:
         raise UsageError(f"{error}; remove {run.path} to run the cell anew") from None
     now = json.loads(json.dumps({**cell.recipe.as_dict(), "quick": cell.recipe.quick}, default=str))

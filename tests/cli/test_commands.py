@@ -344,7 +344,7 @@ def test_scoring_with_what_is_no_finished_run_is_refused(toykit, finished, pictu
     model = copy / "model.safetensors"
     model.write_bytes(model.read_bytes()[:200])
     found = toykit("score", copy, pictures)
-    assert (found.code, "model.safetensors: not a whole safe" in found.err) == (1, True)
+    assert (found.code, "model.safetensors: damaged: its SHA-256" in found.err) == (1, True)
     (copy / "results.json").unlink()
     found = toykit("score", copy, pictures)
     assert (found.code, "this run is not finished; go on with" in found.err) == (1, True)

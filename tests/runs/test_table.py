@@ -17,6 +17,9 @@ from anokit.store.score_table import ScoreTable
 LABELS = np.r_[np.zeros(40, int), np.ones(40, int)]
 
 
+SPLIT = json.dumps({"fingerprint": "f", "spec": {"channels": 1, "height": 8, "width": 8}})
+
+
 @pytest.fixture
 def run(tmp_path):
     """Write what a table reads of a finished run."""
@@ -49,9 +52,17 @@ def run(tmp_path):
         (folder / "scores.csv").write_text(
             ScoreTable([f"i{n}" for n in range(80)], LABELS, [""] * 80, columns).text()
         )
-        resolved = {"seed": seed, "dataset": {"contamination": gamma}, "backbone": {"use": recipe}}
+        resolved = {
+            "seed": seed,
+            "dataset": {"contamination": gamma},
+            "backbone": {"use": recipe},
+            "encoder-losses": [],
+            "scores": [{"name": "lo"}],
+            "training": {},
+            "evaluation": {},
+        }
         (folder / "resolved.json").write_text(json.dumps(resolved))
-        (folder / "split.json").write_text("{}")
+        (folder / "split.json").write_text(SPLIT)
         return folder
 
     return make
