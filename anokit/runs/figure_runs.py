@@ -15,6 +15,7 @@ from anokit.errors import AnokitError, MissingDataError, UsageError
 from anokit.report.captions import PanelWords
 from anokit.report.panel_grid import Place
 from anokit.runs.gathering import APART, GatheredRun
+from anokit.runs.naming import told_apart
 from anokit.runs.trips_again import Floats, Images, TripsAgain, by_hash
 from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import ScoreTable
@@ -155,7 +156,7 @@ def shown_runs(
 def system_names(runs: Sequence[GatheredRun], names: Mapping[str, str]) -> dict[Path, str]:
     """Return what the system of each run is called: as ``names`` has it, or by a recipe of it.
 
-    That is the recipe of its lowest contamination. Another system of the same name is numbered.
+    That is the recipe of its lowest contamination; others of that name say what differs.
 
     Raises
     ------
@@ -172,15 +173,16 @@ def system_names(runs: Sequence[GatheredRun], names: Mapping[str, str]) -> dict[
     members: dict[str, list[GatheredRun]] = {}
     for run in sorted(runs, key=_order):
         members.setdefault(_system(run), []).append(run)
-    found: dict[Path, str] = {}
-    taken: dict[str, int] = {}
+    called = []
     for alike in members.values():
         own = [run.results.recipe for run in alike]
-        name = next((names[recipe] for recipe in own if recipe in names), own[0])
-        taken[name] = taken.get(name, 0) + 1
-        numbered = f"{name} ({taken[name]})" if taken[name] > 1 else name
-        found |= {run.path: numbered for run in alike}
-    return found
+        called.append(next((names[recipe] for recipe in own if recipe in names), own[0]))
+    called = told_apart(called, [json.loads(key) for key in members])
+    return {
+        run.path: name
+        for name, alike in zip(called, members.values(), strict=True)
+        for run in alike
+    }
 
 
 def _order(run: GatheredRun) -> tuple[float, bool, int, str]:

@@ -7,6 +7,7 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from anokit.errors import UsageError
 from anokit.recipe.sweep_tables import SWEEP_FILE, Layout, Selector, read_sweep_tables
@@ -14,6 +15,7 @@ from anokit.results.differences import mean_auroc
 from anokit.results.metrics import Estimate
 from anokit.results.result_table import METRICS, Cell, Line, ResultTable
 from anokit.runs.gathering import GatheredRun, ScoredRun, find_runs, grouped
+from anokit.runs.naming import told_apart
 from anokit.runs.sweep_folder import SweepFolder
 
 
@@ -209,16 +211,24 @@ def _system_key(run: ScoredRun) -> str:
 
 
 def _names(firsts: Sequence[ScoredRun]) -> list[str]:
-    """Return what each line's system is called: its recipe, numbered where several share it."""
-    seen: dict[tuple[str, str], int] = {}
-    names = []
-    for run in firsts:
-        name = "baseline" if run.stands_alone else run.results.recipe
-        place = (name, run.score)
-        seen[place] = seen.get(place, 0) + 1
-        again = f" ({seen[place]})" if seen[place] > 1 else ""
-        names.append(f"{name}{again}")
-    return names
+    """Return what each line's system is called: its recipe, with what differs where need be."""
+    contents = [json.loads(_system_key(run))[0] for run in firsts]
+    # The lines of a system are its scores and share a name; a baseline is a system of its own.
+    systems: dict[str, tuple[str, dict[str, Any]]] = {}
+    keys = []
+    for run, content in zip(firsts, contents, strict=True):
+        alone = run.stands_alone
+        name = f"baseline {run.score}" if alone else run.results.recipe
+        own = {key: value for key, value in content.items() if alone or key != "scores"}
+        keys.append(json.dumps([name, own], sort_keys=True))
+        systems[keys[-1]] = (name, own)
+    called = dict(zip(systems, told_apart(*zip(*systems.values(), strict=True)), strict=True))
+    return [
+        called[key].replace(f"baseline {run.score}", "baseline")
+        if run.stands_alone
+        else called[key]
+        for run, key in zip(firsts, keys, strict=True)
+    ]
 
 
 def _cell(runs: Sequence[ScoredRun], metric: str) -> Cell:

@@ -208,7 +208,10 @@ def test_two_systems_of_one_recipes_name_are_told_apart(folder, finish_plainly, 
     shutil.copytree(folder / "b-clean-3", tmp_path / "a")
     finish_plainly(tmp_path / "b", *SMALL, "backbone.latent=3")
     shown = shown_runs(find_runs([tmp_path]), {}, [])
-    assert [one.place for one in shown] == [Place("toys", 0.0), Place("toys (2)", 0.0)]
+    assert [one.place for one in shown] == [
+        Place("toys, latent 4", 0.0),
+        Place("toys, latent 3", 0.0),
+    ]
 
 
 def test_a_system_without_labels_has_no_curve_and_the_others_do(

@@ -101,6 +101,16 @@ def test_other_options_are_another_line(run, tmp_path):
     assert [line.system for line in table.lines] == ["ours", "other"]
 
 
+def test_systems_of_one_recipe_are_called_by_what_differs(run, tmp_path):
+    for name, latent in (("a", 1), ("b", 2)):
+        folder = run(name)
+        resolved = json.loads((folder / "resolved.json").read_text())
+        resolved["backbone"] |= {"latent": latent, "classes": ["x", "y"]}
+        (folder / "resolved.json").write_text(json.dumps(resolved))
+    table = make_table([tmp_path], scores=["lo"])
+    assert [line.system for line in table.lines] == ["ours, latent 1", "ours, latent 2"]
+
+
 def test_a_baseline_that_several_systems_bring_is_one_line(run, tmp_path):
     for name in ("ours", "theirs"):
         for seed in (1, 2):
