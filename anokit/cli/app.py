@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -137,6 +138,12 @@ for name, function in COMMANDS.items():
 BARE = {"--resume": LATEST, "--ray": HERE}
 """Options whose value may be left out, and what that means."""
 
+VALUES: dict[str, Callable[[str], Any]] = {
+    "--resume": lambda text: not text.startswith("-") and not text.endswith(".toml"),
+    "--ray": re.compile(r"auto|local|(\w+://)?[^/]*:\d+/?").fullmatch,
+}
+"""Whether what follows such an option is its value."""
+
 
 def _with_bare_values(arguments: list[str]) -> list[str]:
     """Give bare options their value, which the parser cannot leave out."""
@@ -144,7 +151,7 @@ def _with_bare_values(arguments: list[str]) -> list[str]:
     for place, argument in enumerate(arguments):
         result.append(argument)
         following = arguments[place + 1] if place + 1 < len(arguments) else "-"
-        if argument in BARE and (following.startswith("-") or following.endswith(".toml")):
+        if argument in BARE and not VALUES[argument](following):
             result.append(BARE[argument])
     return result
 

@@ -196,25 +196,34 @@ class Console(Watcher):
             TextColumn("{task.description}"),
             BarColumn(24),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            TextColumn("[dim]{task.fields[speed]}"),
             TimeElapsedColumn(),
             console=self.rich,
             transient=True,
         )
-        task = progress.add_task(escape(what), total=total)
+        task = progress.add_task(escape(what), total=total, speed="")
         progress.start()
         self._progress = progress
-        return lambda count: progress.advance(task, count)
+
+        def advance(count: float) -> None:
+            progress.advance(task, count)
+            if speed := progress.tasks[0].speed:
+                progress.update(task, speed=f"{speed:,.0f} images/s")
+
+        return advance
 
     def _track_plainly(self, total: int) -> Advance:
         """Return what prints a line now and then, and none where the work is done soon."""
         done, printed_at = 0.0, time.monotonic()
+        began = printed_at
 
         def advance(count: float) -> None:
             nonlocal done, printed_at
             done += count
             if time.monotonic() - printed_at >= PLAIN_SECONDS:
                 printed_at = time.monotonic()
-                self._say(f"  {100 * done / max(total, 1):3.0f} %")
+                speed = done / (printed_at - began)
+                self._say(f"  {100 * done / max(total, 1):3.0f} %  {speed:,.0f} images/s")
 
         return advance
 

@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from anokit.cli.options import Device, PluginFiles, TrustPlugins
+from anokit.data.names import shown
 
 
 def score_command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run directory.")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Images and folders.")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH…", help="Images, folders of them, or patterns.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Write all scores to this CSV file.")] = None,
     maps: Annotated[
         Path | None, typer.Option(help="Write heat-map overlays to this folder.")
@@ -26,33 +29,63 @@ def score_command(
         float | None,
         typer.Option(help="Share of normal images among those flagged (Benjamini–Hochberg)."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file at --out that is no table of scores.")
+    ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N", help="Score only every N-th piece; without it, merge what shards did."
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="[ADDRESS]",
+            help="Hand the pieces to a Ray cluster, or to one that is started here.",
+        ),
+    ] = None,
     device: Device = "auto",
     plugin: PluginFiles = None,
     trust_plugins: TrustPlugins = False,
 ) -> None:
-    """Score new images with a finished run, most anomalous first."""
+    """Score new images with a finished run, most anomalous first; again is go on."""
     from anokit.cli import ranking
     from anokit.cli.console import Console
-    from anokit.runs.score_files import score_files, write_csv, write_maps
+    from anokit.runs.score_files import ScoreRequest, score_files
 
     console = Console()
-    found = score_files(
+    request = ScoreRequest(
         run,
         paths,
-        console,
+        out=out,
+        maps=maps,
+        top=top,
+        false_alarms=false_alarms,
+        false_discoveries=false_discoveries,
+        force=force,
+        shard=shard,
+        ray=ray,
         device=device,
         plugins=plugin or [],
         trust_plugins=trust_plugins,
-        false_alarms=false_alarms,
-        false_discoveries=false_discoveries,
     )
+    found = score_files(request, console)
+    if found is None:
+        console.say(
+            f"Shard {shard} is done. When all are, the same command without --shard writes {out}."
+        )
+        return
     ranking.show(found, console, top)
     if out:
-        write_csv(found, out)
-        console.notice(f"all scores: {out}")
-    if maps:
-        gallery = write_maps(found, maps, console)
-        console.notice(f"{gallery.count:,} images to look through: {gallery.page}")
+        console.notice(f"all scores: {shown(str(out))}")
+    if found.gallery:
+        console.notice(
+            f"{found.gallery.count:,} images to look through: {shown(str(found.gallery.page))}"
+        )
+    if found.left_out:
+        raise typer.Exit(1)
 
 
 def suspects_command(

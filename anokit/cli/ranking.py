@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from anokit.data.names import shown
+from anokit.watching import duration
+
 if TYPE_CHECKING:
     from anokit.cli.console import Console
     from anokit.runs.score_files import ScoredFiles
@@ -17,33 +20,42 @@ QUICK_RUN = (
     "its scores show the path, not the quality"
 )
 
-SHOWN_UNREADABLE = 5
-"""Files that could not be read and are named one by one."""
-
 
 def show(found: ScoredFiles, console: Console, top: int) -> None:
     """Show the ``top`` most anomalous files, and what whoever reads their scores must know."""
-    run = found.run
+    run, ranked = found.run, found.ranked
     if run.results.data == "simulated":
         console.banner("This run was trained on SIMULATED images; its scores mean nothing here.")
     if run.results.quick:
         console.warning(QUICK_RUN)
-    console.rich.print(ranking_table(found.ranking, top))
-    for path, reason in found.unreadable[:SHOWN_UNREADABLE]:
-        console.warning(f"{path} is left out: {reason}")
-    if len(found.unreadable) > SHOWN_UNREADABLE:
-        more = len(found.unreadable) - SHOWN_UNREADABLE
-        console.warning(f"… and {more} more files that cannot be read")
-    if found.learnt:
+    console.rich.print(ranking_table(ranked.ranking, top))
+    if found.passed_over:
+        console.notice(f"passed over: {found.passed_over}")
+    if found.clipping.clipped:
         console.warning(
-            f"the run learnt from {found.learnt:,} of these files, so they score lower here than "
+            f"{found.clipping.clipped:,} of {found.count:,} images hold values that are clipped, "
+            f"{found.clipping.low:g} at the least and {found.clipping.high:g} at most; as in "
+            "training, black_level and white_level under [dataset] say which become 0 and 255"
+        )
+    if ranked.learnt:
+        console.warning(
+            f"the run learnt from {ranked.learnt:,} of these files, so they score lower here than "
             f"they should; how they rank among the others is in {run.directory.ranking}"
         )
     for text in dict.fromkeys(text for row in run.results.rows for text in row.caveats):
         console.warning(text)
-    flagged = int(found.judged[found.primary].flagged.sum())
+    for name, reason in found.left_out:
+        console.warning(f"{shown(name)} is left out: {shown(reason)}")
     console.say(
-        f"{flagged:,} of {len(found.files):,} images lie above the {found.rule}; no label was read."
+        f"{ranked.flagged:,} of {found.count:,} images lie above the {ranked.rule}; no label was "
+        "read."
+    )
+    new = found.count - found.resumed
+    speed = f", {new / found.seconds:,.0f} images/s" if new > 0 else ""
+    there = f"; {found.resumed:,} were there already" if found.resumed else ""
+    missing = f"; {len(found.left_out):,} could not be read" if found.left_out else ""
+    console.say(
+        f"{found.count:,} images scored in {duration(found.seconds)}{speed}{there}{missing}."
     )
 
 
@@ -61,5 +73,5 @@ def ranking_table(found: Ranking, top: int) -> Table:
         values = [f"{column[row]:.4g}" for column in found.columns.values()]
         p_value = f"{judged.p_values[row]:.2g}"
         flagged = "yes" if judged.flagged[row] else ""
-        table.add_row(str(rank), escape(found.images[row]), *values, p_value, flagged)
+        table.add_row(str(rank), escape(shown(found.images[row])), *values, p_value, flagged)
     return table

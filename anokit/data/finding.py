@@ -2,16 +2,17 @@
 
 Told by their suffix, in upper or lower case; hidden files and folders, checkpoint folders of
 notebooks and what archives of a Mac leave behind are no images; links to folders are followed, each
-folder once.
+folder once. What is named itself is taken as it is; patterns find what folders are found to hold.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from glob import glob, has_magic
 from pathlib import Path
 
 from PIL import Image
@@ -38,6 +39,8 @@ class Found:
     hidden: int = 0
     """hidden image files, and image files in hidden or skipped folders directly below one looked at
     """
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    """folders that could not be looked into, and why"""
 
     def skipped(self) -> str:
         """Return what was passed over, counted and named, in words; empty where nothing was."""
@@ -60,28 +63,87 @@ def find_images(folder: Path) -> list[Path]:
 def look_through(folder: Path) -> Found:
     """Return the image files below ``folder`` and what is passed over, without opening a file."""
     found = Found([])
-    seen: set[str] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        for name in folders:
-            if is_skipped(name):
-                found.hidden += sum(is_image(Path(entry)) for entry in _names(Path(place, name)))
-        # Sorted, so that of two ways to one folder the same is taken on every machine.
-        folders[:] = sorted(name for name in folders if not is_skipped(name))
-        for name in files:
-            if not is_image(Path(name)):
-                if not name.startswith(".") and name.lower() not in SILENT:
-                    found.others[Path(name).suffix.lower()] += 1
-            elif name.startswith("."):
-                found.hidden += 1
-            else:
-                found.images.append(Path(place, name))
-    found.images.sort(key=lambda path: path.relative_to(folder).as_posix())
+    found.images = list(walk_images(folder, found))
     return found
+
+
+def walk_images(folder: Path, found: Found) -> Iterator[Path]:
+    """Yield the image files below ``folder``, sorted by POSIX path; note what is passed over.
+
+    Of two ways to one folder the same is taken on every machine. The memory that it takes is that
+    of the largest folder.
+    """
+    seen: set[str] = set()
+    waiting = [iter([(str(folder), True)])]
+    while waiting:
+        entry = next(waiting[-1], None)
+        if entry is None:
+            waiting.pop()
+            continue
+        path, is_folder = entry
+        if not is_folder:
+            yield Path(path)
+            continue
+        real = os.path.realpath(path)
+        if real not in seen:
+            seen.add(real)
+            waiting.append(iter(_entries(path, found)))
+
+
+def _entries(folder: str, found: Found) -> list[tuple[str, bool]]:
+    """Return the images and folders in a folder, and which are folders; note what is passed over.
+
+    They come so that the paths of all images below, one folder after the other, are sorted.
+    """
+    kept: list[tuple[str, str, bool]] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name
+                if entry.is_dir():
+                    if is_skipped(name):
+                        found.hidden += sum(is_image(Path(one)) for one in _names(entry.path))
+                    else:
+                        kept.append((f"{name}/", entry.path, True))
+                elif _admitted(name, found):
+                    kept.append((name, entry.path, False))
+    except OSError as error:
+        found.unreadable.append((Path(folder), error.strerror or str(error)))
+    return [(path, is_folder) for _, path, is_folder in sorted(kept)]
+
+
+def _admitted(name: str, found: Found) -> bool:
+    """Return whether a file of this name is taken; note it where it is not."""
+    if not is_image(Path(name)):
+        if not name.startswith(".") and name.lower() not in SILENT:
+            found.others[Path(name).suffix.lower()] += 1
+        return False
+    found.hidden += name.startswith(".")
+    return not name.startswith(".")
+
+
+def is_pattern(path: str | Path) -> bool:
+    """Return whether a path is one of ``*``, ``?``, ``[…]`` and not the name of what is there."""
+    return has_magic(str(path)) and not os.path.lexists(path)
+
+
+def match_images(pattern: str | Path, found: Found) -> Iterator[Path]:
+    """Yield the image files that a pattern matches, sorted by POSIX path; note what is passed over.
+
+    The rules are those of folders, from the first part that is a pattern on. ``**`` stands for any
+    folders; a folder that matches is none of its files.
+    """
+    parts = Path(pattern).parts
+    given = next((place for place, part in enumerate(parts) if has_magic(part)), len(parts))
+    # Path.glob takes no absolute patterns, and its * finds hidden files.
+    matched = {Path(name) for name in glob(str(pattern), recursive=True)}  # noqa: PTH207
+    for path in sorted(matched, key=lambda path: path.as_posix()):
+        if path.is_dir():
+            continue
+        if any(map(is_skipped, path.parts[given:-1])):
+            found.hidden += is_image(path)
+        elif _admitted(path.name, found):
+            yield path
 
 
 def expand(path: str | Path) -> Path:
@@ -115,7 +177,7 @@ def image_suffixes() -> frozenset[str]:
     )
 
 
-def _names(folder: Path) -> Sequence[str]:
+def _names(folder: str) -> Sequence[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208
     except OSError:

@@ -14,10 +14,8 @@ One rule for each kind of picture, wherever a picture is read (training, masks, 
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import stat
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -97,8 +95,11 @@ def decode_picture(
 
     The rules are the module's. Of an animation, the first frame.
 
-    Raises whatever the decoder raises on a damaged file, and ValueError for a stack of images.
+    Raises whatever the decoder raises on a damaged file, and ValueError for a stack of images and
+    for what is no regular file: opening a pipe would wait for ever.
     """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("is no regular file but a folder, pipe, socket or device")
     if path.suffix.lower() in TIFF_SUFFIXES:
         try:
             return scaled(read_tiff(path), white_level, black_level)
@@ -253,20 +254,3 @@ def tried(read: Callable[[], T], path: Path) -> tuple[T | None, str]:
         # Decoders raise all sorts on damaged files, and one file must not cost the others.
         reason = str(error).replace(repr(str(path)), "file").replace(str(path), "file")
         return None, (reason.splitlines() or [type(error).__name__])[0][:100]
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the decoders' own warnings and log lines back: unreadable files are told as notices.
-
-    Entered once round a whole set of threads, since Python's warning filters belong to the process.
-    """
-    log = logging.getLogger("tifffile")
-    before = log.disabled
-    log.disabled = True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.disabled = before

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from anokit.data.names import shown
 from anokit.errors import DataError
 from anokit.store.files import make_folder, replacing
 
@@ -76,8 +77,8 @@ def save_picture(path: Path, picture: Image.Image) -> None:
 
 
 def said(path: Path) -> str:
-    """Return a path as text that can be written; bytes that are no UTF-8 are replaced."""
-    return fsencode(path).decode("utf-8", "replace")
+    """Return a path as one line of text; bytes that are no UTF-8 are replaced, the rest escaped."""
+    return shown(fsencode(path).decode("utf-8", "replace"))
 
 
 def why(error: DataError, path: Path | None) -> str:

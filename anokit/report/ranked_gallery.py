@@ -16,9 +16,9 @@ from anokit.report.heat import Heat, HeatScale
 from anokit.report.originals import LONGEST, SMALL, said, save_picture, why
 from anokit.report.overlays import check_heat, check_scale, paint, ramp
 from anokit.store.files import replacing, write_text
-from anokit.store.folders import replacing_folder
+from anokit.store.folders import check_ours, replacing_folder
 
-__all__ = ["Entry", "Gallery", "write_gallery"]
+__all__ = ["Entry", "Gallery", "check_gallery", "write_gallery"]
 
 PAGE, SHEET, ORIGINALS = "index.html", "contact_sheet.png", "originals"
 
@@ -160,6 +160,11 @@ def write_gallery(
         write_text(new / PAGE, page)
     missing = [(card.entry.path, card.problem) for card in cards if card.problem]
     return Gallery(folder / PAGE, len(cards), missing)
+
+
+def check_gallery(folder: Path) -> None:
+    """Raise `UsageError` where `write_gallery` would refuse to replace what is there."""
+    check_ours(folder, _foreign)
 
 
 def _written(

@@ -174,12 +174,17 @@ def discoveries(p_values: npt.ArrayLike, rate: float) -> npt.NDArray[np.bool_]:
     The expected share of normal images among those flagged is then at most ``rate``.
     """
     p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    below = np.flatnonzero(p[order] <= rate * np.arange(1, len(p) + 1) / max(len(p), 1))
-    flagged = np.zeros(len(p), dtype=bool)
-    if len(below):
-        flagged[order[: below[-1] + 1]] = True
-    return flagged
+    return p <= discovery_bound(p, rate, len(p))
+
+
+def discovery_bound(p_values: npt.ArrayLike, rate: float, count: int) -> float:
+    """Return the p-value up to which `discoveries` flags; −1 where it flags nothing.
+
+    Of ``count`` p-values those above ``rate`` may be missing, since they change nothing.
+    """
+    p = np.sort(np.asarray(p_values, dtype=np.float64))
+    below = np.flatnonzero(p <= rate * np.arange(1, len(p) + 1) / max(count, 1))
+    return float(p[below[-1]]) if len(below) else -1.0
 
 
 def too_few(calibration: Calibration, count: int) -> list[str]:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from anokit.data.pictures import quiet, try_to_decode, with_channels
+from anokit.data.pictures import Picture, try_to_decode, with_channels
+from anokit.data.quiet import quiet
 from anokit.errors import DataError, PluginError
 from anokit.recipe.parts import DatasetPart
 from anokit.registry.blame import blame
@@ -35,8 +36,10 @@ class FileReader:
             Where the file is no image that can be read, or one that does not fit.
         """
         if self.reader is None:
-            image, size = stretch_image(path, self.spec)
-            return Pieces(torch.from_numpy(image)[None], [(0, 0, *size)], size)
+            image, picture = stretch_image(path, self.spec)
+            height, width = picture.size
+            boxes = [(0, 0, width, height)]
+            return Pieces(torch.from_numpy(image)[None], boxes, (width, height), picture.clipped)
         with blame(self.dataset.entry, f"reading {path}"):
             make = getattr(self.reader, "pieces", None)
             if make is None:
@@ -55,10 +58,10 @@ class FileReader:
         return found
 
 
-def stretch_image(path: Path, spec: ImageSpec) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
+def stretch_image(path: Path, spec: ImageSpec) -> tuple[npt.NDArray[np.uint8], Picture]:
     """Read an image file, convert it to ``spec``'s channels and stretch it to its size.
 
-    Returns it, and its width and height in the file.
+    Returns it, and the picture in the file.
 
     Raises
     ------
@@ -76,4 +79,4 @@ def stretch_image(path: Path, spec: ImageSpec) -> tuple[npt.NDArray[np.uint8], t
         )
         for plane in np.ascontiguousarray(pixels)
     ]
-    return np.stack(fitted), (picture.size[1], picture.size[0])
+    return np.stack(fitted), picture

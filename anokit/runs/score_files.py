@@ -1,212 +1,188 @@
-"""``anokit score``: image files through a finished run."""
+"""``anokit score``: image files through a finished run, few or many, in pieces (`runs.pieces`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
+import PIL
 import torch
 
-from anokit.data.finding import expand, find_images
-from anokit.data.sets import Wholes
-from anokit.errors import CheckpointError, DataError, UsageError
+from anokit.data.finding import Found
+from anokit.errors import AnokitError, DataError
 from anokit.report.ranked_gallery import Gallery
-from anokit.results.thresholds import discoveries
-from anokit.runs.finished import FinishedRun, check_share, load
-from anokit.runs.painting import drawn_by, paint_ranking
-from anokit.store.files import write_text
-from anokit.store.score_table import Judged, Ranking
+from anokit.runs.finished import FinishedRun
+from anokit.runs.inputs import FileList, list_files
+from anokit.runs.pieces import Head, PieceJob, jobs_of, piece_size, read_head, score_pieces
+from anokit.runs.ranked_files import RankedFiles, paint, rank_files
+from anokit.runs.ray_pieces import RayPieces
+from anokit.runs.score_place import clear, place_of, workplace
+from anokit.runs.score_request import ScoreRequest
+from anokit.runs.sweep import shard_numbers
+from anokit.store.files import make_folder
+from anokit.version import __version__
 from anokit.watching import NOBODY, Watcher
+
+__all__ = ["Interrupted", "ScoreRequest", "ScoredFiles", "score_files"]
+
+
+class Interrupted(AnokitError):
+    """Ctrl-C; the pieces that were done are kept."""
+
+    exit_code = 130
 
 
 @dataclass(frozen=True)
 class ScoredFiles:
-    """Image files and their scores by a finished run."""
+    """What came of image files and a finished run."""
 
     run: FinishedRun
-    files: list[Path]
-    scores: dict[str, npt.NDArray[np.float64]]
-    """``[N]`` by score name"""
-    judged: dict[str, Judged]
-    """by score name: what is flagged, and p-values"""
-    rule: str
-    """what an image is flagged by, in words"""
-    learnt: int
-    """how many of the files are the run's own training images"""
-    unreadable: list[tuple[Path, str]]
-    """files that could not be read, and why"""
-
-    @property
-    def primary(self) -> str:
-        """Return the name of the primary score."""
-        return self.run.recipe.primary.name
-
-    @property
-    def ranking(self) -> Ranking:
-        """Return the files with all scores, as a table."""
-        return Ranking([str(file) for file in self.files], self.scores, self.judged)
+    ranked: RankedFiles
+    count: int
+    """files that were scored"""
+    left_out: list[tuple[str, str]]
+    """files and folders that could not be read, and why"""
+    passed_over: str
+    """what below folders was no image or hidden, in words"""
+    clipping: Head
+    resumed: int
+    """files whose scores were there already"""
+    seconds: float
+    """that scoring took"""
+    gallery: Gallery | None = None
 
 
-def score_files(
-    run: Path,
-    paths: Sequence[Path],
-    watcher: Watcher = NOBODY,
-    *,
-    device: str = "auto",
-    plugins: Sequence[Path] = (),
-    trust_plugins: bool = False,
-    false_alarms: float | None = None,
-    false_discoveries: float | None = None,
-) -> ScoredFiles:
-    """Score files, and all image files below folders.
+@dataclass
+class Work:
+    """Files in pieces, scored by one run."""
 
-    Parameters
-    ----------
-    false_alarms
-        Share of normal images to be flagged at most, in the place of the recipe's.
-    false_discoveries
-        Share of normal images *among those flagged*, by Benjamini and Hochberg: what is flagged
-        then depends on the other files of the call, though no score or p-value does.
+    request: ScoreRequest
+    run: FinishedRun
+    names: FileList
+    found: Found
+    folder: Path
+    watcher: Watcher
+    resumed: int = 0
+    seconds: float = 0.0
+
+    def carry_out(self) -> list[Path]:
+        """Score the pieces that are not there, or those of a shard; return the files of all."""
+        size = piece_size(self.names.count, self.run.recipe.evaluation.batch_size)
+        jobs = jobs_of(self.names, size, self.folder)
+        total = self.names.count
+        if self.request.shard is not None:
+            first, step = shard_numbers(self.request.shard)
+            mine = [job for job in jobs if job.number % step == first - 1]
+            total, jobs = sum(job.count for job in mine), iter(mine)
+        paths: list[Path] = []
+
+        def noted() -> Iterator[PieceJob]:
+            for job in jobs:
+                paths.append(job.path)
+                yield job
+
+        advance = self.watcher.track("scoring", total)
+        began = time.monotonic()
+        try:
+            if self.request.ray is None:
+                self.resumed = score_pieces(self.run, noted(), advance)
+            else:
+                request = self.request
+                engine = RayPieces(
+                    request.ray or "",
+                    (request.run.absolute(), request.plugins, request.trust_plugins),
+                    self.run.device.type,
+                )
+                self.resumed = engine.score_pieces(noted(), advance)
+        except KeyboardInterrupt:
+            if self.request.out is None:
+                raise
+            raise Interrupted(
+                f"interrupted: what was done is kept in {place_of(self.request.out)}; the same "
+                "command goes on"
+            ) from None
+        finally:
+            self.watcher.done()
+            self.seconds = time.monotonic() - began
+        return paths
+
+
+def score_files(request: ScoreRequest, watcher: Watcher = NOBODY) -> ScoredFiles | None:
+    """Score files, and all image files below folders; None where only a shard was asked for.
+
+    All scores go to ``request.out``, most anomalous first, and painted maps to ``request.maps``.
 
     Raises
     ------
     UsageError
         Where a path does not exist, no image is found, a rate is out of range, both rates are
-        given, or a plugin is neither given nor trusted.
+        given, a plugin is neither given nor trusted, or what would be written over is somebody's.
     DataError
         Where no file can be read.
+    Interrupted
+        After Ctrl-C; the same request goes on.
     """
-    if false_alarms is not None and false_discoveries is not None:
-        raise UsageError("give --false-alarms or --false-discoveries, not both")
-    if false_discoveries is not None:
-        check_share("--false-discoveries", false_discoveries)
-    if false_alarms is not None:
-        check_share("--false-alarms", false_alarms)
-    files = collect(paths)
-    finished = load(run, device=device, plugins=plugins, trust_plugins=trust_plugins)
-    images, parents, kept, unreadable = read_all(finished, files)
-    if not kept:
-        path, reason = unreadable[0]
+    request.check()
+    with workplace(request.out, request.shard) as place:
+        found = Found([])
+        names = list_files(request.paths, place / f"files-{os.getpid()}", found, request.out)
+        run = request.load()
+        folder = place / _digest(request, run, names)
+        make_folder(folder)
+        listed = folder / "files"
+        names.path.replace(listed)
+        work = Work(request, run, replace(names, path=listed), found, folder, watcher)
+        paths = work.carry_out()
+        scored = None if request.shard else _finish(work, paths)
+    if scored is not None:
+        clear(request.out)
+    return scored
+
+
+def _digest(request: ScoreRequest, run: FinishedRun, names: FileList) -> str:
+    """Return what tells the scores of these files by this run, on such a device, from others."""
+    directory = run.directory
+    digest = hashlib.sha256()
+    device = run.device.type
+    versions = (__version__, torch.__version__, PIL.__version__)
+    threads = torch.get_num_threads() if device == "cpu" else 0
+    digest.update(repr((names.digest, names.count, device, threads, versions)).encode())
+    inside = [*directory.path.glob("*.json"), *directory.path.glob("*.py"), directory.model]
+    for path in [*sorted(inside), *sorted(directory.scores.glob("*")), *request.plugins]:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def _finish(work: Work, paths: Sequence[Path]) -> ScoredFiles:
+    """Merge the pieces into one table, and paint maps."""
+    request, names = work.request, work.names
+    heads = Head("")
+    for head in filter(None, map(read_head, paths)):
+        heads.left_out += head.left_out
+        if head.clipped:
+            heads.note_clipping(head.low, head.high, head.clipped)
+    count = names.count - len(heads.left_out)
+    if not count:
+        name, reason = heads.left_out[0]
         raise DataError(
-            f"none of {len(files)} files can be read as an image; the first is {path}: {reason}"
+            f"none of {names.count} files can be read as an image; the first is {name}: {reason}"
         )
-    wholes = Wholes.of(parents, parents)
-    tiles = finished.score(images, watcher.track("scoring", len(images)))
-    scores = {name: wholes.largest(values) for name, values in tiles.items()}
-    watcher.done()
-    by = finished.calibrations(false_alarms)
-    judged = {name: by[name].judge(values) for name, values in scores.items()}
-    primary = by[finished.recipe.primary.name]
-    rule = (
-        f"threshold {primary.threshold:.4g} of {finished.recipe.primary.name} "
-        f"({100 * primary.promised:.3g} % false alarms)"
+    ranked = rank_files(request, work.run, paths, work.folder, count)
+    gallery = paint(request.maps, work.run, ranked.ranking, work.watcher) if request.maps else None
+    folders = [(str(path), why) for path, why in work.found.unreadable]
+    return ScoredFiles(
+        work.run,
+        ranked,
+        count,
+        [*folders, *heads.left_out],
+        work.found.skipped(),
+        heads,
+        work.resumed,
+        work.seconds,
+        gallery,
     )
-    if false_discoveries is not None:
-        judged = {
-            name: replace(one, flagged=discoveries(one.p_values, false_discoveries))
-            for name, one in judged.items()
-        }
-        rule = f"bound for {100 * false_discoveries:.3g} % false discoveries among these files"
-    own = {Path(name).absolute() for name in finished.directory.read_ranking().images}
-    learnt = sum(path.absolute() in own for path in kept)
-    return ScoredFiles(finished, kept, scores, judged, rule, learnt, unreadable)
-
-
-def collect(paths: Sequence[Path]) -> list[Path]:
-    """Return all image files among ``paths`` and below the folders among them, sorted.
-
-    Raises
-    ------
-    UsageError
-        Where a path does not exist or there is no image at all.
-    """
-    found: list[Path] = []
-    for path in map(expand, paths):
-        if path.is_dir():
-            found += find_images(path)
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise UsageError(
-                f"{path}: no such file or folder, seen from {Path.cwd()}; name images or folders "
-                "of images"
-            )
-    if not found:
-        listed = ", ".join(str(path) for path in paths)
-        raise UsageError(
-            f"no images in {listed}; expected files with the suffix of an image, such as .png, "
-            ".jpg or .tif, that are not hidden"
-        )
-    return list(dict.fromkeys(found))
-
-
-def read_all(
-    run: FinishedRun, files: Sequence[Path]
-) -> tuple[torch.Tensor, list[str], list[Path], list[tuple[Path, str]]]:
-    """Return images ``[N, C, H, W]``, tiles perhaps, and the file of each as text.
-
-    Then the files that could be read, and those that could not, and why.
-    """
-    images: list[torch.Tensor] = []
-    parents: list[str] = []
-    kept: list[Path] = []
-    unreadable: list[tuple[Path, str]] = []
-    for path in files:
-        try:
-            found = run.pieces(path).images
-        except DataError as error:
-            unreadable.append((path, str(error)))
-            continue
-        images += found
-        parents += [str(path)] * len(found)
-        kept.append(path)
-    shape = (0, run.spec.channels, run.spec.height, run.spec.width)
-    stacked = torch.stack(images) if images else torch.empty(shape, dtype=torch.uint8)
-    return stacked, parents, kept, unreadable
-
-
-def write_csv(found: ScoredFiles, out: Path) -> None:
-    """Write every file with every score to a CSV file, most anomalous first.
-
-    Raises
-    ------
-    UsageError
-        Where it cannot be written.
-    """
-    if not out.parent.is_dir():
-        raise UsageError(f"--out {out}: cannot be written: there is no folder {out.parent}")
-    try:
-        write_text(out, found.ranking.text())
-    except CheckpointError as error:
-        raise UsageError(f"--out {error}") from None
-
-
-def write_maps(found: ScoredFiles, folder: Path, watcher: Watcher = NOBODY) -> Gallery:
-    """Write every file, the most anomalous first, with the primary score's map painted on it.
-
-    Where the score has no map, the files alone.
-
-    Raises
-    ------
-    UsageError
-        Where the folder cannot be written, or holds something else.
-    """
-    run, ranking = found.run, found.ranking
-    row = next(row for row in run.results.rows if row.name == found.primary)
-    draw = drawn_by(run.scorer, run.recipe.primary, run.files)
-    try:
-        return paint_ranking(
-            folder,
-            ranking,
-            len(found.files),
-            row.map_scale,
-            draw,
-            run.recipe,
-            title=f"{run.results.title}: most anomalous first",
-            watcher=watcher,
-        )
-    except (CheckpointError, UsageError) as error:
-        raise UsageError(f"--maps {error}") from None

@@ -37,10 +37,16 @@ def shard_of(cells: Sequence[Cell], shard: str | None) -> list[Cell]:
     """
     if shard is None:
         return list(cells)
+    first, step = shard_numbers(shard)
+    return list(cells[first - 1 :: step])
+
+
+def shard_numbers(shard: str) -> tuple[int, int]:
+    """Return k and n of ``k/n``; raise `UsageError` as `shard_of` does."""
     first, _, second = shard.partition("/")
     if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
         raise UsageError(f"--shard {shard}: expected K/N with 1 ≤ K ≤ N, such as --shard 2/5")
-    return list(cells[int(first) - 1 :: int(second)])
+    return int(first), int(second)
 
 
 def run_sweep(

@@ -8,28 +8,35 @@ import hashlib
 import json
 import os
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from anokit.errors import CheckpointError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
     """Yield a path to write to; what is written there takes the place of ``path`` at the end.
 
     The file that was there stays until then, also where the body fails or the process is killed.
     The new one is on the disk before it gets the name, and may be read by whom the umask says. The
     folder has to be there (`make_folder`): one that was deleted meanwhile does not come back.
 
+    Parameters
+    ----------
+    shared
+        Whether several processes may write it at once, all of them the same: each has a path of its
+        own then, which is left where one is killed.
+
     Raises
     ------
     CheckpointError
         In place of an `OSError`: where the disk is full, a permission is missing, the folder gone.
     """
-    new = beside(path, "new")
+    new = beside(path, f"{secrets.token_hex(4)}.new" if shared else "new")
     try:
         yield new
         _to_disk(new)
@@ -44,6 +51,16 @@ def replacing(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def writing(path: Path, *, shared: bool = False) -> Iterator[TextIO]:
+    """Yield a text file to be written row by row, as `replacing` does; line ends stay."""
+    with (
+        replacing(path, shared=shared) as new,
+        new.open("w", encoding="utf-8", newline="", errors="surrogateescape") as file,
+    ):
+        yield file
 
 
 def beside(path: Path, suffix: str) -> Path:

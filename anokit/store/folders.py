@@ -35,7 +35,7 @@ def replacing_folder(path: Path, foreign: Callable[[Path], str]) -> Iterator[Pat
     try:
         if old.exists() and not path.exists():
             old.rename(path)  # The process was killed between the two renames below.
-        _check_ours(path, foreign)
+        check_ours(path, foreign)
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
         yield new
@@ -57,7 +57,8 @@ def replacing_folder(path: Path, foreign: Callable[[Path], str]) -> Iterator[Pat
         raise
 
 
-def _check_ours(path: Path, foreign: Callable[[Path], str]) -> None:
+def check_ours(path: Path, foreign: Callable[[Path], str]) -> None:
+    """Raise `UsageError` where ``path`` is a file, or a folder with something foreign in it."""
     if not path.exists():
         return
     if not path.is_dir():

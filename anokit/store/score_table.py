@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -139,27 +139,34 @@ class Ranking:
         then every score's values; then those three of every further score, as ``NAME:flagged``, ….
         """
         order = self.order
-        primary, *others = self.columns
-        cells: dict[str, Sequence[str]] = {
-            "image": [self.images[row] for row in order],
-            "rank": [str(rank) for rank in range(1, len(order) + 1)],
-        }
-        cells |= self._judgement(primary, "", order)
-        cells |= {name: _written(column[order]) for name, column in self.columns.items()}
-        for name in others:
-            cells |= self._judgement(name, f"{name}:", order)
-        return csv_text(list(cells), zip(*cells.values(), strict=True))
+        return csv_text(self.head(), self.rows(order))
 
-    def _judgement(
-        self, name: str, prefix: str, order: npt.NDArray[np.int64]
-    ) -> dict[str, Sequence[str]]:
+    def head(self) -> list[str]:
+        """Return the names of the columns of its CSV."""
+        primary, *others = self.columns
+        judged = (f"{name}:{column}" for name in others for column in JUDGEMENT)
+        return ["image", "rank", *JUDGEMENT, primary, *others, *judged]
+
+    def rows(self, order: npt.NDArray[np.int64], first: int = 1) -> Iterator[Sequence[str]]:
+        """Yield the rows of its CSV in an order, ranked from ``first`` on."""
+        primary, *others = self.columns
+        cells: list[Sequence[str]] = [
+            [self.images[row] for row in order],
+            [str(rank) for rank in range(first, first + len(order))],
+            *self._judgement(primary, order),
+            *(_written(column[order]) for column in self.columns.values()),
+        ]
+        for name in others:
+            cells += self._judgement(name, order)
+        return zip(*cells, strict=True)
+
+    def _judgement(self, name: str, order: npt.NDArray[np.int64]) -> list[Sequence[str]]:
         judged = self.judged[name]
-        values = (
+        return [
             judged.flagged[order].astype(int).astype(str).tolist(),
             _written(judged.p_values[order]),
             [repr(judged.threshold)] * len(order),
-        )
-        return dict(zip((prefix + column for column in JUDGEMENT), values, strict=True))
+        ]
 
 
 def read_ranking(path: Path) -> Ranking:

@@ -46,6 +46,8 @@ class Pieces(NamedTuple):
     beyond the file, where its edges were repeated."""
     size: tuple[int, int]
     """width and height of the file in pixels"""
+    clipped: tuple[float, float] | None = None
+    """smallest and largest value of the file where some lie outside of what becomes 0 to 255"""
 
 
 class ImageSplit(Protocol):

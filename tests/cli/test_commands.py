@@ -266,10 +266,12 @@ def test_score_ranks_lists_the_unreadable_and_writes_csv_and_overlays(
 ):
     out, maps = tmp_path / "new.csv", tmp_path / "maps"
     found = toykit("score", finished, pictures, "--out", out, "--maps", maps)
-    assert found.code == 0, found.err
+    assert found.code == 1, "two files could not be read"
     assert "broken.png is left out: " in found.out
     assert "empty.jpg is left out: " in found.out
-    assert "notes.txt" not in found.out
+    assert "passed over: 1 that are no images (.txt)" in found.out
+    assert "4 images scored in " in found.out
+    assert "; 2 could not be read." in found.out
     assert "of 4 images lie above the threshold" in found.out
     with out.open() as file:
         rows = list(csv.DictReader(file))
@@ -300,7 +302,7 @@ def test_score_shows_no_more_rows_than_asked_for(toykit, finished, pictures):
 
 def test_the_score_of_an_image_does_not_depend_on_the_others(toykit, finished, pictures, tmp_path):
     def scored(*paths):
-        assert toykit("score", finished, *paths, "--out", tmp_path / "s.csv").code == 0
+        toykit("score", finished, *paths, "--out", tmp_path / "s.csv")
         with (tmp_path / "s.csv").open() as file:
             return {row["image"]: row for row in csv.DictReader(file)}
 
@@ -342,7 +344,7 @@ def test_scoring_with_what_is_no_finished_run_is_refused(toykit, finished, pictu
     model = copy / "model.safetensors"
     model.write_bytes(model.read_bytes()[:200])
     found = toykit("score", copy, pictures)
-    assert (found.code, "model.safetensors: not a whole safe" in found.err) == (1, True)
+    assert (found.code, "model.safetensors: damaged: its SHA-256" in found.err) == (1, True)
     (copy / "results.json").unlink()
     found = toykit("score", copy, pictures)
     assert (found.code, "this run is not finished; go on with" in found.err) == (1, True)

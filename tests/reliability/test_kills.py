@@ -11,7 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from anokit.store.run_directory import RunDirectory, RunState
 from anokit.store.tensors import load_tensors
@@ -130,3 +132,33 @@ def test_an_explanation_that_was_killed_is_made_by_the_same_command(
         again = attempt(out, "explain", out, *command)
         assert again["code"] == 0, (number, again["log"])
         assert left(out) == wanted, number
+
+
+def test_files_whose_scoring_was_killed_are_scored_by_the_same_command(
+    attempt, finished, tmp_path, toys_file
+):
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for number in range(40):
+        pixels = rng.integers(0, 256, (8, 8), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    (tmp_path / "photos" / "broken.png").touch()
+    command = ("score", finished, tmp_path / "photos", "--plugin", toys_file, "--device", "cpu")
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    whole.mkdir()
+    done = attempt(whole, *command, "--out", whole / "s.csv", "--maps", whole / "maps")
+    assert done["code"] == 1, done["log"]
+    wanted = {path.relative_to(whole): path.read_bytes() for path in files_below(whole)}
+    for number in chosen(done["operations"]):
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        where = ("--out", out / "s.csv", "--maps", out / "maps")
+        assert attempt(out, *command, *where, kill_at=number)["code"] is None
+        again = attempt(out, *command, *where)
+        assert again["code"] == 1, (number, again["log"])
+        left = {path.relative_to(out): path.read_bytes() for path in files_below(out)}
+        assert left == wanted, number
+
+
+def files_below(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from glob import glob, has_magic
+from glob import has_magic
 from pathlib import Path
 
-from anokit.data import expand, is_image
+from anokit.data import Found, expand, is_image, match_images
 from anokit.errors import DataError, MissingDataError
 from anokit_datasets.layout import Layout
 
@@ -58,22 +58,21 @@ def matching(entry: str, notices: list[str]) -> list[Path]:
             f"files: {path} does not exist (looked for from {Path.cwd()}); expected the path of an "
             "image file or a pattern such as 'photos/*.jpg'; correct or remove it"
         )
-    # Path.glob takes no absolute patterns, and its * finds hidden files.
-    matched = map(Path, glob(str(path), recursive=True))  # noqa: PTH207
-    files = [path for path in matched if path.is_file()]
-    images = [path for path in files if is_image(path)]
-    if not images and files:
+    passed = Found([])
+    images = list(match_images(path, passed))
+    skipped = passed.skipped()
+    if not images and skipped:
         raise DataError(
-            f"files: pattern {entry!r} matches {len(files)} files but no image, the first is "
-            f"{min(files)}; expected suffixes such as .png, .jpg or .tif; correct the pattern"
+            f"files: pattern {entry!r} matches no image, only {skipped}; expected suffixes such as "
+            ".png, .jpg or .tif; correct the pattern"
         )
     if not images:
         raise MissingDataError(
             f"files: pattern {entry!r} matches no file (looked for from {Path.cwd()}); expected "
             "one image at least; correct the pattern ('**/*.jpg' looks into all sub-folders)"
         )
-    if other := len(files) - len(images):
-        notices.append(f"files: {other} of {len(files)} files that {entry!r} matches are no images")
+    if skipped:
+        notices.append(f"files: of what {entry!r} matches, passed over: {skipped}")
     return images
 
 

@@ -68,6 +68,7 @@ class FileReader:
             torch.from_numpy(self.preparation.images(picture, path)),
             self.preparation.boxes(height, width, path),
             (width, height),
+            picture.clipped,
         )
 
     def decode(self, path: Path) -> Picture:

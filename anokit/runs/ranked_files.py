@@ -1,0 +1,180 @@
+"""Pieces of scored files merged into one ranking: a table, and overlays."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from anokit.data.names import written
+from anokit.errors import CheckpointError, UsageError
+from anokit.report.ranked_gallery import Gallery
+from anokit.results.thresholds import Calibration, discovery_bound
+from anokit.runs.finished import FinishedRun
+from anokit.runs.painting import drawn_by, paint_ranking
+from anokit.runs.pieces import merged, rows_of
+from anokit.runs.score_request import ScoreRequest
+from anokit.store.files import writing
+from anokit.store.score_table import Ranking
+from anokit.watching import Watcher
+
+BLOCK = 4096
+"""Rows of the table that are in memory at once."""
+
+Row = tuple[str, list[float]]
+"""A file's name and its scores, in the order of the run's."""
+
+Judge = Callable[[Sequence[Row]], Ranking]
+"""Makes a ranking of rows that are in its order."""
+
+
+@dataclass(frozen=True)
+class RankedFiles:
+    """The outcome of a merge."""
+
+    ranking: Ranking
+    """the most anomalous of the files, as many as are shown, with all scores; all for overlays"""
+    flagged: int
+    """of all files, by the primary score"""
+    rule: str
+    """what an image is flagged by, in words"""
+    learnt: int
+    """how many of all files are the run's own training images"""
+
+
+def rank_files(
+    request: ScoreRequest, run: FinishedRun, paths: Sequence[Path], folder: Path, count: int
+) -> RankedFiles:
+    """Merge pieces with ``count`` scored files, and write the table that is asked for.
+
+    Raises
+    ------
+    UsageError
+        Where the table cannot be written.
+    """
+    judge, rule = judging(request, run, paths, count)
+    own = {str(Path(name).absolute()) for name in run.directory.read_ranking().images}
+    kept: list[Row] = []
+    most = request.top if request.maps is None else count
+    flagged = learnt = 0
+
+    def rankings() -> Iterator[tuple[int, Ranking]]:
+        nonlocal flagged, learnt
+        first = 1
+        for block in blocks(merged(paths, folder)):
+            kept.extend(block[: max(0, most - len(kept))])
+            learnt += sum(str(Path(name).absolute()) in own for name, _ in block)
+            ranking = judge(block)
+            flagged += int(next(iter(ranking.judged.values())).flagged.sum())
+            yield first, ranking
+            first += len(block)
+
+    if request.out is None:
+        for _ in rankings():
+            pass
+    else:
+        write_csv(request.out, rankings())
+    return RankedFiles(judge(kept), flagged, rule, learnt)
+
+
+def blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Yield rows in lists of `BLOCK`, of which the last one may be shorter."""
+    rest = iter(rows)
+    while block := list(islice(rest, BLOCK)):
+        yield block
+
+
+def judging(
+    request: ScoreRequest, run: FinishedRun, paths: Sequence[Path], count: int
+) -> tuple[Judge, str]:
+    """Return what judges rows, and what is flagged by, in words."""
+    names = [score.name for score in run.recipe.scores]
+    by = run.calibrations(request.false_alarms)
+    primary, rate = by[names[0]], request.false_discoveries
+    rule = (
+        f"threshold {primary.threshold:.4g} of {names[0]} "
+        f"({100 * primary.promised:.3g} % false alarms)"
+    )
+    bounds: dict[str, float] = {}
+    if rate is not None:
+        bounds = discovery_bounds(by, paths, rate, count)
+        rule = f"bound for {100 * rate:.3g} % false discoveries among these files"
+
+    def judge(rows: Sequence[Row]) -> Ranking:
+        columns = columns_of(names, rows)
+        judged = {n: by[n].judge(values) for n, values in columns.items()}
+        for name, bound in bounds.items():
+            judged[name] = replace(judged[name], flagged=judged[name].p_values <= bound)
+        return Ranking([name for name, _ in rows], columns, judged)
+
+    return judge, rule
+
+
+def columns_of(names: Sequence[str], rows: Sequence[Row]) -> dict[str, np.ndarray]:
+    """Return the scores of rows by name."""
+    values = np.array([scores for _, scores in rows], dtype=np.float64).reshape(-1, len(names))
+    return {name: values[:, column] for column, name in enumerate(names)}
+
+
+def discovery_bounds(
+    by: Mapping[str, Calibration], paths: Sequence[Path], rate: float, count: int
+) -> dict[str, float]:
+    """Return the p-value up to which each score flags ``count`` files; see `discovery_bound`."""
+    small: dict[str, list[np.ndarray]] = {name: [] for name in by}
+    for block in blocks(rows_of(paths)):
+        for name, values in columns_of(list(by), block).items():
+            p_values = by[name].p_values(values)
+            small[name].append(p_values[p_values <= rate])
+    return {name: discovery_bound(np.concatenate(p), rate, count) for name, p in small.items()}
+
+
+def write_csv(out: Path, blocks: Iterator[tuple[int, Ranking]]) -> None:
+    """Write ranked files with every score to a CSV file.
+
+    Raises
+    ------
+    UsageError
+        Where it cannot be written.
+    """
+    try:
+        with writing(out) as file:
+            writer = csv.writer(file)
+            for first, ranking in blocks:
+                if first == 1:
+                    writer.writerow(ranking.head())
+                named = replace(ranking, images=[written(name) for name in ranking.images])
+                writer.writerows(named.rows(np.arange(len(named.images)), first))
+    except CheckpointError as error:
+        raise UsageError(f"--out {error}") from None
+
+
+def paint(folder: Path, run: FinishedRun, ranking: Ranking, watcher: Watcher) -> Gallery:
+    """Write every file of a ranking with the primary score's map painted on it.
+
+    Where the score has no map, the files alone.
+
+    Raises
+    ------
+    UsageError
+        Where the folder cannot be written, or holds something else.
+    """
+    name = run.recipe.primary.name
+    row = next(row for row in run.results.rows if row.name == name)
+    draw = drawn_by(run.scorer, run.recipe.primary, run.files)
+    try:
+        return paint_ranking(
+            folder,
+            ranking,
+            len(ranking.images),
+            row.map_scale,
+            draw,
+            run.recipe,
+            title=f"{run.results.title}: most anomalous first",
+            watcher=watcher,
+        )
+    except (CheckpointError, UsageError) as error:
+        raise UsageError(f"--maps {error}") from None

@@ -1,0 +1,109 @@
+"""Where ``anokit score`` writes, checked before any work, and where it keeps what it has done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from anokit.errors import CheckpointError, UsageError
+from anokit.report.ranked_gallery import check_gallery
+from anokit.store.files import beside, make_folder
+from anokit.store.score_table import JUDGEMENT
+
+WHOLE = "whole.lock"
+
+BEGIN = ",".join(("image", "rank", *JUDGEMENT)).encode()
+"""How a table of ranked images begins."""
+
+
+def check_out(out: Path, *, force: bool) -> None:
+    """Raise `UsageError` where a CSV file cannot be written, or something else is in its place."""
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {out}: cannot be written: there is no folder {out.parent}")
+    if not os.access(out.parent, os.W_OK):
+        raise UsageError(f"--out {out}: cannot be written: {out.parent} lets this user not write")
+    if not os.path.lexists(out):
+        return
+    if not out.is_file():
+        raise UsageError(f"--out {out}: is there already and no regular file; name another file")
+    try:
+        with out.open("rb") as file:
+            ours = file.read(len(BEGIN)) == BEGIN
+    except OSError:
+        ours = False
+    if not ours and not force:
+        raise UsageError(
+            f"--out {out}: is there already and no table of scores, and would be lost; name "
+            "another file, or replace it with --force"
+        )
+
+
+def check_maps(maps: Path) -> None:
+    """Raise `UsageError` where a folder of overlays cannot be written, or holds something else."""
+    try:
+        check_gallery(maps)
+    except UsageError as error:
+        raise UsageError(f"--maps {error}") from None
+    parent = next((place for place in maps.absolute().parents if place.exists()), Path("/"))
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UsageError(f"--maps {maps}: cannot be written: {parent} lets this user not write")
+
+
+@contextmanager
+def workplace(out: Path | None, shard: str | None) -> Iterator[Path]:
+    """Yield the folder that keeps what is done for ``out``, which one process or its shards hold.
+
+    It lies beside ``out`` and stays until `clear`. Without ``out`` it is a temporary one.
+
+    Raises
+    ------
+    UsageError
+        Where another process is at work for the same file, or the folder cannot be made.
+    """
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="anokit-score-") as folder:
+            yield Path(folder)
+        return
+    place = place_of(out)
+    try:
+        make_folder(place)
+    except CheckpointError as error:
+        raise UsageError(f"--out {error}") from None
+    name = f"{shard.replace('/', '-of-')}.lock" if shard else WHOLE
+    with ExitStack() as stack:
+        stack.enter_context(_held(place / name, out))
+        others = [place / WHOLE] if shard else [p for p in place.glob("*.lock") if p.name != WHOLE]
+        for other in others:
+            if other.exists():
+                with _held(other, out):
+                    pass
+        yield place
+
+
+def place_of(out: Path) -> Path:
+    """Return the folder that keeps what is done for ``out`` until that is written."""
+    return beside(out.absolute(), "pieces")
+
+
+def clear(out: Path | None) -> None:
+    """Remove what was kept for ``out``."""
+    if out is not None:
+        shutil.rmtree(place_of(out), ignore_errors=True)
+
+
+@contextmanager
+def _held(path: Path, out: Path) -> Iterator[None]:
+    try:
+        with FileLock(path, timeout=0):
+            yield
+    except Timeout:
+        raise UsageError(
+            f"--out {out}: another process is scoring for this file ({path.stem}); wait for it, or "
+            "name another file"
+        ) from None
