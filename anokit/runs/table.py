@@ -134,8 +134,9 @@ def _laid_out(
     UsageError
         Where runs of several systems would share a place.
     """
-    # Rows name recipes, so a baseline stands in the row of each recipe that has it.
-    cells = grouped(runs, [f"{run.results.recipe} {run.key}" for run in runs])
+    # Rows name recipes and variants, so a baseline stands in the row of each that has it.
+    keys = [f"{run.results.recipe} {variants.get(run.path, '')} {run.key}" for run in runs]
+    cells = grouped(runs, keys)
     lines = []
     for row in layout.rows:
         found: dict[str, list[ScoredRun]] = {}

@@ -312,7 +312,7 @@ variant = ["a", "b"]
 backbone.latent = 1
 [layout]
 rows = [{ name = "first", variant = "a" }, { name = "second", variant = "b" }]
-columns = [{ name = "Lo", score = "lo" }]
+columns = [{ name = "Lo", score = "lo" }, { name = "pixels", score = "pixel-knn" }]
 """
 
 
@@ -322,6 +322,7 @@ def test_a_layout_tells_variants_apart(run, tmp_path):
         folder = run(f"s/cells/{name}", auroc=auroc)
         resolved = json.loads((folder / "resolved.json").read_text())
         resolved["backbone"]["latent"] = name
+        resolved["baselines"] = [{"name": "pixel-knn"}]
         (folder / "resolved.json").write_text(json.dumps(resolved))
         cells.append({"run": f"cells/{name}", "settings": {"variant": name, "seed": 1}})
     (tmp_path / "s" / "sweep.toml").write_text(VARIANTS)
@@ -331,6 +332,7 @@ def test_a_layout_tells_variants_apart(run, tmp_path):
     lines = make_table([tmp_path / "s"]).lines
     found = [(line.system, line.cells["Lo"].mean) for line in lines]
     assert found == [("first", pytest.approx(0.6)), ("second", pytest.approx(0.8))]
+    assert all("pixels" in line.cells for line in lines)  # the same baseline in both rows
 
 
 def test_in_a_layout_a_baseline_stands_in_the_row_of_each_recipe_that_has_it(run, tmp_path):
