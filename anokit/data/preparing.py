@@ -179,7 +179,7 @@ def _without(
 def _training_set(parts: Sequence[SplitRows], *, grouped: bool) -> TrainingSet:
     listed = Listed.together([part.listed for part in parts])
     return TrainingSet(
-        ImageTable([part.images for part in parts]),
+        ImageTable([part.images for part in parts], listed.ids),
         list(listed.ids),
         np.repeat(np.arange(len(parts)) > 0, [len(part) for part in parts]),
         files=None if listed.files is None else list(listed.files),
@@ -255,7 +255,7 @@ def _test_set(test: SplitRows) -> TestSet:
     labels = [all_labels[row] for row in test.rows]
     files, parents = test.listed.files, test.listed.parents
     return TestSet(
-        images=ImageTable([test.images]),
+        images=ImageTable([test.images], test.listed.ids),
         ids=list(test.listed.ids),
         labels=None if None in labels else np.array(labels, dtype=np.int64),
         kinds=None if kinds is None else [str(kinds[row]) for row in test.rows],

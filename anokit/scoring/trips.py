@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -56,6 +57,8 @@ class Trips:
         self.device = device
         self.advance = advance
         self.memory = memory
+        self.lent: Callable[[RoundTrip], AbstractContextManager[None]] = lambda _: nullcontext()
+        """the context in which others read a trip"""
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -65,7 +68,9 @@ class Trips:
             rows = self.rows[start : start + self.batch_size]
             meter = TripMeter(len(rows), self.advance) if self.advance else None
             images = to_float(self.images.read(rows).to(self.device))
-            yield self._remembered(rows, images, meter) or self._made(images, self.needs, meter)
+            trip = self._remembered(rows, images, meter) or self._made(images, self.needs, meter)
+            with self.lent(trip):
+                yield trip
             if meter:
                 meter.finish()
 
