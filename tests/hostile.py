@@ -89,7 +89,7 @@ class Score(nn.Module):
                 raise ValueError("this one I do not like")
             value = torch.where(bad, float("nan"), value)
         elif self.how == "crowd":
-            value = (value - value.mean()) / (value.std() + 1e-6)
+            value = (value - value.mean()) / (value.std(correction=0) + 1e-6)
         elif self.how == "place":
             value = value + torch.arange(len(value))
         elif self.how == "late" and self.training_is_over(trip):

@@ -69,19 +69,26 @@ def run_command(
 
     from anokit.results.rows import read_results
     from anokit.runs.run import run
+    from anokit.runs.scoring import ScoresFailed
+    from anokit.store.run_directory import RunDirectory
 
     # Beside torchrun's first process the others are not heard.
     first = os.environ.get("RANK", "0") == "0"
     with watched(console if first else NOBODY, watchers if first else []) as watcher:
-        directory = run(
-            loaded,
-            registry,
-            watcher,
-            device=device,
-            out=out,
-            resume=resume is not None,
-            resume_from=None if resume in (None, LATEST) else Path(str(resume)),
-        )
+        try:
+            directory = run(
+                loaded,
+                registry,
+                watcher,
+                device=device,
+                out=out,
+                resume=resume is not None,
+                resume_from=None if resume in (None, LATEST) else Path(str(resume)),
+            )
+        except ScoresFailed as error:
+            failed = RunDirectory(error.path)
+            console.results(read_results(failed), failed)
+            raise
         if directory.finished:
             console.results(read_results(directory), directory)
 

@@ -68,6 +68,8 @@ class Row(BaseModel):
     note: str | None = None
     fitted_on: int | None = None
     """training images that the score was fitted on; None where it learns nothing"""
+    failed: str = ""
+    """why there are no figures: what went wrong in the score's code; empty where nothing did"""
     added: str = ""
     """when and how the score was added to a finished run; empty where it is the run's own"""
 
@@ -78,7 +80,8 @@ class Row(BaseModel):
     @property
     def caveats(self) -> list[str]:
         """Return what must stand beside every figure: what selected it, and its batch."""
-        return [text for text in (self.selection, self.batch) if text and text != "none"]
+        failed = f"failed: {self.failed}" if self.failed else ""
+        return [text for text in (self.selection, self.batch, failed) if text and text != "none"]
 
     @property
     def remarks(self) -> list[str]:
@@ -146,6 +149,11 @@ class Results(BaseModel):
     def row(self, name: str) -> Row | None:
         """Return the line of a score or baseline, or None if there is none of that name."""
         return next((row for row in self.rows if row.name == name), None)
+
+    @property
+    def failed(self) -> list[str]:
+        """Return the names of scores that failed."""
+        return [row.name for row in self.rows if row.failed]
 
     @property
     def prints_published(self) -> bool:

@@ -100,6 +100,9 @@ def open_run(run: Path, *, plugins: Sequence[Path] = (), trust_plugins: bool = F
     # One without a row was being added when the process was killed.
     added = {name: entry for name, entry in recorded.items() if name in rows}
     tables["scores"] = [*tables["scores"], *(entry["score"] for entry in added.values())]
+    failed = set(results.failed)
+    for kind in ("scores", "baselines"):
+        tables[kind] = [one for one in tables.get(kind, []) if one["name"] not in failed]
     kept = kept_plugins(directory, tables, added, plugins, trust_plugins)
     return OpenedRun(directory, tables, quick, added, Registry.load(plugins, kept), results)
 

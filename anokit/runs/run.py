@@ -6,6 +6,8 @@ import datetime as dt
 import importlib.metadata
 import platform
 import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,21 @@ import torch
 from anokit.data.preparing import prepare
 from anokit.data.sets import RunData
 from anokit.recipe.parts import Recipe
+from anokit.registry.blame import PluginFault
+from anokit.registry.guard import telling
 from anokit.registry.lookup import Registry
 from anokit.report import write_report
-from anokit.results.assess import assess
+from anokit.results.assess import Assessment
 from anokit.results.best_on_test import BestOnTest, how_weights_were_chosen, remarks
 from anokit.results.exhibits import exhibits, terms_of
 from anokit.results.making import make_results, score_table
 from anokit.results.refined import refined, write_rejected
-from anokit.results.rows import QUICK, SIMULATED, write_results
+from anokit.results.rows import QUICK, SIMULATED, read_results, write_results
 from anokit.runs.before import compare_with_former, keep_list
 from anokit.runs.painting import paint_training
+from anokit.runs.scoring import assess_what_works, raise_if_failed, with_command, with_failed
 from anokit.scoring.judging import TrainingJudge
+from anokit.scoring.probing import try_out
 from anokit.store.finding import create, find_resumable
 from anokit.store.run_directory import PLUGIN_FILES, RunDirectory
 from anokit.store.tensors import save_tensors
@@ -76,7 +82,7 @@ def _lead(
 ) -> RunDirectory:
     """Carry out a run in the process that writes files, shows progress and evaluates."""
     with directory.locked(), stop_on_signal() as stop:
-        if directory.finished:  # and was killed before it had cleared up
+        if directory.finished and not directory.some_failed:  # and was killed before it cleared up
             _clear_up(directory, watcher)
             return directory
         data = prepare(recipe.dataset, recipe.seed, watcher)
@@ -90,17 +96,27 @@ def _lead(
             watcher.notice(text)
         if directory.begun:
             directory.check_same_data(data.fingerprint)
+            if directory.some_failed:  # what failed was mended or left out since
+                _write_recipe(directory, recipe, registry)
         else:
             _write_start(directory, recipe, registry, data, device)
         watcher.begun(directory.path, _resolved(recipe), {})
+        told: list[str] = []
         try:
-            _carry_out(recipe, data, directory, device, world, watcher, stop)
+            with telling(partial(_tell, told, watcher)):
+                _carry_out(recipe, data, directory, device, world, watcher, stop, told)
         except BaseException as error:
             interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
             watcher.stopped(str(error) or type(error).__name__, interrupted=interrupted)
             raise
         watcher.finished(directory.path, directory.read_json(directory.results.name))
+        raise_if_failed(directory, read_results(directory))
     return directory
+
+
+def _tell(told: list[str], watcher: Watcher, text: str) -> None:
+    told.append(text)
+    watcher.warning(text)
 
 
 def _carry_out(
@@ -111,17 +127,30 @@ def _carry_out(
     world: World,
     watcher: Watcher,
     stop: StopRequest,
+    told: list[str],
 ) -> None:
-    """Train, score and report in a directory that holds what is known before."""
-    backbone = build_backbone(recipe, data.spec, device)
-    for text in remarks(recipe, backbone):
-        watcher.banner(text)
-    world.wait()
-    job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
-    state = train(job)
+    """Train, score and report in a directory that holds what is known before.
+
+    ``told`` holds what is told of plugins meanwhile, for the results.
+    """
     try:
-        save_tensors(directory.model, backbone.module.state_dict())
-        finish(job, state)
+        backbone = build_backbone(recipe, data.spec, device)
+        for text in remarks(recipe, backbone):
+            watcher.banner(text)
+        world.wait()
+        job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
+        try_out(job)
+        state = train(job)
+        _finish_unless_interrupted(job, state, told)
+    except PluginFault as fault:
+        raise with_command(fault, directory) from fault.__cause__
+
+
+def _finish_unless_interrupted(job: Job, state: State, told: list[str]) -> None:
+    directory = job.directory
+    try:
+        save_tensors(directory.model, job.backbone.module.state_dict())
+        finish(job, state, told)
     except KeyboardInterrupt:
         if directory.finished:
             raise Interrupted(
@@ -170,29 +199,35 @@ def train(job: Job) -> State:
     return trainer.state
 
 
-def finish(job: Job, state: State) -> None:
-    """Score, measure, and write all that a finished run leaves."""
-    directory = job.directory
+def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:
+    """Score, measure, and write all that a finished run leaves, also where some scores fail."""
+    directory, whole = job.directory, job
     if state.refinement.shown:
         write_rejected(job, state.refinement)
-    found = assess(job)
+    job, found, failed = assess_what_works(job, _draw)
     if job.data.test:
         directory.write_scores(score_table(job.data.test, found.columns))
     directory.write_ranking(found.ranking)
     directory.write_json("terms.json", terms_of(job))
-    save_tensors(directory.exhibits, exhibits(job, found))
-    paint_training(job, found)
-    epoch = how_weights_were_chosen(job.recipe, directory)
-    results = make_results(job, found, state.warnings, epoch)
+    epoch = how_weights_were_chosen(whole.recipe, directory)
+    results = make_results(job, found, [*state.warnings, *told], epoch)
     results = results.model_copy(update={"refined": refined(job, state.refinement)})
     if job.data.test and not results.rows[0].metrics:
         job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
+    results = with_failed(results, whole, failed)
     compare_with_former(directory, job.data, results)
     job.watcher.notice("writing the report")
     write_report(directory.path, results)
     # Last, since a run counts as finished once it is there: nothing of it is then missing.
     write_results(directory, results)
-    directory.remove_checkpoints()
+    if not failed:  # otherwise the run goes on from here once they are mended
+        directory.remove_checkpoints()
+
+
+def _draw(job: Job, found: Assessment) -> None:
+    """Write what is drawn by scores and their maps, which may fail as well."""
+    save_tensors(job.directory.exhibits, exhibits(job, found))
+    paint_training(job, found)
 
 
 def _clear_up(directory: RunDirectory, watcher: Watcher) -> None:
@@ -211,15 +246,9 @@ def _write_start(
     device: torch.device,
 ) -> None:
     """Write what is known before training; split.json comes last, and then the run has begun."""
-    directory.write_text("recipe.toml", recipe.text)
-    directory.write_json("resolved.json", _resolved(recipe))
+    environment = _environment(recipe, data, device)
+    _write_recipe(directory, recipe, registry, environment)
     keep_list(directory, recipe)
-    used = [plugin for plugin in registry.plugins if plugin.name in recipe.plugins]
-    plugins = {
-        "plugins": {plugin.name: plugin.version for plugin in used},
-        PLUGIN_FILES: directory.keep_plugins(used),
-    }
-    directory.write_json("environment.json", plugins | _environment(recipe, data, device))
     tainted = data.train.is_contaminant
     directory.write_json(
         "split.json",
@@ -233,6 +262,24 @@ def _write_start(
             "excluded": list(data.excluded),
         },
     )
+
+
+def _write_recipe(
+    directory: RunDirectory,
+    recipe: Recipe,
+    registry: Registry,
+    environment: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the recipe and the plugins that it uses, beside what else is known of the run."""
+    directory.write_text("recipe.toml", recipe.text)
+    directory.write_json("resolved.json", _resolved(recipe))
+    used = [plugin for plugin in registry.plugins if plugin.name in recipe.plugins]
+    plugins = {
+        "plugins": {plugin.name: plugin.version for plugin in used},
+        PLUGIN_FILES: directory.keep_plugins(used),
+    }
+    known = directory.read_json("environment.json") if environment is None else environment
+    directory.write_json("environment.json", {**known, **plugins})
 
 
 def _environment(recipe: Recipe, data: RunData, device: torch.device) -> dict[str, Any]:

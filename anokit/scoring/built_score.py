@@ -41,6 +41,11 @@ class BuiltScore:
         return callable(getattr(self.score, "fit", None))
 
     @property
+    def batch_dependence(self) -> str:
+        """Return how the score depends on its batch, as published; empty as it should be."""
+        return str(getattr(self.score, "batch_dependence", None) or "")
+
+    @property
     def leaves_one_out(self) -> bool:
         """Return whether it can score images that it was fitted on as if they had been left out."""
         return callable(getattr(self.score, "leave_one_out", None))
@@ -61,7 +66,7 @@ class BuiltScore:
         notice = getattr(self.score, "warnings", None)
         if not self.fitted or notice is None:
             return []
-        with guarded(self.part.entry, "being asked for warnings", at=notice):
+        with failing(self.part), guarded(self.part.entry, "being asked for warnings", at=notice):
             return [str(text) for text in notice()]
 
     def fit(self, trips: Trips) -> None:
@@ -75,7 +80,11 @@ class BuiltScore:
             unwritten.check(self.part.entry, "being fitted", fit)
 
         trips.lent = lent
-        with torch.no_grad(), guarded(self.part.entry, "being fitted", at=fit):
+        with (
+            failing(self.part),
+            torch.no_grad(),
+            guarded(self.part.entry, "being fitted", at=fit),
+        ):
             fit(trips)
 
     def save(self, folder: Path) -> None:
@@ -136,7 +145,8 @@ class BuiltScore:
                 place = self._alone(trip)
             if place is None or images.names is None:
                 raise
-            raise fault.adding(f"; image {images.names[rows[place]]}") from fault.__cause__
+            with failing(self.part):
+                raise fault.adding(f"; image {images.names[rows[place]]}") from fault.__cause__
 
     def _alone(self, trip: RoundTrip) -> int | None:
         """Return the first image of a trip that the score fails for alone, None if there is none.
@@ -153,6 +163,11 @@ class BuiltScore:
                 failing.append(place)
         return failing[0] if 0 < len(failing) < max(batch_of(trip), 2) else None
 
+    def _fault(self, text: str, place: int | None = None) -> PluginFault:
+        fault = PluginFault(text, place)
+        fault.score_key = self.part.key  # type: ignore[attr-defined]
+        return fault
+
     def _called(
         self,
         call: Callable[[RoundTrip], Any],
@@ -165,6 +180,7 @@ class BuiltScore:
         """Return what a call on a trip gives, with all that the core promises of it checked."""
         entry, at = self.part.entry, at or call
         with (
+            failing(self.part),
             exact_arithmetic(trip.image.device),
             guarded(entry, doing, fields_of(trip), at=at),
         ):
@@ -172,7 +188,7 @@ class BuiltScore:
         where = place_of(at)
         if not isinstance(value, Tensor) or tuple(value.shape) != shape:
             got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise PluginFault(
+            raise self._fault(
                 f"{who(entry)} returned {got}, expected a tensor {list(shape)}, while {doing} "
                 f"({where})"
             )
@@ -187,7 +203,7 @@ class BuiltScore:
                 f"and neither is {blamed}, which it reads; the model may have diverged: look at "
                 "the training curves and the samples"
             )
-        raise PluginFault(
+        raise self._fault(
             f"{who(entry)} is not finite for {count} of {value.numel()} values of trips that are "
             f"finite themselves, while {doing} ({where}); this is a fault of the plugin, not of "
             "the model",
@@ -195,10 +211,26 @@ class BuiltScore:
         )
 
 
+@contextmanager
+def failing(part: WeightedPart) -> Iterator[None]:
+    """Note in an error of one score's code whose it is, for `failed_score`."""
+    try:
+        yield
+    except AnokitError as error:
+        if not hasattr(error, "score_key"):
+            error.score_key = part.key  # type: ignore[attr-defined]
+        raise
+
+
+def failed_score(error: AnokitError) -> str:
+    """Return the key of the score whose code an error comes from; empty where it is no score's."""
+    return str(getattr(error, "score_key", ""))
+
+
 def build_score(part: WeightedPart, device: torch.device) -> BuiltScore:
     """Build one score; one that is a module is put on the device."""
     component = part.entry.component
-    with guarded(part.entry, "being built", draws="restored"):
+    with failing(part), guarded(part.entry, "being built", draws="restored"):
         score = component.load()(part.options)
     if isinstance(score, nn.Module):
         score = score.to(device)

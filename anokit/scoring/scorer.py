@@ -139,6 +139,11 @@ class Scorer:
             self.backbone, images, rows, needs, self.batch_size, self.device, advance, memory
         )
 
+    def trip_of(self, images: ImageTable, rows: Rows, needs: frozenset[str]) -> RoundTrip:
+        """Return one round trip of all the images at ``rows`` together."""
+        (trip,) = Trips(self.backbone, images, rows, needs, len(rows), self.device)
+        return trip
+
     def compute(
         self,
         images: ImageTable,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from anokit.data.pixels import to_float
 from anokit.data.sets import ImageTable, Rows
+from anokit.errors import AnokitError
 from anokit.scoring.memory import TripMemory
 from anokit.training.backbone import GuardedBackbone
 from anokit.types import RoundTrip
@@ -68,7 +69,13 @@ class Trips:
             rows = self.rows[start : start + self.batch_size]
             meter = TripMeter(len(rows), self.advance) if self.advance else None
             images = to_float(self.images.read(rows).to(self.device))
-            trip = self._remembered(rows, images, meter) or self._made(images, self.needs, meter)
+            try:
+                trip = self._remembered(rows, images, meter) or self._made(
+                    images, self.needs, meter
+                )
+            except AnokitError as error:
+                error.score_key = ""  # type: ignore[attr-defined]  # no fault of who reads trips
+                raise
             with self.lent(trip):
                 yield trip
             if meter:

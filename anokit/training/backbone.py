@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -30,9 +30,10 @@ class GuardedBackbone:
     backbone's own code raises is blamed on its plugin.
     """
 
-    def __init__(self, part: Part, module: nn.Module) -> None:
+    def __init__(self, part: Part, module: nn.Module, losses: Sequence[WeightedLoss] = ()) -> None:
         self.part = part
         self.module = module
+        self.losses = losses
 
     @property
     def typed(self) -> Backbone:
@@ -202,7 +203,7 @@ def build_backbone(
             f"backbone {part.entry.qualified!r} built a {type(module).__name__}; expected a "
             "torch.nn.Module with phases() and round_trip()"
         )
-    return GuardedBackbone(part, module.to(device).eval())
+    return GuardedBackbone(part, module.to(device).eval(), losses)
 
 
 def load_backbone(
