@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from anokit import Component, Options, RoundTrip, hookimpl
+from anokit import Component, ImageSpec, Options, RoundTrip, Sample, hookimpl
 
 
 class HostileOptions(Options):
@@ -60,6 +60,8 @@ class Score(nn.Module):
             self.fit = self.learn
         if self.how.startswith("map"):
             self.map = self.draw
+        if self.how == "declared":
+            self.batch_dependence = "standardised over the batch, as published"
         if self.how.startswith("build-"):
             end(self.how.removeprefix("build-"))
 
@@ -88,7 +90,7 @@ class Score(nn.Module):
             if self.how == "one-raises" and bad.any():
                 raise ValueError("this one I do not like")
             value = torch.where(bad, float("nan"), value)
-        elif self.how == "crowd":
+        elif self.how in ("crowd", "declared"):
             value = (value - value.mean()) / (value.std(correction=0) + 1e-6)
         elif self.how == "place":
             value = value + torch.arange(len(value))
@@ -141,6 +143,44 @@ class Loss:
         return trip.latent.square().mean()
 
 
+class Split:
+    """Images one by one, spoilt."""
+
+    def __init__(self, how, name, count):
+        self.how, self.name, self.count = how, name, count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        source = torch.Generator().manual_seed(index + 1000 * (self.name == "test"))
+        image = torch.randint(0, 256, (1, 8, 8), generator=source).to(torch.uint8)
+        if self.how == "float":
+            image = image.float() / 255
+        elif self.how == "dark":
+            image = image // 200
+        elif self.how == "random":
+            image = (
+                image.flip(-1)
+                if random.random() < 0.5
+                else image + torch.randint(9, (1,)).to(torch.uint8)
+            )
+        elif self.how == "shape":
+            image = image[:, 1:]
+        label = index % 2 if self.name == "test" or self.how == "labels" else None
+        label = 7 if self.how == "odd label" and self.name == "test" else label
+        return Sample(image, label, f"{self.name}/{index}")
+
+
+class Data:
+    """A dataset that breaks its contract."""
+
+    protocol, notices, contaminants, spec = "none", (), None, ImageSpec(1, 8, 8)
+
+    def __init__(self, options):
+        self.train, self.test = Split(options.how, "train", 30), Split(options.how, "test", 20)
+
+
 FIELDS = frozenset({"latent", "image_hat"})
 
 
@@ -153,6 +193,14 @@ def anokit_scores():
         factory=Score,
         map_needs=lambda o: frozenset({"image"} if o.how.startswith("map") else ()),
         **options,
+    )
+
+    yield Component(
+        name="error",
+        summary="Another plugin's score of a name that the toys have",
+        factory=Score,
+        options=HostileOptions,
+        needs=frozenset({"image"}),
     )
 
 
@@ -177,4 +225,14 @@ def anokit_encoder_losses():
         options=HostileOptions,
         needs=frozenset({"image", "latent"}),
         trip_from="image",
+    )
+
+
+@hookimpl
+def anokit_datasets():
+    yield Component(
+        name="hostile",
+        summary="Does what it may not",
+        factory=Data,
+        options=HostileOptions,
     )

@@ -47,10 +47,13 @@ def run_command(
     from anokit.recipe.reading import load_recipe
     from anokit.registry.lookup import Registry
     from anokit.runs.watchers import choose, watched
+    from anokit.store.finding import recorded_plugins
 
     changes = [*(settings or []), *([f"seed={seed}"] if seed is not None else [])]
     registry = Registry.load(plugin or [])
-    loaded = load_recipe(recipe, registry, quick=quick, settings=changes)
+    began = None if resume in (None, LATEST) else Path(str(resume))
+    recorded = frozenset() if resume is None else recorded_plugins(recipe.stem, began)
+    loaded = load_recipe(recipe, registry, quick=quick, settings=changes, recorded=recorded)
     watchers = choose(watch or [], registry)
     if resume is not None and out is not None:
         from anokit.errors import UsageError
@@ -83,7 +86,7 @@ def run_command(
                 device=device,
                 out=out,
                 resume=resume is not None,
-                resume_from=None if resume in (None, LATEST) else Path(str(resume)),
+                resume_from=began,
             )
         except ScoresFailed as error:
             failed = RunDirectory(error.path)

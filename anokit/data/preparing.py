@@ -11,12 +11,13 @@ import numpy as np
 
 from anokit.data.arrays import seeded_order
 from anokit.data.choosing import NAMED, Listed, excluded, groups_of
+from anokit.data.contract import hold_to_contract
 from anokit.data.duplicates import duplicates_across
 from anokit.data.rows import SplitRows
 from anokit.data.sets import ImageTable, RunData, TestSet, TrainingSet
 from anokit.errors import DataError, MissingDataError, RecipeError
 from anokit.recipe.parts import DatasetPart
-from anokit.registry.blame import blame
+from anokit.registry.guard import guarded
 from anokit.types import DatasetSource, ImageSplit
 from anokit.watching import NOBODY, Watcher
 
@@ -35,7 +36,7 @@ def open_dataset(dataset: DatasetPart, watcher: Watcher = NOBODY) -> tuple[Datas
         Where it is not there and the recipe does not say ``when_missing = "simulate"``.
     """
     component = dataset.entry.component
-    with blame(dataset.entry, "opening the data"):
+    with guarded(dataset.entry, "opening the data"):
         try:
             source: DatasetSource = component.load()(dataset.options)
             return source, False
@@ -71,7 +72,7 @@ def prepare(dataset: DatasetPart, seed: int, watcher: Watcher = NOBODY) -> RunDa
     """
     watcher.notice(f"reading {dataset.entry.component.name}")
     source, simulated = open_dataset(dataset, watcher)
-    with blame(dataset.entry, "reading the data"):
+    with guarded(dataset.entry, "reading the data"):
         return _assemble(dataset, source, simulated, seed)
 
 
@@ -80,6 +81,7 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
     spec = source.spec
     if not len(source.train):
         raise DataError(f"dataset {name!r} has no training images; expected at least one")
+    hold_to_contract(dataset.entry, source)
     train, notices = SplitRows.of(source.train), list(source.notices)
     test = SplitRows.of(source.test) if source.test is not None else None
     pool = SplitRows.of(source.contaminants) if source.contaminants is not None else None

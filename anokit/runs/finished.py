@@ -61,7 +61,14 @@ class OpenedRun:
             Where a component that the recipe needs is not installed, or a change is wrong.
         """
         source = path or self.directory.path / "resolved.json"
-        return resolve({**self.tables, **changes}, self.registry, source, quick=self.quick)
+        kinds = (self.tables["dataset"], self.tables["backbone"], *_terms(self.tables["scores"]))
+        own = frozenset(str(table.get("use")).partition("/")[0] for table in kinds)
+        tables = {**self.tables, **changes}
+        return resolve(tables, self.registry, source, quick=self.quick, recorded=own)
+
+
+def _terms(scores: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [term for score in scores for term in score.get("terms", [score])]
 
 
 def open_run(run: Path, *, plugins: Sequence[Path] = (), trust_plugins: bool = False) -> OpenedRun:

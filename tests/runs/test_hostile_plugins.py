@@ -33,7 +33,7 @@ def hostile(toys_file, tmp_path, no_report, monkeypatch):
             "encoder-losses": [{"use": "hostile/hostile", "how": loss}] if loss else [],
             "scores": [
                 {"use": "hostile/hostile", "how": how},
-                {"use": "error"},
+                {"use": "toys/error"},
                 {"use": "far"},
             ],
             "evaluation": {"resamples": 20, "batch_size": 16, "gallery": 3},
@@ -92,7 +92,7 @@ def test_a_hostile_backbone_is_stopped_before_anything_is_scored(hostile, how, m
         hostile(
             "nothing",
             backbone={"use": "hostile/hostile", "how": how},
-            scores=[{"use": "error"}],
+            scores=[{"use": "toys/error"}],
         )
 
 
@@ -138,21 +138,32 @@ def test_a_run_goes_on_once_what_failed_is_mended(hostile, tmp_path):
         hostile("nothing", resume=True)
 
 
-def test_a_declared_dependence_is_let_pass_and_marked(hostile, monkeypatch):
-    registry = Registry.load([HOSTILE])
-    monkeypatch.setattr(
-        registry.get("score", "hostile").component.load(), "batch_dependence", "", raising=False
-    )
-    import sys
-
-    module = sys.modules["anokit_file_plugin_hostile"]
-    kept = module.Score.__init__
-
-    def declaring(self, options):
-        kept(self, options)
-        self.batch_dependence = "standardised over the batch, as published"
-
-    monkeypatch.setattr(module.Score, "__init__", declaring)
-    results = read_results(hostile("crowd"))
+def test_a_declared_dependence_is_let_pass_and_marked(hostile):
+    results = read_results(hostile("declared"))
     assert results.rows[0].batch.startswith("as published: depends on the batch: standardised")
     assert results.rows[1].batch == ""
+
+
+def test_a_clash_of_names_never_breaks_what_ran_before(
+    anokit, toys_file, tmp_path, recipe_file, monkeypatch, no_report
+):
+    """A plugin that came later offers `error` too; bare names mean what the run recorded."""
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    no_report()
+    recipe, out = recipe_file("backbone.stop_at=3"), tmp_path / "clash"
+    toys, both = ["--plugin", toys_file], ["--plugin", toys_file, "--plugin", HOSTILE]
+    assert anokit("run", recipe, *toys, "--out", out).code == 130
+    new = anokit("run", recipe, *both, "--out", tmp_path / "new")
+    assert new.code == 2
+    assert 'write "hostile/error" or "toys/error"' in new.err
+    assert 'requires = ["hostile"]' in new.err
+    done = anokit("run", recipe, *both, "--resume", out)
+    assert done.code == 0, done.err
+    names = json.loads((out / "resolved.json").read_text())["scores"]
+    assert names[0]["terms"][0]["use"] == "toys/error"
+    extra = tmp_path / "extra.toml"
+    extra.write_text('[[scores]]\nname = "again"\nuse = "error"\n')
+    added = anokit("add-scores", out, "--scores", extra, *both)
+    assert added.code == 0, added.err
+    results = read_results(RunDirectory(out))
+    assert results.row("again").metrics == results.row("error").metrics

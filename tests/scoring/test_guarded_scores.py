@@ -38,7 +38,7 @@ def at_work(hostile_registry):
             "dataset": {"use": "blobs"},
             "backbone": {"use": backbone, **({"how": model} if "hostile" in backbone else {})},
             "encoder-losses": [{"use": "hostile/hostile", "how": loss}] if loss else [],
-            "scores": [{"use": "hostile/hostile", "how": how, **options}, {"use": "error"}],
+            "scores": [{"use": "hostile/hostile", "how": how, **options}, {"use": "toys/error"}],
         }
         recipe = resolve(tables, hostile_registry, Path("hostile.toml"))
         data = prepare(recipe.dataset, 0)
