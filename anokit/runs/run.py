@@ -6,7 +6,7 @@ import datetime as dt
 import importlib.metadata
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,16 @@ from anokit.registry.blame import PluginFault
 from anokit.registry.guard import telling
 from anokit.registry.lookup import Registry
 from anokit.report import write_report
-from anokit.results.assess import Assessment
-from anokit.results.best_on_test import BestOnTest, how_weights_were_chosen, remarks
-from anokit.results.exhibits import exhibits, terms_of
-from anokit.results.making import make_results, score_table
-from anokit.results.refined import refined, write_rejected
-from anokit.results.rows import QUICK, SIMULATED, read_results, write_results
-from anokit.runs.before import compare_with_former, keep_list
-from anokit.runs.painting import paint_training
-from anokit.runs.scoring import assess_what_works, raise_if_failed, with_command, with_failed
+from anokit.results.best_on_test import BestOnTest, remarks
+from anokit.results.rows import QUICK, SIMULATED, read_results
+from anokit.runs.before import keep_list
+from anokit.runs.scoring import finish, raise_if_failed, with_command
 from anokit.scoring.judging import TrainingJudge
 from anokit.scoring.probing import try_out
+from anokit.store.documents import read_object
 from anokit.store.finding import create, find_resumable
-from anokit.store.run_directory import PLUGIN_FILES, RunDirectory
+from anokit.store.records import PLUGIN_FILES
+from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import save_tensors
 from anokit.training.backbone import build_backbone
 from anokit.training.device import describe_device, resolve_device, threads
@@ -109,7 +106,7 @@ def _lead(
             interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
             watcher.stopped(str(error) or type(error).__name__, interrupted=interrupted)
             raise
-        watcher.finished(directory.path, directory.read_json(directory.results.name))
+        watcher.finished(directory.path, read_object(directory.results))
         raise_if_failed(directory, read_results(directory))
     return directory
 
@@ -199,37 +196,6 @@ def train(job: Job) -> State:
     return trainer.state
 
 
-def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:
-    """Score, measure, and write all that a finished run leaves, also where some scores fail."""
-    directory, whole = job.directory, job
-    if state.refinement.shown:
-        write_rejected(job, state.refinement)
-    job, found, failed = assess_what_works(job, _draw)
-    if job.data.test:
-        directory.write_scores(score_table(job.data.test, found.columns))
-    directory.write_ranking(found.ranking)
-    directory.write_json("terms.json", terms_of(job))
-    epoch = how_weights_were_chosen(whole.recipe, directory)
-    results = make_results(job, found, [*state.warnings, *told], epoch)
-    results = results.model_copy(update={"refined": refined(job, state.refinement)})
-    if job.data.test and not results.rows[0].metrics:
-        job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
-    results = with_failed(results, whole, failed)
-    compare_with_former(directory, job.data, results)
-    job.watcher.notice("writing the report")
-    write_report(directory.path, results)
-    # Last, since a run counts as finished once it is there: nothing of it is then missing.
-    write_results(directory, results)
-    if not failed:  # otherwise the run goes on from here once they are mended
-        directory.remove_checkpoints()
-
-
-def _draw(job: Job, found: Assessment) -> None:
-    """Write what is drawn by scores and their maps, which may fail as well."""
-    save_tensors(job.directory.exhibits, exhibits(job, found))
-    paint_training(job, found)
-
-
 def _clear_up(directory: RunDirectory, watcher: Watcher) -> None:
     """Do what a finished run had left to do when it was killed."""
     if not directory.report.exists():
@@ -278,7 +244,7 @@ def _write_recipe(
         "plugins": {plugin.name: plugin.version for plugin in used},
         PLUGIN_FILES: directory.keep_plugins(used),
     }
-    known = directory.read_json("environment.json") if environment is None else environment
+    known = read_object(directory.path / "environment.json") if environment is None else environment
     directory.write_json("environment.json", {**known, **plugins})
 
 

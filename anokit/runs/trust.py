@@ -14,13 +14,14 @@ from typing import Any
 from anokit.errors import CheckpointError, UsageError
 from anokit.registry.discovery import file_plugin
 from anokit.registry.entries import FoundPlugin
-from anokit.store.run_directory import PLUGIN_FILES, RunDirectory
+from anokit.store.records import AddedScore
+from anokit.store.run_directory import RunDirectory
 
 
 def kept_plugins(
     directory: RunDirectory,
     tables: Mapping[str, Any],
-    added: Mapping[str, Mapping[str, Any]],
+    added: Mapping[str, AddedScore],
     given: Sequence[Path],
     trusted: bool,
 ) -> list[FoundPlugin]:
@@ -45,7 +46,7 @@ def kept_plugins(
     CheckpointError
         Where a trusted one is gone, or is not what the run recorded.
     """
-    needed = set(_used({key: value for key, value in tables.items() if key != "baselines"}))
+    needed = set(used_plugins({key: value for key, value in tables.items() if key != "baselines"}))
     names = {path.name for path in given}
     missing = {
         name: digest
@@ -63,13 +64,11 @@ def kept_plugins(
     return [_checked(directory.path / name, digest) for name, digest in missing.items()]
 
 
-def recorded_plugins(
-    directory: RunDirectory, added: Mapping[str, Mapping[str, Any]]
-) -> dict[str, str]:
+def recorded_plugins(directory: RunDirectory, added: Mapping[str, AddedScore]) -> dict[str, str]:
     """Return the SHA-256 of each one-file plugin that a run was made with, by file name."""
-    found = dict(directory.read_json("environment.json").get(PLUGIN_FILES, {}))
+    found = dict(directory.environment().plugin_files)
     for entry in added.values():
-        found |= entry.get(PLUGIN_FILES, {})
+        found |= entry.plugin_files
     # A record is a file too: a name in it may not lead out of the directory.
     return {name: digest for name, digest in found.items() if Path(name).name == name}
 
@@ -91,13 +90,13 @@ def _checked(path: Path, digest: str) -> FoundPlugin:
     return plugin
 
 
-def _used(value: Any) -> Iterator[str]:
+def used_plugins(value: Any) -> Iterator[str]:
     """Yield the plugin of every component that a resolved recipe names."""
     if isinstance(value, Mapping):
         if isinstance(value.get("use"), str):
             yield value["use"].partition("/")[0]
         for item in value.values():
-            yield from _used(item)
+            yield from used_plugins(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _used(item)
+            yield from used_plugins(item)

@@ -106,7 +106,7 @@ def find_resumable(recipe: Recipe, given: Path | None) -> RunDirectory:
         raise UsageError(f"--resume {given}: this run is finished: see {directory.report}")
     if (given / LOCK).exists() and directory.state is RunState.BEGUN:
         return directory
-    stored = directory.read_json("resolved.json")
+    stored = directory.resolved()
     now = recipe.as_dict()
     if training_digest(stored) != directory.training_digest:
         changed = [key for key in TRAINING_KEYS if stored.get(key) != now[key]]
@@ -129,7 +129,7 @@ def recorded_plugins(name: str, given: Path | None) -> frozenset[str]:
     if not unfinished:
         return frozenset()
     try:
-        return frozenset(max(unfinished, key=_age).read_json("environment.json").get("plugins", ()))
+        return frozenset(max(unfinished, key=_age).environment().plugins)
     except CheckpointError:
         return frozenset()
 
@@ -137,7 +137,7 @@ def recorded_plugins(name: str, given: Path | None) -> frozenset[str]:
 def _age(directory: RunDirectory) -> tuple[bool, str, str]:
     """Return what sorts runs by when they began: those first in which nothing can be lost."""
     try:
-        started = str(directory.read_json("environment.json").get("started", ""))
+        started = directory.environment().started
     except CheckpointError:
         started = ""
     return directory.state is RunState.INTERRUPTED, started, directory.path.name
