@@ -131,7 +131,7 @@ def no_report(monkeypatch):
     """Have no report drawn from here on in the test."""
     return lambda: [
         monkeypatch.setattr(f"anokit.{module}.write_report", plain_report)
-        for module in ("report", "runs.run", "runs.add_scores", "runs.explain")
+        for module in ("report", "runs.run", "runs.scoring", "runs.add_scores", "runs.explain")
     ]
 
 
@@ -192,7 +192,7 @@ def finish_plainly(tmp_path_factory):
         path.write_text(to_toml(tables(*settings)))
         with pytest.MonkeyPatch.context() as patch:
             only_toys(patch)
-            patch.setattr("anokit.runs.run.write_report", plain_report)
+            patch.setattr("anokit.runs.scoring.write_report", plain_report)
             with pytest.raises(SystemExit) as caught:
                 main(["run", str(path), "--plugin", str(TOYS), "--out", str(run)])
         assert caught.value.code == 0

@@ -196,16 +196,20 @@ class Typical(nn.Module):
 class BadOptions(Options):
     """Options of ``bad``."""
 
-    how: Literal["nan", "raise", "shape", "build", "crowd"] = Field(description="what goes wrong")
+    how: Literal["nan", "raise", "shape", "build", "crowd", "declared"] = Field(
+        description="what goes wrong"
+    )
 
 
 class Bad:
-    """A score that goes wrong; ``crowd`` depends on the other images of its batch."""
+    """A score that goes wrong; ``crowd`` depends on its batch, ``declared`` says so too."""
 
     def __init__(self, options):
         self.how = options.how
         if self.how == "build":
             raise OSError("no weights here")
+        if self.how == "declared":
+            self.batch_dependence = "centred on the batch, as published"
 
     def __call__(self, trip):
         plain = trip.image.flatten(1).mean(dim=1)
@@ -213,7 +217,7 @@ class Bad:
             raise KeyError("the toy was told to raise")
         if self.how == "nan":
             return torch.where(plain > plain.median(), plain, float("nan"))
-        return plain - plain.mean() if self.how == "crowd" else plain[:, None]
+        return plain - plain.mean() if self.how in ("crowd", "declared") else plain[:, None]
 
 
 class BlobOptions(Options):

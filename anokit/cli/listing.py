@@ -28,7 +28,8 @@ def as_json(registry: Registry, kind: str | None = None) -> str:
         for e in registry.entries
         if kind in (None, e.kind)
     ]
-    return _json(components=components, problems=_problems(registry))
+    slow = [vars(one) for one in registry.slow]
+    return _json(components=components, problems=_problems(registry), slow_imports=slow)
 
 
 def recipes_as_json(found: Sequence[AboutRecipe], registry: Registry) -> str:
@@ -113,7 +114,13 @@ def _data(about: AboutRecipe) -> str:
 
 
 def print_problems(registry: Registry, *, debug: bool = False) -> None:
-    """Print what is wrong with plugins to stderr."""
+    """Print what is wrong with plugins to stderr, and whose import every command waits for."""
+    for one in registry.slow:
+        print(
+            f"slow: importing {one.module} of {one.plugin} {one.version} took {one.seconds:.1f} s, "
+            "which every command waits for",
+            file=sys.stderr,
+        )
     if not registry.problems:
         return
     print("problems", file=sys.stderr)

@@ -47,10 +47,13 @@ def run_command(
     from anokit.recipe.reading import load_recipe
     from anokit.registry.lookup import Registry
     from anokit.runs.watchers import choose, watched
+    from anokit.store.finding import recorded_plugins
 
     changes = [*(settings or []), *([f"seed={seed}"] if seed is not None else [])]
     registry = Registry.load(plugin or [])
-    loaded = load_recipe(recipe, registry, quick=quick, settings=changes)
+    began = None if resume in (None, LATEST) else Path(str(resume))
+    recorded = frozenset() if resume is None else recorded_plugins(recipe.stem, began)
+    loaded = load_recipe(recipe, registry, quick=quick, settings=changes, recorded=recorded)
     watchers = choose(watch or [], registry)
     if resume is not None and out is not None:
         from anokit.errors import UsageError
@@ -69,19 +72,26 @@ def run_command(
 
     from anokit.results.rows import read_results
     from anokit.runs.run import run
+    from anokit.runs.scoring import ScoresFailed
+    from anokit.store.run_directory import RunDirectory
 
     # Beside torchrun's first process the others are not heard.
     first = os.environ.get("RANK", "0") == "0"
     with watched(console if first else NOBODY, watchers if first else []) as watcher:
-        directory = run(
-            loaded,
-            registry,
-            watcher,
-            device=device,
-            out=out,
-            resume=resume is not None,
-            resume_from=None if resume in (None, LATEST) else Path(str(resume)),
-        )
+        try:
+            directory = run(
+                loaded,
+                registry,
+                watcher,
+                device=device,
+                out=out,
+                resume=resume is not None,
+                resume_from=began,
+            )
+        except ScoresFailed as error:
+            failed = RunDirectory(error.path)
+            console.results(read_results(failed), failed)
+            raise
         if directory.finished:
             console.results(read_results(directory), directory)
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from anokit.data.arrays import seeded_order
 from anokit.data.choosing import NAMED, Listed, excluded, groups_of
+from anokit.data.contract import hold_to_contract
 from anokit.data.duplicates import duplicates_across
 from anokit.data.rows import SplitRows
 from anokit.data.sets import ImageTable, RunData, TestSet, TrainingSet
 from anokit.errors import DataError, MissingDataError, RecipeError
 from anokit.recipe.parts import DatasetPart
-from anokit.registry.blame import blame
+from anokit.registry.guard import guarded
 from anokit.types import DatasetSource, ImageSplit
 from anokit.watching import NOBODY, Watcher
 
@@ -35,7 +36,7 @@ def open_dataset(dataset: DatasetPart, watcher: Watcher = NOBODY) -> tuple[Datas
         Where it is not there and the recipe does not say ``when_missing = "simulate"``.
     """
     component = dataset.entry.component
-    with blame(dataset.entry, "opening the data"):
+    with guarded(dataset.entry, "opening the data"):
         try:
             source: DatasetSource = component.load()(dataset.options)
             return source, False
@@ -71,7 +72,7 @@ def prepare(dataset: DatasetPart, seed: int, watcher: Watcher = NOBODY) -> RunDa
     """
     watcher.notice(f"reading {dataset.entry.component.name}")
     source, simulated = open_dataset(dataset, watcher)
-    with blame(dataset.entry, "reading the data"):
+    with guarded(dataset.entry, "reading the data"):
         return _assemble(dataset, source, simulated, seed)
 
 
@@ -80,6 +81,7 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
     spec = source.spec
     if not len(source.train):
         raise DataError(f"dataset {name!r} has no training images; expected at least one")
+    hold_to_contract(dataset.entry, source)
     train, notices = SplitRows.of(source.train), list(source.notices)
     test = SplitRows.of(source.test) if source.test is not None else None
     pool = SplitRows.of(source.contaminants) if source.contaminants is not None else None
@@ -179,7 +181,7 @@ def _without(
 def _training_set(parts: Sequence[SplitRows], *, grouped: bool) -> TrainingSet:
     listed = Listed.together([part.listed for part in parts])
     return TrainingSet(
-        ImageTable([part.images for part in parts]),
+        ImageTable([part.images for part in parts], listed.ids),
         list(listed.ids),
         np.repeat(np.arange(len(parts)) > 0, [len(part) for part in parts]),
         files=None if listed.files is None else list(listed.files),
@@ -255,7 +257,7 @@ def _test_set(test: SplitRows) -> TestSet:
     labels = [all_labels[row] for row in test.rows]
     files, parents = test.listed.files, test.listed.parents
     return TestSet(
-        images=ImageTable([test.images]),
+        images=ImageTable([test.images], test.listed.ids),
         ids=list(test.listed.ids),
         labels=None if None in labels else np.array(labels, dtype=np.int64),
         kinds=None if kinds is None else [str(kinds[row]) for row in test.rows],

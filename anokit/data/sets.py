@@ -36,7 +36,11 @@ class Chosen(NamedTuple):
 class ImageTable:
     """Images of one or several splits, read by index; memory maps stay on disk."""
 
-    def __init__(self, parts: Sequence[Images | Chosen]) -> None:
+    def __init__(
+        self, parts: Sequence[Images | Chosen], names: Sequence[str] | None = None
+    ) -> None:
+        self.names = names
+        """what errors call each image; None where nobody knows"""
         chosen = [part if isinstance(part, Chosen) else Chosen(part, None) for part in parts]
         self.parts = [part for part in chosen if part.shape[0]]
         self.starts = np.cumsum([0, *(part.shape[0] for part in self.parts)])

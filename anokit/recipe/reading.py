@@ -25,7 +25,7 @@ from anokit.recipe.checks import (
 from anokit.recipe.finding import find_recipe
 from anokit.recipe.parts import CORE_KEYS, DatasetPart, NamedScore, Part, Recipe, WeightedPart
 from anokit.recipe.tables import RecipeTables, Settings
-from anokit.registry.lookup import Registry, UnknownComponentError
+from anokit.registry.lookup import Registry, UnknownComponentError, requirement_names
 
 P = TypeVar("P", bound=Part)
 
@@ -34,9 +34,16 @@ COMBINE = ("sum", "robust-z")
 
 
 def load_recipe(
-    given: Path, registry: Registry, *, quick: bool = False, settings: Sequence[str] = ()
+    given: Path,
+    registry: Registry,
+    *,
+    quick: bool = False,
+    settings: Sequence[str] = (),
+    recorded: frozenset[str] = frozenset(),
 ) -> Recipe:
     """Read, change and check a recipe: a file, or where there is none a shipped one's name.
+
+    ``recorded``: the plugins that a run of it, which is to be resumed, was begun with.
 
     Raises
     ------
@@ -51,7 +58,7 @@ def load_recipe(
         )
     tables = change_tables(data, quick=quick, settings=settings)
     notices = _drop_published(data, tables)
-    recipe = resolve(tables, registry, path, text, quick)
+    recipe = resolve(tables, registry, path, text, quick, recorded)
     files = tuple(plugin.file for plugin in registry.plugins if plugin.file)
     return dataclasses.replace(
         recipe,
@@ -82,9 +89,17 @@ def _contamination(tables: Mapping[str, Any]) -> Any:
 
 
 def resolve(
-    data: Mapping[str, Any], registry: Registry, path: Path, text: str = "", quick: bool = False
+    data: Mapping[str, Any],
+    registry: Registry,
+    path: Path,
+    text: str = "",
+    quick: bool = False,
+    recorded: frozenset[str] = frozenset(),
 ) -> Recipe:
     """Check a recipe's tables against the registry.
+
+    Where several plugins offer a bare name, one of ``recorded`` is meant, then one that the recipe
+    ``requires``, then, for a shipped recipe, one that belongs to its plugin.
 
     Raises
     ------
@@ -98,7 +113,8 @@ def resolve(
         faults.add_validation("", error, RecipeTables, "a recipe")
         faults.raise_if_any(path)
         raise
-    reader = _Reader(registry, faults)
+    prefer = [recorded, requirement_names(tables.requires), *registry.at_home(path)]
+    reader = _Reader(registry, faults, prefer)
     check_requires(tables.requires, registry, faults)
     dataset = reader.dataset(tables.dataset)
     backbone = reader.part("backbone", tables.backbone, "backbone", Part)
@@ -146,7 +162,10 @@ def resolve(
 class _Reader:
     """Reads component tables; what is wrong goes to ``faults`` and None comes back."""
 
-    def __init__(self, registry: Registry, faults: Faults) -> None:
+    def __init__(
+        self, registry: Registry, faults: Faults, prefer: Sequence[frozenset[str]] = ()
+    ) -> None:
+        self.prefer = prefer
         self.registry = registry
         self.faults = faults
 
@@ -159,7 +178,7 @@ class _Reader:
             self.faults.add(f"{where}.use", f'names no {kind}: write use = "…"')
             return None
         try:
-            entry = self.registry.get(kind, use)
+            entry = self.registry.get(kind, use, self.prefer)
         except UnknownComponentError as error:
             self.faults.add(f"{where}.use", str(error))
             return None

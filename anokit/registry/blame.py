@@ -1,9 +1,15 @@
-"""Tell whose fault it was: an exception inside a component names its plugin."""
+"""Tell whose fault it was: an exception inside a component names its plugin and the line in it."""
 
 from __future__ import annotations
 
+import dis
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import CodeType
+from typing import Any
 
 from anokit.errors import AnokitError, PluginError
 from anokit.registry.entries import Entry
@@ -11,25 +17,101 @@ from anokit.registry.entries import Entry
 Blaming = Callable[[], AbstractContextManager[None]]
 """Makes the context in which the code of one component runs: `blame` with its arguments given."""
 
+CORE = Path(__file__).resolve().parents[1]
+
 
 class PluginFault(PluginError):
-    """Code of a component raised; the exception itself is the cause, shown with its traceback."""
+    """Code of a component raised, or did what it may not; an exception of its own is the cause.
+
+    ``place`` is that of the image that it went wrong with, in its batch, where it is one image.
+    """
+
+    def __init__(self, text: str, place: int | None = None) -> None:
+        super().__init__(text)
+        self.place = place
+
+    def adding(self, text: str) -> PluginFault:
+        """Return the same fault with more said at the end of its line."""
+        more = type(self)(f"{self}{text}", self.place)
+        more.__cause__ = self.__cause__
+        return more
 
 
 @contextmanager
 def blame(entry: Entry, doing: str) -> Iterator[None]:
     """Turn an exception of a component into a `PluginFault` that names it and what it was doing.
 
-    Errors that are a user's to mend, memory that ran out and interrupts pass through.
+    Errors that are a user's to mend pass through, and so does Ctrl-C. A plugin that would end the
+    process, or raises `KeyboardInterrupt` itself, is at fault like any other.
     """
     try:
         yield
-    except (AnokitError, MemoryError):
+    except AnokitError:
         raise
-    except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":  # torch's; torch is not imported for it
+    except KeyboardInterrupt as error:
+        if not _raised_by_hand(error):
             raise
-        raise PluginFault(
-            f"{entry.kind} {entry.component.name!r} of {entry.plugin} {entry.version} failed "
-            f"while {doing}: {type(error).__name__}: {error}"
-        ) from error
+        raise _fault(entry, doing, error, "KeyboardInterrupt, and nobody pressed Ctrl-C") from error
+    except SystemExit as error:
+        text = f"SystemExit: {error}; a plugin may not end the process"
+        raise _fault(entry, doing, error, text) from error
+    except Exception as error:
+        # torch has a class of its own for a device's memory; torch is not imported for it.
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            said = " ".join(str(error).split()) or "no more could be had"
+            text = f"memory ran out ({said}); smaller batches, or a smaller network, need less"
+            raise _fault(entry, doing, error, text) from error
+        raise _fault(entry, doing, error, f"{type(error).__name__}: {error}") from error
+
+
+def who(entry: Entry) -> str:
+    """Return a component in the words that every fault begins with."""
+    return f"{entry.kind} {entry.component.name!r} of {entry.plugin} {entry.version}"
+
+
+def _fault(entry: Entry, doing: str, error: BaseException, text: str) -> PluginFault:
+    where = line_of(entry, error)
+    return PluginFault(f"{who(entry)} failed while {doing}: {text}{f' ({where})' if where else ''}")
+
+
+def line_of(entry: Entry, error: BaseException) -> str:
+    """Return ``file:line`` of the author's code that an exception came from; empty if unknown."""
+    frames = traceback.extract_tb(error.__traceback__)
+    home = _home(entry)
+    own = [f for f in frames if home and Path(f.filename).is_relative_to(home)]
+    # A factory may come from elsewhere: then the last line that is not the core's.
+    own = own or [f for f in frames if not Path(f.filename).is_relative_to(CORE)]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
+
+
+def place_of(called: Any) -> str:
+    """Return ``file:line`` where a function, a method, or what a call of an object runs, begins."""
+    for found in (called, getattr(type(called), "forward", None), type(called).__call__):
+        code = getattr(getattr(found, "__func__", found), "__code__", None)
+        if isinstance(code, CodeType):
+            return f"{code.co_filename}:{code.co_firstlineno}"
+    return ""
+
+
+def _home(entry: Entry) -> Path | None:
+    """Return the folder of a component's package, or the file of its module."""
+    factory = entry.component.factory
+    module = factory if isinstance(factory, str) else getattr(factory, "__module__", "")
+    found = sys.modules.get(str(module).partition(":")[0].partition(".")[0])
+    file = getattr(found, "__file__", None)
+    if file is None:
+        return None
+    return Path(file).parent if Path(file).name == "__init__.py" else Path(file)
+
+
+def _raised_by_hand(error: BaseException) -> bool:
+    """Return whether a ``raise`` of somebody else's code made an exception, rather than a signal.
+
+    Ctrl-C arrives between any two instructions, or in the core's own handler.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or Path(trace.tb_frame.f_code.co_filename).is_relative_to(CORE):
+        return False
+    return dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"

@@ -7,6 +7,7 @@ plugin in isolation, and neither ever raises for a plugin's fault.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.machinery
@@ -15,6 +16,7 @@ import importlib.util
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -23,8 +25,11 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from anokit.errors import UsageError
 from anokit.registry.asking import GROUP, ask, failure
-from anokit.registry.entries import FoundPlugin, Loaded, Problem
+from anokit.registry.entries import FoundPlugin, Loaded, Problem, SlowImport
 from anokit.version import __version__
+
+SLOW_IMPORT = 1.0
+"""Seconds of an import of a plugin's module from which on `list-plugins` mentions it."""
 
 
 def discover(files: Sequence[Path] = (), kept: Sequence[FoundPlugin] = ()) -> Loaded:
@@ -42,6 +47,7 @@ def discover(files: Sequence[Path] = (), kept: Sequence[FoundPlugin] = ()) -> Lo
         result.recipes += one.recipes
         result.problems += one.problems
         result.plugins += one.plugins
+        result.slow += one.slow
     return result
 
 
@@ -113,16 +119,23 @@ def load(plugin: FoundPlugin) -> Loaded:
     result = Loaded()
     torch_before = "torch" in sys.modules
     for name in plugin.modules or (str(plugin.file),):
-        try:
-            module = (
-                _import_file(plugin.file, plugin.source)
-                if plugin.file
-                else importlib.import_module(name)
-            )
-        except (Exception, SystemExit) as error:
-            result.problems.append(failure(plugin, f"importing {name} failed", error))
-            continue
-        ask(plugin, module, result)
+        began = time.perf_counter()
+        # What a plugin prints may not get among what a command prints for another program.
+        with contextlib.redirect_stdout(sys.stderr):
+            try:
+                module = (
+                    _import_file(plugin.file, plugin.source)
+                    if plugin.file
+                    else importlib.import_module(name)
+                )
+            except (Exception, SystemExit) as error:
+                result.problems.append(failure(plugin, f"importing {name} failed", error))
+                continue
+            finally:
+                seconds = time.perf_counter() - began
+                if seconds > SLOW_IMPORT and plugin.file is None:
+                    result.slow.append(SlowImport(plugin.name, plugin.version, name, seconds))
+            ask(plugin, module, result)
     if not torch_before and "torch" in sys.modules and plugin.file is None:
         result.problems.append(
             Problem(

@@ -70,6 +70,16 @@ class ShippedRecipe:
         return f"{self.plugin}/{self.name}"
 
 
+@dataclass(frozen=True)
+class SlowImport:
+    """A plugin's module whose import took long, which every command waits for."""
+
+    plugin: str
+    version: str
+    module: str
+    seconds: float
+
+
 @dataclass
 class Loaded:
     """What loading one or several plugins gave."""
@@ -79,3 +89,4 @@ class Loaded:
     plugins: list[FoundPlugin] = field(default_factory=list)
     """those that offered at least one component or recipe"""
     recipes: list[ShippedRecipe] = field(default_factory=list)
+    slow: list[SlowImport] = field(default_factory=list)

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import importlib.metadata
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from anokit.errors import AnokitError
 from anokit.plugin import KINDS, Kind
-from anokit.registry.discovery import discover
-from anokit.registry.entries import Entry, FoundPlugin, Loaded, Problem, ShippedRecipe
+from anokit.registry.discovery import discover, normalise
+from anokit.registry.entries import Entry, FoundPlugin, Loaded, Problem, ShippedRecipe, SlowImport
 
 
 class UnknownComponentError(AnokitError):
     """No component of that kind and name is installed, or the bare name is offered twice."""
 
     exit_code = 2
+
+
+def requirement_names(requirements: Iterable[str]) -> frozenset[str]:
+    """Return the distributions that requirements such as ``acme>=1; extra == "all"`` name."""
+    found = (re.match(r"[A-Za-z0-9._-]+", text.strip()) for text in requirements)
+    return frozenset(normalise(match.group()) for match in found if match)
 
 
 class Registry:
@@ -30,6 +38,7 @@ class Registry:
         )
         self.problems: list[Problem] = list(loaded.problems)
         self.plugins: list[FoundPlugin] = list(loaded.plugins)
+        self.slow: list[SlowImport] = list(loaded.slow)
         self.recipes: list[ShippedRecipe] = sorted(
             loaded.recipes, key=lambda recipe: (recipe.name, recipe.plugin)
         )
@@ -79,8 +88,29 @@ class Registry:
         """Return the shipped recipes that ``name`` may mean; bare or as ``plugin/name``."""
         return [recipe for recipe in self.recipes if name in (recipe.name, recipe.qualified)]
 
-    def get(self, kind: Kind, name: str) -> Entry:
+    def at_home(self, recipe: Path) -> list[frozenset[str]]:
+        """Return the plugins that bare names in a recipe file mean first, if a plugin ships it.
+
+        They are that plugin, what it depends on, and, where anokit itself names it among its
+        extras, all that anokit names: these belong together, whatever else is installed.
+        """
+        shipped = next((r for r in self.recipes if r.path.resolve() == recipe.resolve()), None)
+        if shipped is None:
+            return []
+        found = next((p for p in self.plugins if p.name == shipped.plugin), None)
+        needed = requirement_names(found.requires if found else ())
+        try:
+            named = requirement_names(importlib.metadata.requires("anokit") or ())
+        except importlib.metadata.PackageNotFoundError:
+            named = frozenset()
+        own = [frozenset({shipped.plugin}), needed]
+        return [*own, named] if shipped.plugin in named else own
+
+    def get(self, kind: Kind, name: str, prefer: Sequence[frozenset[str]] = ()) -> Entry:
         """Return the component that ``use = name`` means; bare or as ``plugin/name``.
+
+        Where several plugins offer a bare name, the first group of plugins in ``prefer`` of which
+        just one offers it decides.
 
         Raises
         ------
@@ -90,10 +120,17 @@ class Registry:
         matches = [e for e in self.of_kind(kind) if name in (e.component.name, e.qualified)]
         if len(matches) == 1:
             return matches[0]
+        for group in prefer:
+            here = [entry for entry in matches if entry.plugin in group]
+            if len(here) == 1:
+                return here[0]
         if matches:
             names = " or ".join(f'"{e.qualified}"' for e in matches)
             plugins = " and ".join(e.plugin for e in matches)
-            raise UnknownComponentError(f"{kind} {name!r} is offered by {plugins}; write {names}")
+            raise UnknownComponentError(
+                f"{kind} {name!r} is offered by {plugins}; write {names}, or name the plugin that "
+                f'is meant for all bare names: requires = ["{matches[0].plugin}"]'
+            )
         raise UnknownComponentError(self._unknown(kind, name))
 
     def _unknown(self, kind: Kind, name: str) -> str:

@@ -16,6 +16,7 @@ from anokit.results.pixel_metrics import aupro, pixel_auroc
 from anokit.results.rows import MapScale, Row
 from anokit.results.thresholds import Calibration, too_few
 from anokit.scoring.memory import TripMemory
+from anokit.scoring.probing import probe
 from anokit.scoring.scorer import Maps, Scored, Scorer, Values
 from anokit.scoring.training_scores import TrainingScores, score_training
 from anokit.store.score_table import Ranking
@@ -88,6 +89,7 @@ def assess(job: Job) -> Assessment:
         memory=memory,
         watcher=job.watcher,
     )
+    probe(scorer, train.images, all_rows(len(train)))
     scorer.save(job.directory.scores)
     training = _training_images(job, scorer, scores, scored_training)
     calibrations = {
@@ -196,6 +198,8 @@ def _row(
     """Return all of a row but what is measured with labels."""
     recipe, data = job.recipe, job.data
     learnt = any(component.needs - {"image"} for component in scorer.of(score))
+    batch = [batch_remark(recipe, component) for component in scorer.of(score)]
+    batch += [batch_remark(recipe, job.backbone)] if learnt else []
     fitted_on = training.fitted_on
     fitted = [len(fitted_on[term.key]) for term in score.terms if term.key in fitted_on]
     images = data.test.images if data.test else data.train.images
@@ -204,7 +208,7 @@ def _row(
         name=score.name,
         kind=score.role,
         selection=ON_TEST if learnt and recipe.training.selection != "last" else "none",
-        batch=batch_remark(recipe, job.backbone) if learnt else "",
+        batch="; ".join(dict.fromkeys(text for text in batch if text)),
         protocol=data.protocol,
         threshold=calibration.threshold,
         false_alarms=calibration.promised,

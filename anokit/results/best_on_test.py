@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from anokit.data.sets import Rows, TestSet, all_rows
 from anokit.errors import RecipeError
 from anokit.recipe.parts import Recipe
+from anokit.scoring.built_score import BuiltScore
 from anokit.scoring.scorer import Scorer
 from anokit.scoring.training_scores import score_training
 from anokit.store.files import make_folder
@@ -33,12 +34,12 @@ MOST_LOOKS = 100
 """Looks at the test set over the last phase, at most; otherwise one after every epoch."""
 
 
-def batch_remark(recipe: Recipe, backbone: GuardedBackbone) -> str:
+def batch_remark(recipe: Recipe, what: GuardedBackbone | BuiltScore) -> str:
     """Return how scores depend on the batch, for every line of a result; empty where they do not.
 
     Whoever scores all test images of one class together should say so beside.
     """
-    why = backbone.batch_dependence.removesuffix(", as published")
+    why = what.batch_dependence.removesuffix(", as published")
     if not why:
         return ""
     order = ", normal images first" if recipe.evaluation.order == "by-label" else ""

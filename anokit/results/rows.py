@@ -69,6 +69,8 @@ class Row(BaseModel):
     note: str | None = None
     fitted_on: int | None = None
     """training images that the score was fitted on; None where it learns nothing"""
+    failed: str = ""
+    """why there are no figures: what went wrong in the score's code; empty where nothing did"""
     added: str = ""
     """when and how the score was added to a finished run; empty where it is the run's own"""
 
@@ -79,7 +81,8 @@ class Row(BaseModel):
     @property
     def caveats(self) -> list[str]:
         """Return what must stand beside every figure: what selected it, and its batch."""
-        return [text for text in (self.selection, self.batch) if text and text != "none"]
+        failed = f"failed: {self.failed}" if self.failed else ""
+        return [text for text in (self.selection, self.batch, failed) if text and text != "none"]
 
     @property
     def remarks(self) -> list[str]:
@@ -158,6 +161,11 @@ class Results(BaseModel):
         found = row.metric(metric) if row else None
         explained = (one for one in self.explanations if one.score == score)
         return found or next((one.figure(metric) for one in explained), None)
+
+    @property
+    def failed(self) -> list[str]:
+        """Return the names of scores that failed."""
+        return [row.name for row in self.rows if row.failed]
 
     @property
     def prints_published(self) -> bool:

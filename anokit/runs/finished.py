@@ -20,7 +20,7 @@ from anokit.registry.lookup import Registry
 from anokit.results.rows import Results, read_results
 from anokit.results.thresholds import Calibration
 from anokit.runs.files import FileReader
-from anokit.runs.trust import kept_plugins
+from anokit.runs.trust import kept_plugins, used_plugins
 from anokit.scoring.scorer import Scorer
 from anokit.store.records import AddedScore
 from anokit.store.run_directory import RunDirectory
@@ -63,7 +63,8 @@ class OpenedRun:
             Where a component that the recipe needs is not installed, or a change is wrong.
         """
         source = path or self.directory.path / "resolved.json"
-        return resolve({**self.tables, **changes}, self.registry, source, quick=self.quick)
+        tables, own = {**self.tables, **changes}, frozenset(used_plugins(self.tables))
+        return resolve(tables, self.registry, source, quick=self.quick, recorded=own)
 
 
 def open_run(run: Path, *, plugins: Sequence[Path] = (), trust_plugins: bool = False) -> OpenedRun:
@@ -102,6 +103,9 @@ def open_run(run: Path, *, plugins: Sequence[Path] = (), trust_plugins: bool = F
     # One without a row was being added when the process was killed.
     added = {name: entry for name, entry in directory.added().items() if name in rows}
     tables["scores"] = [*tables["scores"], *(entry.score for entry in added.values())]
+    failed = set(results.failed)
+    for kind in ("scores", "baselines"):
+        tables[kind] = [one for one in tables.get(kind, []) if one["name"] not in failed]
     kept = kept_plugins(directory, tables, added, plugins, trust_plugins)
     return OpenedRun(directory, tables, quick, added, Registry.load(plugins, kept), results)
 

@@ -6,6 +6,8 @@ import datetime as dt
 import importlib.metadata
 import platform
 import tempfile
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +16,16 @@ import torch
 from anokit.data.preparing import prepare
 from anokit.data.sets import RunData
 from anokit.recipe.parts import Recipe
+from anokit.registry.blame import PluginFault
+from anokit.registry.guard import telling
 from anokit.registry.lookup import Registry
 from anokit.report import write_report
-from anokit.results.assess import assess
-from anokit.results.best_on_test import BestOnTest, how_weights_were_chosen, remarks
-from anokit.results.cues import explain_run
-from anokit.results.exhibits import exhibits, terms_of
-from anokit.results.making import make_results, score_table
-from anokit.results.refined import refined, write_rejected
-from anokit.results.rows import QUICK, SIMULATED, write_results
-from anokit.runs.before import compare_with_former, keep_list
-from anokit.runs.painting import paint_training
+from anokit.results.best_on_test import BestOnTest, remarks
+from anokit.results.rows import QUICK, SIMULATED, read_results
+from anokit.runs.before import keep_list
+from anokit.runs.scoring import finish, raise_if_failed, with_command
 from anokit.scoring.judging import TrainingJudge
+from anokit.scoring.probing import try_out
 from anokit.store.documents import read_object
 from anokit.store.finding import create, find_resumable
 from anokit.store.records import PLUGIN_FILES
@@ -79,7 +79,7 @@ def _lead(
 ) -> RunDirectory:
     """Carry out a run in the process that writes files, shows progress and evaluates."""
     with directory.locked(), stop_on_signal() as stop:
-        if directory.finished:  # and was killed before it had cleared up
+        if directory.finished and not directory.some_failed:  # and was killed before it cleared up
             _clear_up(directory, watcher)
             return directory
         data = prepare(recipe.dataset, recipe.seed, watcher)
@@ -93,17 +93,27 @@ def _lead(
             watcher.notice(text)
         if directory.begun:
             directory.check_same_data(data.fingerprint)
+            if directory.some_failed:  # what failed was mended or left out since
+                _write_recipe(directory, recipe, registry)
         else:
             _write_start(directory, recipe, registry, data, device)
         watcher.begun(directory.path, _resolved(recipe), {})
+        told: list[str] = []
         try:
-            _carry_out(recipe, data, directory, device, world, watcher, stop)
+            with telling(partial(_tell, told, watcher)):
+                _carry_out(recipe, data, directory, device, world, watcher, stop, told)
         except BaseException as error:
             interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
             watcher.stopped(str(error) or type(error).__name__, interrupted=interrupted)
             raise
         watcher.finished(directory.path, read_object(directory.results))
+        raise_if_failed(directory, read_results(directory))
     return directory
+
+
+def _tell(told: list[str], watcher: Watcher, text: str) -> None:
+    told.append(text)
+    watcher.warning(text)
 
 
 def _carry_out(
@@ -114,17 +124,30 @@ def _carry_out(
     world: World,
     watcher: Watcher,
     stop: StopRequest,
+    told: list[str],
 ) -> None:
-    """Train, score and report in a directory that holds what is known before."""
-    backbone = build_backbone(recipe, data.spec, device)
-    for text in remarks(recipe, backbone):
-        watcher.banner(text)
-    world.wait()
-    job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
-    state = train(job)
+    """Train, score and report in a directory that holds what is known before.
+
+    ``told`` holds what is told of plugins meanwhile, for the results.
+    """
     try:
-        save_tensors(directory.model, backbone.module.state_dict())
-        finish(job, state)
+        backbone = build_backbone(recipe, data.spec, device)
+        for text in remarks(recipe, backbone):
+            watcher.banner(text)
+        world.wait()
+        job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
+        try_out(job)
+        state = train(job)
+        _finish_unless_interrupted(job, state, told)
+    except PluginFault as fault:
+        raise with_command(fault, directory) from fault.__cause__
+
+
+def _finish_unless_interrupted(job: Job, state: State, told: list[str]) -> None:
+    directory = job.directory
+    try:
+        save_tensors(directory.model, job.backbone.module.state_dict())
+        finish(job, state, told)
     except KeyboardInterrupt:
         if directory.finished:
             raise Interrupted(
@@ -173,38 +196,6 @@ def train(job: Job) -> State:
     return trainer.state
 
 
-def finish(job: Job, state: State) -> None:
-    """Score, measure, and write all that a finished run leaves."""
-    directory = job.directory
-    if state.refinement.shown:
-        write_rejected(job, state.refinement)
-    found = assess(job)
-    explained = explain_run(job, found)  # before maps are painted, for which scores are fitted anew
-    if job.data.test:
-        directory.write_scores(score_table(job.data.test, found.columns))
-    directory.write_ranking(found.ranking)
-    directory.write_json("terms.json", terms_of(job))
-    save_tensors(directory.exhibits, exhibits(job, found))
-    paint_training(job, found)
-    epoch = how_weights_were_chosen(job.recipe, directory)
-    results = make_results(job, found, state.warnings, epoch)
-    results = results.model_copy(
-        update={
-            "refined": refined(job, state.refinement),
-            "files": directory.hashes(),
-            "explanations": explained,
-        }
-    )
-    if job.data.test and not results.rows[0].metrics:
-        job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
-    compare_with_former(directory, job.data, results)
-    job.watcher.notice("writing the report")
-    write_report(directory.path, results)
-    # Last, since a run counts as finished once it is there: nothing of it is then missing.
-    write_results(directory, results)
-    directory.remove_checkpoints()
-
-
 def _clear_up(directory: RunDirectory, watcher: Watcher) -> None:
     """Do what a finished run had left to do when it was killed."""
     if not directory.report.exists():
@@ -221,15 +212,9 @@ def _write_start(
     device: torch.device,
 ) -> None:
     """Write what is known before training; split.json comes last, and then the run has begun."""
-    directory.write_text("recipe.toml", recipe.text)
-    directory.write_json("resolved.json", _resolved(recipe))
+    environment = _environment(recipe, data, device)
+    _write_recipe(directory, recipe, registry, environment)
     keep_list(directory, recipe)
-    used = [plugin for plugin in registry.plugins if plugin.name in recipe.plugins]
-    plugins = {
-        "plugins": {plugin.name: plugin.version for plugin in used},
-        PLUGIN_FILES: directory.keep_plugins(used),
-    }
-    directory.write_json("environment.json", plugins | _environment(recipe, data, device))
     tainted = data.train.is_contaminant
     directory.write_json(
         "split.json",
@@ -243,6 +228,24 @@ def _write_start(
             "excluded": list(data.excluded),
         },
     )
+
+
+def _write_recipe(
+    directory: RunDirectory,
+    recipe: Recipe,
+    registry: Registry,
+    environment: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the recipe and the plugins that it uses, beside what else is known of the run."""
+    directory.write_text("recipe.toml", recipe.text)
+    directory.write_json("resolved.json", _resolved(recipe))
+    used = [plugin for plugin in registry.plugins if plugin.name in recipe.plugins]
+    plugins = {
+        "plugins": {plugin.name: plugin.version for plugin in used},
+        PLUGIN_FILES: directory.keep_plugins(used),
+    }
+    known = read_object(directory.path / "environment.json") if environment is None else environment
+    directory.write_json("environment.json", {**known, **plugins})
 
 
 def _environment(recipe: Recipe, data: RunData, device: torch.device) -> dict[str, Any]:

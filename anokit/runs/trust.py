@@ -46,7 +46,7 @@ def kept_plugins(
     CheckpointError
         Where a trusted one is gone, or is not what the run recorded.
     """
-    needed = set(_used({key: value for key, value in tables.items() if key != "baselines"}))
+    needed = set(used_plugins({key: value for key, value in tables.items() if key != "baselines"}))
     names = {path.name for path in given}
     missing = {
         name: digest
@@ -90,13 +90,13 @@ def _checked(path: Path, digest: str) -> FoundPlugin:
     return plugin
 
 
-def _used(value: Any) -> Iterator[str]:
+def used_plugins(value: Any) -> Iterator[str]:
     """Yield the plugin of every component that a resolved recipe names."""
     if isinstance(value, Mapping):
         if isinstance(value.get("use"), str):
             yield value["use"].partition("/")[0]
         for item in value.values():
-            yield from _used(item)
+            yield from used_plugins(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _used(item)
+            yield from used_plugins(item)

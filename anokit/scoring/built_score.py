@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -12,13 +14,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from anokit.errors import AnokitError, PluginError
+from anokit.data.sets import ImageTable, Rows
+from anokit.errors import AnokitError
 from anokit.plugin import resolve_fields
 from anokit.recipe.parts import WeightedPart
-from anokit.registry.blame import blame
+from anokit.registry.blame import PluginFault, blame, place_of, who
+from anokit.registry.guard import Unwritten, guarded
 from anokit.scoring.trips import Trips
 from anokit.store.tensors import load_module, save_tensors
-from anokit.training.backbone import exact_arithmetic
+from anokit.training.backbone import exact_arithmetic, fields_of
 from anokit.types import FittedScore, MappedScore, RoundTrip, Score
 
 
@@ -35,6 +39,11 @@ class BuiltScore:
     def fitted(self) -> bool:
         """Return whether it learns from the training set."""
         return callable(getattr(self.score, "fit", None))
+
+    @property
+    def batch_dependence(self) -> str:
+        """Return how the score depends on its batch, as published; empty as it should be."""
+        return str(getattr(self.score, "batch_dependence", None) or "")
 
     @property
     def leaves_one_out(self) -> bool:
@@ -57,13 +66,26 @@ class BuiltScore:
         notice = getattr(self.score, "warnings", None)
         if not self.fitted or notice is None:
             return []
-        with blame(self.part.entry, "being asked for warnings"):
+        with failing(self.part), guarded(self.part.entry, "being asked for warnings", at=notice):
             return [str(text) for text in notice()]
 
     def fit(self, trips: Trips) -> None:
         """Let the score learn from trips of training images."""
-        with blame(self.part.entry, "being fitted"), torch.no_grad():
-            cast("FittedScore", self.score).fit(trips)
+        fit = cast("FittedScore", self.score).fit
+
+        @contextmanager
+        def lent(trip: RoundTrip) -> Iterator[None]:
+            unwritten = Unwritten(fields_of(trip))
+            yield
+            unwritten.check(self.part.entry, "being fitted", fit)
+
+        trips.lent = lent
+        with (
+            failing(self.part),
+            torch.no_grad(),
+            guarded(self.part.entry, "being fitted", at=fit),
+        ):
+            fit(trips)
 
     def save(self, folder: Path) -> None:
         """Write what fitting left, if anything, to a file of its own."""
@@ -87,44 +109,128 @@ class BuiltScore:
         scored as if they had been left out.
         """
         count = batch_of(trip)
-        with blame(self.part.entry, "scoring images"), exact_arithmetic(trip.image.device):
-            if places is None or (places < 0).any():
-                value = self._checked(self.score(trip), (count,))
-            else:
-                value = torch.empty(count, device=trip.image.device)
-            if places is not None and (known := np.flatnonzero(places >= 0)).size:
-                chosen = torch.from_numpy(known).to(trip.image.device)
-                part = trip.map(lambda field: field[chosen])
-                at = torch.from_numpy(places[known]).to(trip.image.device)
-                left_out = cast("Any", self.score).leave_one_out(part, at)
-                value[chosen] = self._checked(left_out, (len(known),))
+        device = trip.image.device
+        if places is None or (places < 0).any():
+            value = self._called(self.score, "scoring images", trip, (count,))
+        else:
+            value = torch.empty(count, device=device)
+        if places is not None and (known := np.flatnonzero(places >= 0)).size:
+            chosen = torch.from_numpy(known).to(device)
+            part = trip.map(lambda field: field[chosen])
+            at = torch.from_numpy(places[known]).to(device)
+            leave_one_out = cast("Any", self.score).leave_one_out
+            value[chosen] = self._called(
+                lambda trip: leave_one_out(trip, at),
+                "scoring images",
+                part,
+                (len(known),),
+                at=leave_one_out,
+            )
         return value
 
     def compute_map(self, trip: RoundTrip) -> Tensor:
         """Return the maps ``[B, H, W]`` of a trip, checked."""
         make = cast("MappedScore", self.score).map
-        with blame(self.part.entry, "drawing a map"), exact_arithmetic(trip.image.device):
-            value = make(trip)
-        return self._checked(value, (batch_of(trip), *trip.image.shape[-2:]))
+        shape = (batch_of(trip), *trip.image.shape[-2:])
+        return self._called(make, "drawing a map", trip, shape)
 
-    def _checked(self, value: Any, shape: tuple[int, ...]) -> Tensor:
-        name = self.part.entry.qualified
+    @contextmanager
+    def naming(self, images: ImageTable, rows: Rows, trip: RoundTrip) -> Iterator[None]:
+        """Add to a fault the name of the image that it is about, where it is one of ``rows``."""
+        try:
+            yield
+        except PluginFault as fault:
+            place = fault.place
+            if place is None and fault.__cause__ is not None:
+                place = self._alone(trip)
+            if place is None or images.names is None:
+                raise
+            with failing(self.part):
+                raise fault.adding(f"; image {images.names[rows[place]]}") from fault.__cause__
+
+    def _alone(self, trip: RoundTrip) -> int | None:
+        """Return the first image of a trip that the score fails for alone, None if there is none.
+
+        Where it fails for all of them, none is to blame.
+        """
+        failing = []
+        for place in range(batch_of(trip)):
+            one = trip.map(lambda field, at=place: field[at : at + 1])  # type: ignore[misc]
+            try:
+                with torch.no_grad(), blame(self.part.entry, "scoring images"):
+                    self.score(one)
+            except AnokitError:
+                failing.append(place)
+        return failing[0] if 0 < len(failing) < max(batch_of(trip), 2) else None
+
+    def _fault(self, text: str, place: int | None = None) -> PluginFault:
+        fault = PluginFault(text, place)
+        fault.score_key = self.part.key  # type: ignore[attr-defined]
+        return fault
+
+    def _called(
+        self,
+        call: Callable[[RoundTrip], Any],
+        doing: str,
+        trip: RoundTrip,
+        shape: tuple[int, ...],
+        *,
+        at: Any = None,
+    ) -> Tensor:
+        """Return what a call on a trip gives, with all that the core promises of it checked."""
+        entry, at = self.part.entry, at or call
+        with (
+            failing(self.part),
+            exact_arithmetic(trip.image.device),
+            guarded(entry, doing, fields_of(trip), at=at),
+        ):
+            value = call(trip)
+        where = place_of(at)
         if not isinstance(value, Tensor) or tuple(value.shape) != shape:
             got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise PluginError(f"score {name!r} returned {got}, expected a tensor {list(shape)}")
-        bad = int((~torch.isfinite(value)).sum())
-        if bad:
-            raise AnokitError(
-                f"score {name!r} is not finite for {bad} of {value.numel()} values; the model may "
-                "have diverged: look at the training curves and the samples"
+            raise self._fault(
+                f"{who(entry)} returned {got}, expected a tensor {list(shape)}, while {doing} "
+                f"({where})"
             )
-        return value.detach().float()
+        bad = ~torch.isfinite(value)
+        if not bad.any():
+            return value.detach().float()
+        count, first = int(bad.sum()), int(bad.reshape(len(bad), -1).any(dim=1).int().argmax())
+        blamed = next((name for name in sorted(trip.filled()) if not _finite(trip, name)), None)
+        if blamed is not None:
+            raise AnokitError(
+                f"score {entry.qualified!r} is not finite for {count} of {value.numel()} values, "
+                f"and neither is {blamed}, which it reads; the model may have diverged: look at "
+                "the training curves and the samples"
+            )
+        raise self._fault(
+            f"{who(entry)} is not finite for {count} of {value.numel()} values of trips that are "
+            f"finite themselves, while {doing} ({where}); this is a fault of the plugin, not of "
+            "the model",
+            first,
+        )
+
+
+@contextmanager
+def failing(part: WeightedPart) -> Iterator[None]:
+    """Note in an error of one score's code whose it is, for `failed_score`."""
+    try:
+        yield
+    except AnokitError as error:
+        if not hasattr(error, "score_key"):
+            error.score_key = part.key  # type: ignore[attr-defined]
+        raise
+
+
+def failed_score(error: AnokitError) -> str:
+    """Return the key of the score whose code an error comes from; empty where it is no score's."""
+    return str(getattr(error, "score_key", ""))
 
 
 def build_score(part: WeightedPart, device: torch.device) -> BuiltScore:
     """Build one score; one that is a module is put on the device."""
     component = part.entry.component
-    with blame(part.entry, "being built"):
+    with failing(part), guarded(part.entry, "being built", draws="restored"):
         score = component.load()(part.options)
     if isinstance(score, nn.Module):
         score = score.to(device)
@@ -134,6 +240,11 @@ def build_score(part: WeightedPart, device: torch.device) -> BuiltScore:
         resolve_fields(component.needs, part.options),
         resolve_fields(component.map_needs, part.options),
     )
+
+
+def _finite(trip: RoundTrip, name: str) -> bool:
+    value = trip.get(name)
+    return value is None or bool(torch.isfinite(value).all())
 
 
 def batch_of(trip: RoundTrip) -> int:

@@ -139,6 +139,11 @@ class Scorer:
             self.backbone, images, rows, needs, self.batch_size, self.device, advance, memory
         )
 
+    def trip_of(self, images: ImageTable, rows: Rows, needs: frozenset[str]) -> RoundTrip:
+        """Return one round trip of all the images at ``rows`` together."""
+        (trip,) = Trips(self.backbone, images, rows, needs, len(rows), self.device)
+        return trip
+
     def compute(
         self,
         images: ImageTable,
@@ -166,7 +171,8 @@ class Scorer:
             own = rows[number * self.batch_size : (number + 1) * self.batch_size]
             for key, component in chosen.items():
                 known = places_in(fitted_on[key], own) if key in fitted_on else None
-                parts[key].append(component.compute(trip, known).cpu().numpy())
+                with component.naming(images, own, trip):
+                    parts[key].append(component.compute(trip, known).cpu().numpy())
             if latent:
                 latents.append(trip.latent.float().cpu().numpy())
         values = {
@@ -219,9 +225,12 @@ class Scorer:
             return {}
         needs = frozenset[str]().union(*(c.needs | c.map_needs for c in chosen.values()), {"image"})
         parts: dict[str, list[Maps]] = {key: [] for key in chosen}
-        for trip in self.trips(images, rows, needs, advance, memory):
+        trips = self.trips(images, rows, needs, advance, memory)
+        for number, trip in enumerate(trips):
+            own = rows[number * self.batch_size : (number + 1) * self.batch_size]
             for key, component in chosen.items():
-                parts[key].append(component.compute_map(trip).cpu().numpy())
+                with component.naming(images, own, trip):
+                    parts[key].append(component.compute_map(trip).cpu().numpy())
         return {key: np.concatenate(found) for key, found in parts.items()}
 
     def combine_maps(self, score: NamedScore, maps: Mapping[str, Maps]) -> Maps | None:

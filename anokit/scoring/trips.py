@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
 from anokit.data.pixels import to_float
 from anokit.data.sets import ImageTable, Rows
+from anokit.errors import AnokitError
 from anokit.scoring.memory import TripMemory
 from anokit.training.backbone import GuardedBackbone
 from anokit.types import RoundTrip
@@ -56,6 +58,8 @@ class Trips:
         self.device = device
         self.advance = advance
         self.memory = memory
+        self.lent: Callable[[RoundTrip], AbstractContextManager[None]] = lambda _: nullcontext()
+        """the context in which others read a trip"""
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -65,7 +69,15 @@ class Trips:
             rows = self.rows[start : start + self.batch_size]
             meter = TripMeter(len(rows), self.advance) if self.advance else None
             images = to_float(self.images.read(rows).to(self.device))
-            yield self._remembered(rows, images, meter) or self._made(images, self.needs, meter)
+            try:
+                trip = self._remembered(rows, images, meter) or self._made(
+                    images, self.needs, meter
+                )
+            except AnokitError as error:
+                error.score_key = ""  # type: ignore[attr-defined]  # no fault of who reads trips
+                raise
+            with self.lent(trip):
+                yield trip
             if meter:
                 meter.finish()
 

@@ -118,6 +118,22 @@ def find_resumable(recipe: Recipe, given: Path | None) -> RunDirectory:
     return directory
 
 
+def recorded_plugins(name: str, given: Path | None) -> frozenset[str]:
+    """Return the plugins that a run which is to be resumed was begun with; none if unknown.
+
+    ``name`` is the recipe's; ``given`` as in `find_resumable`.
+    """
+    paths = [given] if given else sorted((Path("runs") / name).glob("*"))
+    found = [RunDirectory(path) for path in paths if (path / "environment.json").exists()]
+    unfinished = [one for one in found if given or one.state is not RunState.FINISHED]
+    if not unfinished:
+        return frozenset()
+    try:
+        return frozenset(max(unfinished, key=_age).environment().plugins)
+    except CheckpointError:
+        return frozenset()
+
+
 def _age(directory: RunDirectory) -> tuple[bool, str, str]:
     """Return what sorts runs by when they began: those first in which nothing can be lost."""
     try:

@@ -88,7 +88,18 @@ class RunDirectory:
     @property
     def tidy(self) -> bool:
         """Whether nothing is left of what a run keeps only until it is finished."""
-        return self.report.exists() and not self.checkpoint.parent.exists()
+        whole = self.report.exists() and not self.checkpoint.parent.exists()
+        return whole and not self.some_failed
+
+    @property
+    def some_failed(self) -> bool:
+        """Whether the run came to its end, and some of its scores failed on the way."""
+        if not self.finished:
+            return False
+        rows = read_object(self.results).get("rows")
+        return isinstance(rows, list) and any(
+            isinstance(row, dict) and row.get("failed") for row in rows
+        )
 
     def remove_checkpoints(self) -> None:
         """Remove what only training needs; raise `CheckpointError` where that is not allowed."""

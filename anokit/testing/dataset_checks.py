@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
-import numpy as np
-import torch
-from torch import Tensor
-
+from anokit.data.contract import Items, image_faults, items_of, label_faults, repeat_faults
 from anokit.errors import DataError, MissingDataError
 from anokit.plugin import Options
 from anokit.testing.check import expect, fail, promise
 from anokit.testing.offline import offline
 from anokit.testing.subject import Subject
-from anokit.types import ImageSplit, Sample
+from anokit.types import ImageSplit
 
 LOOKED_AT = 20
 """Samples of each split that are looked at."""
@@ -69,11 +66,9 @@ class DatasetSubject(Subject):
             if split is not None:
                 yield name, split
 
-    def items(self, split: ImageSplit) -> Iterator[tuple[int, Sample]]:
-        """Yield a few samples of a split, spread over it."""
-        count = len(split)
-        for index in sorted({int(i) for i in np.linspace(0, count - 1, min(count, LOOKED_AT))}):
-            yield index, split[index]
+    def items(self, split: ImageSplit) -> Items:
+        """Return a few samples of a split, spread over it."""
+        return items_of(split, LOOKED_AT)
 
     def missing(self) -> Any:
         """Open the dataset where nothing is: at a root that does not exist."""
@@ -95,54 +90,31 @@ class DatasetSubject(Subject):
         return dict(self.entry.component.example)
 
 
+def _none(faults: Iterator[str]) -> None:
+    for fault in faults:
+        fail(fault)
+
+
 @promise("dataset", since="0.1")
 def check_dataset_samples(subject: DatasetSubject) -> None:
     """Check that images are uint8 of the dataset's shape and use 0 to 255 rather than 0 to 1."""
-    spec = subject.source.spec
     expect(len(subject.source.train), "the training set is empty")
     for name, split in subject.splits():
-        brightest = 0
-        for index, sample in subject.items(split):
-            image = sample.image
-            what = f"{name}[{index}].image"
-            expect(isinstance(image, Tensor), f"{what} is a {type(image).__name__}, not a tensor")
-            expect(image.dtype == torch.uint8, f"{what} is {image.dtype}, expected uint8")
-            shape = (spec.channels, spec.height, spec.width)
-            expect(
-                tuple(image.shape) == shape, f"{what} is {list(image.shape)}, the spec says {spec}"
-            )
-            brightest = max(brightest, int(image.max()))
-        expect(brightest > 1 or not len(split), f"{name}: no pixel is above 1; scaled to [0, 1]?")
+        _none(image_faults(subject.source.spec, name, subject.items(split)))
 
 
 @promise("dataset", since="0.1")
 def check_dataset_labels(subject: DatasetSubject) -> None:
     """Check that labels (0 or 1) and masks are in the test set alone; training is unlabelled."""
     for name, split in subject.splits():
-        for index, sample in subject.items(split):
-            if name != "test":
-                clean = sample.label is None and sample.mask is None
-                expect(clean, f"{name}[{index}] has a label or a mask; training is unlabelled")
-                continue
-            expect(sample.label in (0, 1, None), f"test[{index}].label is {sample.label!r}")
-            if sample.mask is not None:
-                size = tuple(sample.image.shape[1:])
-                good = sample.mask.dtype == torch.bool and tuple(sample.mask.shape) == size
-                expect(good, f"test[{index}].mask: expected bool {list(size)}")
+        _none(label_faults(name, subject.items(split)))
 
 
 @promise("dataset", since="0.1")
 def check_dataset_repeats(subject: DatasetSubject) -> None:
     """Check that the same index gives the same sample every time, and in bulk as one by one."""
     for name, split in subject.splits():
-        bulk = getattr(split, "images", None)
-        for index, sample in subject.items(split):
-            again = split[index]
-            same = torch.equal(sample.image, again.image) and sample.id == again.id
-            expect(same, f"{name}[{index}] is another sample when it is asked for again")
-            if bulk is not None:
-                row = torch.as_tensor(np.array(bulk[index]))
-                expect(torch.equal(row, sample.image), f"{name}.images[{index}] is another image")
+        _none(repeat_faults(name, split, subject.items(split)))
 
 
 @promise("dataset", since="0.1")

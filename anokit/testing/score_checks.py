@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from anokit.scoring import probing
 from anokit.store.tensors import fill_module
 from anokit.testing.check import expect, promise
 from anokit.testing.score_subject import ScoreSubject, without_fallout
@@ -19,8 +20,7 @@ RTOL = 1e-4
 
 def close(first: Tensor, second: Tensor) -> bool:
     """Return whether two results are equal but for the rounding of float32."""
-    scale = float(first.double().abs().max()) or 1.0
-    return bool(((first.double() - second.double()).abs() <= RTOL * scale).all())
+    return probing.close(first, second, RTOL)
 
 
 @promise("score", since="0.1")

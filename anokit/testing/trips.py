@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
+from anokit.scoring.probing import select
 from anokit.types import ImageSpec, RoundTrip
 from anokit.types.models import ROUND_TRIP_FIELDS
 
-__all__ = ["random_trip"]
+__all__ = ["random_trip", "select"]
 
 SPEC = ImageSpec(3, 16, 16)
 LATENT, FEATURES, PATCH_GRID = 8, 12, (4, 4)
@@ -41,12 +40,6 @@ def random_trip(count: int, seed: int = 0, spec: ImageSpec = SPEC) -> RoundTrip:
         critic=critic,
         critic_hat=critic + 0.3 * normal(),
     )
-
-
-def select(trip: RoundTrip, rows: Iterable[int]) -> RoundTrip:
-    """Return the trip of the images at ``rows``, in that order."""
-    chosen = torch.tensor(list(rows))
-    return trip.map(lambda tensor: tensor[chosen])
 
 
 def keep(trip: RoundTrip, names: frozenset[str]) -> RoundTrip:

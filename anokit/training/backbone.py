@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -14,10 +14,12 @@ from anokit.errors import PluginError
 from anokit.nn import autocast, tf32
 from anokit.plugin import resolve_fields
 from anokit.recipe.parts import Part, Recipe
-from anokit.registry.blame import blame
+from anokit.registry.blame import PluginFault, blame, place_of, who
+from anokit.registry.entries import Entry
+from anokit.registry.guard import Draws, Unwritten, guarded, tell
 from anokit.store.tensors import load_module
 from anokit.training.device import seed_of
-from anokit.types import Backbone, ImageSpec, Phase, RoundTrip, WeightedLoss
+from anokit.types import Backbone, EncoderLoss, ImageSpec, Phase, RoundTrip, WeightedLoss
 
 
 class GuardedBackbone:
@@ -28,9 +30,10 @@ class GuardedBackbone:
     backbone's own code raises is blamed on its plugin.
     """
 
-    def __init__(self, part: Part, module: nn.Module) -> None:
+    def __init__(self, part: Part, module: nn.Module, losses: Sequence[WeightedLoss] = ()) -> None:
         self.part = part
         self.module = module
+        self.losses = losses
 
     @property
     def typed(self) -> Backbone:
@@ -45,6 +48,12 @@ class GuardedBackbone:
     def blaming(self, doing: str) -> AbstractContextManager[None]:
         """Return the context in which the backbone's own code runs."""
         return blame(self.part.entry, doing)
+
+    def guarding(
+        self, doing: str, at: Any = None, *, draws: Draws = "told", generators: bool = True
+    ) -> AbstractContextManager[None]:
+        """Return the same, which also puts the state of the process back: `guarded`."""
+        return guarded(self.part.entry, doing, at=at, draws=draws, generators=generators)
 
     def fills(self, name: str) -> bool:
         """Return whether the backbone can fill a field of a round trip."""
@@ -67,23 +76,36 @@ class GuardedBackbone:
         """
         if needs <= {"image"}:
             return RoundTrip(image=images)
-        with exact_arithmetic(images.device), self.blaming("making a round trip"):
-            with self._telling(progress):
-                trip = self.typed.round_trip(images.float(), needs)
-            missing = needs - trip.filled()
-        if missing:
-            raise PluginError(
-                f"backbone {self.part.entry.qualified!r} was asked for {', '.join(sorted(needs))} "
-                f"and left {', '.join(sorted(missing))} unfilled; this is a fault of the plugin"
+        entry, at, doing = self.part.entry, self.typed.round_trip, "making a round trip"
+        given, mode = images.float(), self.module.training
+        with (
+            exact_arithmetic(images.device),
+            guarded(entry, doing, {"the images": given}, at=at),
+            self._telling(progress),
+        ):
+            trip = at(given, needs)
+        if self.module.training != mode:
+            self.module.train(mode)
+            tell(f"{who(entry)} left its mode of evaluation while {doing} ({place_of(at)})")
+        if not isinstance(trip, RoundTrip):
+            raise PluginFault(
+                f"{who(entry)} returned a {type(trip).__name__}, expected anokit.RoundTrip, while "
+                f"{doing} ({place_of(at)})"
             )
-        return trip.map(_plain)
+        if missing := needs - trip.filled():
+            raise PluginFault(
+                f"{who(entry)} was asked for {', '.join(sorted(needs))} and left "
+                f"{', '.join(sorted(missing))} unfilled while {doing} ({place_of(at)})"
+            )
+        with self.blaming(doing):
+            return trip.map(_plain)
 
     def samples(self, count: int, generator: torch.Generator) -> torch.Tensor | None:
         """Return generated images ``[count, C, H, W]``, or None where the backbone makes none."""
         draw = getattr(self.module, "samples", None)
         if draw is None:
             return None
-        with exact_arithmetic(generator.device), self.blaming("drawing samples"):
+        with exact_arithmetic(generator.device), self.guarding("drawing samples", draw):
             images: torch.Tensor = draw(count, generator)
         return images.float()
 
@@ -92,7 +114,7 @@ class GuardedBackbone:
         notice = getattr(self.module, "warnings", None)
         if notice is None:
             return []
-        with self.blaming("looking at its metrics"):
+        with self.guarding("looking at its metrics", notice):
             return [str(text) for text in notice(dict(metrics))]
 
     @contextmanager
@@ -116,6 +138,37 @@ class GuardedBackbone:
             yield
         finally:
             teller.progress = None
+
+
+class GuardedLoss:
+    """An encoder loss as a backbone calls it in its steps: blamed on its own plugin, not on that.
+
+    It may not write into the trip either, which other losses read.
+    """
+
+    def __init__(self, entry: Entry, loss: EncoderLoss) -> None:
+        self.entry = entry
+        self.loss = loss
+
+    def __call__(self, trip: RoundTrip) -> torch.Tensor:
+        """Return the loss of a trip, a scalar."""
+        doing, at = "computing an encoder loss", self.loss
+        unwritten = Unwritten(fields_of(trip))
+        with blame(self.entry, doing):
+            value = self.loss(trip)
+        unwritten.check(self.entry, doing, at)
+        if not isinstance(value, torch.Tensor) or value.ndim:
+            got = list(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+            raise PluginFault(
+                f"{who(self.entry)} returned {got}, expected a scalar tensor, while {doing} "
+                f"({place_of(at)})"
+            )
+        return value
+
+
+def fields_of(trip: RoundTrip) -> dict[str, torch.Tensor]:
+    """Return the filled fields of a trip by name."""
+    return {name: value for name in trip.filled() if (value := trip.get(name)) is not None}
 
 
 @contextmanager
@@ -143,14 +196,14 @@ def build_backbone(
     losses = build_losses(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(recipe.seed, "weights"))
-        with blame(part.entry, "being built"):
+        with guarded(part.entry, "being built", draws="left", generators=False):
             module = part.entry.component.load()(options, spec, losses)
     if not isinstance(module, nn.Module) or not isinstance(module, Backbone):
         raise PluginError(
             f"backbone {part.entry.qualified!r} built a {type(module).__name__}; expected a "
             "torch.nn.Module with phases() and round_trip()"
         )
-    return GuardedBackbone(part, module.to(device).eval())
+    return GuardedBackbone(part, module.to(device).eval(), losses)
 
 
 def load_backbone(
@@ -173,10 +226,16 @@ def build_losses(recipe: Recipe) -> tuple[WeightedLoss, ...]:
     found = []
     for part in recipe.encoder_losses:
         component = part.entry.component
-        with blame(part.entry, "being built"):
+        with guarded(part.entry, "being built", draws="restored"):
             loss = component.load()(part.options)
         needs = resolve_fields(component.needs, part.options)
         found.append(
-            WeightedLoss(component.name, part.weight, loss, needs, component.trip_from or "image")
+            WeightedLoss(
+                component.name,
+                part.weight,
+                GuardedLoss(part.entry, loss),
+                needs,
+                component.trip_from or "image",
+            )
         )
     return tuple(found)

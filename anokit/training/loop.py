@@ -166,7 +166,7 @@ class Trainer:
         """Begin a phase with fresh optimisers; there are none after the last one."""
         if number >= len(self.phases):
             return {}
-        with self.backbone.blaming("being trained"):
+        with self.backbone.guarding("being trained", self.phases[number].optimisers):
             return dict(self.phases[number].optimisers())
 
     def _run_phase(self, phase: Phase, number: int) -> None:
@@ -184,8 +184,11 @@ class Trainer:
             progress = position.step / steps
             average = self.exposure.average(position.shown) if self.exposure else mean_of_losses
             batch = Batch(images, indices, position.step, progress, self.generator, average)
-            with self.backbone.blaming("being trained"):  # adding shows what is no tensor
-                meter.add(phase.step(batch))
+            # Draws are looked at once in a phase: some cannot but come from the global generator.
+            with self.backbone.guarding(
+                "being trained", phase.step, draws="left", generators=not position.step
+            ):
+                meter.add(phase.step(batch))  # adding shows what is no tensor
             position.step += 1
             position.shown += phase.batch_size
             since += phase.batch_size
@@ -206,7 +209,7 @@ class Trainer:
         """Return whether the backbone ends the phase early: in all processes or in none."""
         if phase.finished is None:
             return False
-        with self.backbone.blaming("being trained"):
+        with self.backbone.guarding("being trained", phase.finished, generators=False):
             own = bool(phase.finished())
         return bool(self.job.world.agree(int(own), self.job.device))
 

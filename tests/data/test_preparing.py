@@ -112,7 +112,7 @@ def test_contaminants_from_test_needs_a_test_set_and_no_contaminants_of_its_own(
 def test_a_dataset_that_breaks_its_word_is_refused(data):
     with pytest.raises(DataError, match="an id is in the training and in the test set"):
         data("dataset.overlap=true")
-    with pytest.raises(DataError, match=r"images are 1×8×8, its spec says 1×9×9"):
+    with pytest.raises(PluginFault, match=r"is \[1, 8, 8\], the spec says 1×9×9"):
         data("dataset.says=9")
     with pytest.raises(DataError, match="has no training images; expected at least one"):
         data("dataset.train=0")

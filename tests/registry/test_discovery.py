@@ -386,3 +386,42 @@ def test_problems_print_with_hint_and_on_demand_with_traceback(place, capsys):
     assert "Traceback" not in plain
     print_problems(registry, debug=True)
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_what_a_plugin_prints_never_reaches_standard_output(place, capsys):
+    code = "print('hello from the import')\n" + HOOK.format(
+        hook="anokit_scores()",
+        body="print('hello from the hook'); "
+        "return [Component(name='x', summary='s', factory='a:b')]",
+    )
+    install(place, "talker", code)
+    assert [entry.qualified for entry in load_all(place).entries] == ["talker/x"]
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "hello from the import" in err
+    assert "hello from the hook" in err
+
+
+def test_a_slow_import_is_mentioned_with_its_time(place, capsys, monkeypatch):
+    monkeypatch.setattr(discovery, "SLOW_IMPORT", 0.05)
+    install(place, "sleeper", "import time\ntime.sleep(0.1)\n" + GOOD.format(name="x"))
+    install(place, "waker", GOOD.format(name="y"))
+    found, _ = find([str(place)])
+    slow = [one for plugin in found for one in load(plugin).slow]
+    assert [one.plugin for one in slow] == ["sleeper"]
+    assert slow[0].seconds >= 0.1
+    print_problems(Registry(discovery.Loaded(slow=slow)))
+    assert "slow: importing sleeper_plugin of sleeper 1.0 took 0.1 s" in capsys.readouterr().err
+
+
+def test_bare_names_mean_what_is_preferred_where_several_offer_them(place):
+    for name in ("first", "second", "third"):
+        install(place, name, GOOD.format(name="lr"))
+    registry = load_all(place)
+    with pytest.raises(
+        UnknownComponentError, match=r'or name the plugin .* requires = \["first"\]'
+    ):
+        registry.get("score", "lr")
+    groups = [frozenset({"nobody"}), frozenset({"first", "second"}), frozenset({"third"})]
+    assert registry.get("score", "lr", groups).plugin == "third"
+    assert registry.get("score", "lr", [*groups[1:2], frozenset({"second"})]).plugin == "second"

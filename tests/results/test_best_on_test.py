@@ -168,7 +168,7 @@ def test_by_label_puts_normal_images_first_and_scores_go_back_to_their_places(ma
 
 def test_a_score_of_the_crowd_rises_when_batches_are_of_one_class(run):
     """The artefact itself: the same weights and the same scores, images in another order."""
-    crowd = "scores.error={use='bad', how='crowd', name='error'}"
+    crowd = "scores.error={use='bad', how='declared', name='error'}"
     stored = results_of(run(crowd, name="stored").path)["rows"][0]["metrics"]["auroc"]["value"]
     sorted_ = results_of(run(crowd, BY_LABEL, name="sorted").path)["rows"][0]["metrics"]["auroc"]
     assert sorted_["value"] != stored

@@ -62,7 +62,7 @@ def folder(tmp_path_factory):
     (folder / "tiles.toml").write_text(RECIPE.format(photos=json.dumps(str(folder / "photos"))))
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("ANOKIT_PLUGINS", raising=False)
-        patch.setattr("anokit.runs.run.write_report", lambda path, results: path)
+        patch.setattr("anokit.runs.scoring.write_report", lambda path, results: path)
         registry = Registry.load([])
         run(load_recipe(folder / "tiles.toml", registry), registry, out=folder / "run")
     return folder

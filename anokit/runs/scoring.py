@@ -1,0 +1,158 @@
+"""Score a trained run and write what it leaves, also where some of its scores fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from anokit.errors import AnokitError
+from anokit.registry.blame import PluginFault
+from anokit.report import write_report
+from anokit.results.assess import Assessment, assess
+from anokit.results.best_on_test import how_weights_were_chosen
+from anokit.results.cues import explain_run
+from anokit.results.exhibits import exhibits, terms_of
+from anokit.results.explanations import Explanation
+from anokit.results.making import make_results, score_table
+from anokit.results.refined import refined, write_rejected
+from anokit.results.rows import Results, Row, write_results
+from anokit.runs.before import compare_with_former
+from anokit.runs.painting import paint_training
+from anokit.scoring.built_score import failed_score
+from anokit.store.run_directory import RunDirectory
+from anokit.store.tensors import save_tensors
+from anokit.training.job import Job
+from anokit.training.state import State
+
+
+class ScoresFailed(AnokitError):
+    """Some scores failed; all else of the run is scored, written and kept."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        super().__init__(text)
+        self.path = path
+
+
+def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:
+    """Score, measure, and write all that a finished run leaves, also where some scores fail.
+
+    ``told`` is what was told of plugins so far.
+    """
+    directory, whole = job.directory, job
+    if state.refinement.shown:
+        write_rejected(job, state.refinement)
+    job, found, explained, failed = _assess_what_works(job)
+    if job.data.test:
+        directory.write_scores(score_table(job.data.test, found.columns))
+    directory.write_ranking(found.ranking)
+    directory.write_json("terms.json", terms_of(job))
+    epoch = how_weights_were_chosen(whole.recipe, directory)
+    results = make_results(job, found, [*state.warnings, *told], epoch)
+    results = results.model_copy(
+        update={
+            "refined": refined(job, state.refinement),
+            "files": directory.hashes(),
+            "explanations": explained,
+        }
+    )
+    if job.data.test and not results.rows[0].metrics:
+        job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
+    results = _with_failed(results, whole, failed)
+    compare_with_former(directory, job.data, results)
+    job.watcher.notice("writing the report")
+    write_report(directory.path, results)
+    # Last, since a run counts as finished once it is there: nothing of it is then missing.
+    write_results(directory, results)
+    if not failed:  # otherwise the run goes on from here once they are mended
+        directory.remove_checkpoints()
+
+
+def _assess_what_works(
+    job: Job,
+) -> tuple[Job, Assessment, list[Explanation], dict[str, str]]:
+    """Assess a job, and draw from it, without the scores whose code fails.
+
+    Each that fails is left out and all others are scored again, so that nothing of it stays.
+
+    Returns
+    -------
+    job, assessment, explanations
+        Without those that failed.
+    failed
+        Why, by name.
+
+    Raises
+    ------
+    PluginFault
+        Where no score is left, or the fault is nobody's whom one can leave out.
+    """
+    failed: dict[str, str] = {}
+    while True:
+        try:
+            found = assess(job)
+            explained = explain_run(job, found)  # before maps are painted, which fits scores anew
+            save_tensors(job.directory.exhibits, exhibits(job, found))
+            paint_training(job, found)
+        except AnokitError as error:
+            key = failed_score(error)
+            recipe = job.recipe
+            named = (*recipe.scores, *recipe.baselines)
+            out = {s.name for s in named if any(term.key == key for term in s.terms)}
+            scores = tuple(score for score in recipe.scores if score.name not in out)
+            if not out or not scores:
+                raise
+            failed |= dict.fromkeys(sorted(out), str(error))
+            job.watcher.warning(f"{', '.join(sorted(out))}: {error}")
+            baselines = tuple(score for score in recipe.baselines if score.name not in out)
+            job = replace(job, recipe=replace(recipe, scores=scores, baselines=baselines))
+        else:
+            return job, found, explained, failed
+
+
+def _with_failed(results: Results, job: Job, failed: Mapping[str, str]) -> Results:
+    """Return results with a row for each score that failed, in the order of the recipe."""
+    if not failed:
+        return results
+    rows = {row.name: row for row in results.rows}
+    named = (*job.recipe.scores, *job.recipe.baselines)
+    return results.model_copy(
+        update={
+            "rows": [
+                rows.get(s.name)
+                or Row(
+                    name=s.name,
+                    kind=s.role,
+                    protocol=job.data.protocol,
+                    failed=failed[s.name],
+                )
+                for s in named
+            ],
+            "warnings": [*results.warnings, *(f"{n} failed: {why}" for n, why in failed.items())],
+        }
+    )
+
+
+def raise_if_failed(directory: RunDirectory, results: Results) -> None:
+    """Raise `ScoresFailed` where scores of a run that is otherwise whole failed."""
+    if not results.failed:
+        return
+    lines = [f"  {row.name}: {row.failed}" for row in results.rows if row.failed]
+    count = "1 score" if len(lines) == 1 else f"{len(lines)} scores"
+    raise ScoresFailed(
+        "\n".join(
+            [
+                f"{count} failed, all else is scored: see {directory.report}",
+                *lines,
+                f"mend what failed, or leave it out, then: {directory.resume_command}",
+            ]
+        ),
+        directory.path,
+    )
+
+
+def with_command(fault: PluginFault, directory: RunDirectory) -> PluginFault:
+    """Return a fault with the command that goes on once it is mended."""
+    if not directory.begun:
+        return fault
+    return fault.adding(f"; once it is mended, go on with: {directory.resume_command}")
