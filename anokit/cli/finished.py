@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from anokit.cli.options import Device, PluginFiles, TrustPlugins
-from anokit.data.names import shown
 
 
 def score_command(
@@ -53,6 +52,7 @@ def score_command(
     """Score new images with a finished run, most anomalous first; again is go on."""
     from anokit.cli import ranking
     from anokit.cli.console import Console
+    from anokit.data.names import shown
     from anokit.runs.score_files import ScoreRequest, score_files
 
     console = Console()

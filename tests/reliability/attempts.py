@@ -81,7 +81,8 @@ def serve(counter):
     import anokit.runs.scoring as scoring
 
     torch.set_num_threads(1)
-    running.write_report = scoring.write_report = adding.write_report = explaining.write_report = plain_report
+    for module in (running, scoring, adding, explaining):
+        module.write_report = plain_report
     tell = os.open(counter, os.O_RDWR | os.O_CREAT)
     for line in sys.stdin:
         print(json.dumps(attempt(json.loads(line), tell)), flush=True)
