@@ -116,6 +116,15 @@ class Choice(BaseModel):
     threshold: str = ""
 
 
+class Copies(BaseModel):
+    """Images that are equal to the last pixel, by name: one picture that occurs more than once."""
+
+    training: list[str] = []
+    test: list[str] = []
+    labels: list[int | None] = []
+    """of those in the test set"""
+
+
 class Results(BaseModel):
     """results.json. Keys that this version does not know are left aside."""
 
@@ -140,6 +149,10 @@ class Results(BaseModel):
     interval: str = ""
     """what the intervals are, in words"""
     rows: list[Row] = []
+    copies: list[Copies] = []
+    """pictures that occur more than once in what the run read"""
+    dropped: dict[str, list[str]] = {}
+    """copies that ``duplicates = "drop"`` left out: of ``training``, ``contaminants``, ``test``"""
     refined: Refined | None = None
     """None where all training images were shown alike"""
 
