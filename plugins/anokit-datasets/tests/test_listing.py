@@ -8,7 +8,7 @@ import pytest
 from anokit.errors import DataError, MissingDataError
 from anokit_datasets.folder import image_folder
 from anokit_datasets.listing import natural_key
-from anokit_datasets.options import ImageFolderOptions
+from anokit_datasets.picture_options import ImageFolderOptions
 from anokit_datasets.source import Source
 
 WriteImage = Callable[..., Path]
