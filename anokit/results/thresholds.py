@@ -180,16 +180,3 @@ def discoveries(p_values: npt.ArrayLike, rate: float) -> npt.NDArray[np.bool_]:
     if len(below):
         flagged[order[: below[-1] + 1]] = True
     return flagged
-
-
-def too_few(calibration: Calibration, count: int) -> list[str]:
-    """Return a sentence where a threshold rests on too few images for the rate asked for."""
-    if calibration.promised <= calibration.settings.false_alarms:
-        return []
-    text = (
-        f"the threshold rests on {count:,} training images, which can promise no fewer than "
-        f"{100 * calibration.promised:.3g} % false alarms, not the "
-        f"{100 * calibration.settings.false_alarms:.3g} % asked for: add training images, or "
-        "raise false_alarms under [threshold]"
-    )
-    return [text]
