@@ -218,7 +218,7 @@ def read_bare(root: Path, accept_defects: bool) -> Layout:
         )
     notices = [
         *check_names(root, train, accept_defects),
-        f"{root} has no train/: all {len(train)} images below it are taken for training",
+        f"{root} has no train/: all {len(train)} images below it are one set without labels",
         *passed_over(root),
     ]
     return Layout(root=root, train=train, notices=notices)

@@ -34,7 +34,7 @@ def read_list(entries: Sequence[str]) -> Layout:
     once: dict[str, Path] = {}
     for path in found:
         once.setdefault(os.path.realpath(path), path)
-    notices.append(f"files: all {len(once)} listed images are taken for training")
+    notices.append(f"files: all {len(once)} listed images are one set without labels")
     return Layout(root=Path(), train=list(once.values()), notices=notices, where="files")
 
 
