@@ -131,7 +131,7 @@ def no_report(monkeypatch):
     """Have no report drawn from here on in the test."""
     return lambda: [
         monkeypatch.setattr(f"anokit.{module}.write_report", plain_report)
-        for module in ("report", "runs.run", "runs.add_scores")
+        for module in ("report", "runs.run", "runs.add_scores", "runs.explain")
     ]
 
 
@@ -179,6 +179,24 @@ def finish(tmp_path_factory):
                 main(["run", str(path), "--plugin", str(TOYS), "--out", str(folder / "run")])
         assert caught.value.code == 0
         return folder / "run"
+
+    return to_its_end
+
+
+@pytest.fixture(scope="session")
+def finish_plainly(tmp_path_factory):
+    """Carry the toy recipe, changed and under some name, to its end at a path, without a report."""
+
+    def to_its_end(run, *settings, recipe="toys"):
+        path = tmp_path_factory.mktemp("recipe") / f"{recipe}.toml"
+        path.write_text(to_toml(tables(*settings)))
+        with pytest.MonkeyPatch.context() as patch:
+            only_toys(patch)
+            patch.setattr("anokit.runs.run.write_report", plain_report)
+            with pytest.raises(SystemExit) as caught:
+                main(["run", str(path), "--plugin", str(TOYS), "--out", str(run)])
+        assert caught.value.code == 0
+        return run
 
     return to_its_end
 

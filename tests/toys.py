@@ -234,6 +234,7 @@ class BlobOptions(Options):
         0, ge=0, description="training images after the first that are copies of it"
     )
     tiles: int = Field(1, ge=1, description="training images that are tiles of one photograph")
+    test_tiles: int = Field(1, ge=1, description="the same of test images")
 
 
 class Blobs:
@@ -288,6 +289,7 @@ class Blobs:
             ids[0] = "train/0"
         if o.labels == "normal":
             images, labels, ids = images[labels == 0], labels[labels == 0], ids[: o.test]
+        parents = [f"scene/{i // o.test_tiles}" for i in range(len(ids))]
         given = {"both": labels, "normal": labels, "none": None, "swapped": 1 - labels}[o.labels]
         return ArraySplit(
             images,
@@ -295,6 +297,7 @@ class Blobs:
             labels=given,
             kinds=["odd" if label else "plain" for label in labels],
             masks=dict.fromkeys(np.flatnonzero(labels), mask) if o.masks else None,
+            parents=parents if o.test_tiles > 1 else None,
         )
 
 

@@ -61,13 +61,13 @@ class Measured(BaseModel):
     def of(cls, path: Path) -> Measured:
         """Read a finished run directory; raise `CheckpointError` where it is damaged."""
         directory = RunDirectory(path)
-        environment = directory.read_json("environment.json")
-        first, *rest = shlex.split(environment["arguments"])
+        environment = directory.environment()
+        first, *rest = shlex.split(environment.arguments or "")
         return cls(
             arguments=shlex.join([Path(first).stem, *rest]),
-            digest=digest_of(directory.read_json("resolved.json")),
-            packages=environment["packages"],
-            device=str(environment["device"]),
+            digest=digest_of(directory.resolved()),
+            packages=environment.packages,
+            device=environment.device,
             results=read_results(directory),
         )
 
@@ -153,6 +153,7 @@ def keep(run: Path, folder: Path) -> Path:
     path = folder / f"{measured.name}.json"
     folder.mkdir(parents=True, exist_ok=True)
     content = measured.model_dump(mode="json", exclude_defaults=True)
+    content["results"].pop("explanations", None)
     rows = content["results"].get("rows", [])
     content["results"]["rows"] = [{k: row[k] for k in SHOWN if k in row} for row in rows]
     for row in content["results"]["rows"]:

@@ -20,7 +20,8 @@ from anokit.cli.authors import (
     new_plugin_command,
     schema_command,
 )
-from anokit.cli.comparing import compare_command, table_command
+from anokit.cli.comparing import compare_command, figures_command, table_command
+from anokit.cli.explaining import explain_command
 from anokit.cli.finished import (
     add_scores_command,
     report_command,
@@ -104,9 +105,11 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "score": score_command,
     "suspects": suspects_command,
     "add-scores": add_scores_command,
+    "explain": explain_command,
     "sweep": sweep_command,
     "compare": compare_command,
     "table": table_command,
+    "figures": figures_command,
     "check": check_command,
     "list-plugins": list_plugins_command,
     "describe": describe_command,

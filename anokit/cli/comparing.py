@@ -1,4 +1,4 @@
-"""Commands on several finished runs: compare, table."""
+"""Commands on several finished runs: compare, table, figures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from anokit.cli.options import Device, PluginFiles, TrustPlugins
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -81,6 +83,100 @@ def table_command(
     from anokit.store.files import write_text
 
     write_text(out, text)
+
+
+def figures_command(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR…", help="Sweeps, finished runs, or folders of them."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder to write to, instead of DIR/figures, or, of several, figures."
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="Draw this kind alone: tsne, histograms, losses, curves, matches, contamination. "
+            "Repeatable, or several with commas.",
+        ),
+    ] = None,
+    style: Annotated[
+        Literal["svg", "pdf"], typer.Option("--format", help="Kind of vector file.")
+    ] = "svg",
+    images: Annotated[
+        int, typer.Option(min=12, help="Test images of each run in a panel at most.")
+    ] = 512,
+    queries: Annotated[
+        int, typer.Option(min=1, max=16, help="Queries beside their closest matches.")
+    ] = 8,
+    contamination: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="SHARE", help="Have panels of this share alone, such as 0.02. Repeatable."
+        ),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RECIPE=WORDS", help="What the runs of a recipe are called. Repeatable."
+        ),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the captions to this file, too.")] = None,
+    device: Device = "auto",
+    plugin: PluginFiles = None,
+    trust_plugins: TrustPlugins = False,
+) -> None:
+    """Draw figures for a paper from finished runs: vector files, and captions that say of what."""
+    from anokit.cli.console import Console
+    from anokit.runs.figure_kinds import KINDS, Wish
+    from anokit.runs.figures import CAPTIONS, draw_figures
+
+    kinds = [kind.strip() for text in only or [] for kind in text.split(",") if kind.strip()]
+    wish = Wish(
+        kinds=kinds or KINDS,
+        style=style,
+        images=images,
+        queries=queries,
+        names=dict(_named(text) for text in name or []),
+        gammas=contamination or [],
+    )
+    folder = out or (runs[0] / "figures" if len(runs) == 1 else Path("figures"))
+    console = Console()
+    found = draw_figures(
+        runs,
+        folder,
+        wish,
+        console,
+        device=device,
+        plugins=plugin or [],
+        trust_plugins=trust_plugins,
+    )
+    for one in found.figures:
+        console.say(f"{folder / one.file}: {len(one.panels)} {one.unit}")
+        for reason in one.left_out:
+            console.notice(f"{one.kind}: left out: {reason}")
+    for kind, reason in found.not_drawn.items():
+        console.warning(f"{kind} is not drawn: {reason}")
+    console.notice(f"what each shows: {folder / CAPTIONS}")
+    if json:
+        from anokit.store.files import write_json
+
+        write_json(json, found.model_dump(mode="json"))
+        console.notice(f"the same as JSON: {json}")
+
+
+def _named(text: str) -> tuple[str, str]:
+    """Return recipe and words of ``--name``; raise `UsageError` where it is not RECIPE=WORDS."""
+    from anokit.errors import UsageError
+
+    recipe, equals, words = text.partition("=")
+    if not (equals and recipe.strip() and words.strip()):
+        raise UsageError(f"--name {text}: expected RECIPE=WORDS, such as ours_cifar_car=Ours")
+    return recipe.strip(), words.strip()
 
 
 def systems_table(found: Comparison) -> Table:

@@ -65,6 +65,8 @@ class EqualizedConv2d(nn.Module):
         halves it (mean of 2×2) *after* it. Both are linear, and so is the convolution: they are
         done as one convolution of stride 2 with a 4×4 kernel, equal in its result and 2.25 times
         cheaper.
+    bias
+        Whether to add one bias per output channel, from 0.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class EqualizedConv2d(nn.Module):
         kernel: int,
         gain: float = math.sqrt(2),
         resample: Resample = "none",
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if kernel % 2 == 0 or (resample != "none" and kernel != 3):
@@ -89,7 +92,7 @@ class EqualizedConv2d(nn.Module):
                 f"EqualizedConv2d: expected an odd kernel, 3 where it resamples, got {kernel}"
             )
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.scale = gain / math.sqrt(in_channels * kernel**2)
         self.resample: Resample = resample
         spread: Tensor | None = None

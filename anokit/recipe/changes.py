@@ -63,7 +63,7 @@ def toml_value(text: str) -> Any:
     """Return what stands after ``=`` on the command line, read as TOML; a bare word is a string."""
     try:
         return tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text.strip()
 
 
@@ -113,7 +113,9 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         raise UsageError(f"{path}: cannot be read as a recipe: {error}") from None
     try:
         return text, tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise RecipeError(f"{path}: not valid TOML: nested too deeply") from None
+    except ValueError as error:  # an integer of thousands of digits is no TOMLDecodeError
         message, _, place = str(error).partition(" (at ")
         line, column = (
             [part.split()[-1] for part in place.rstrip(")").split(",")]

@@ -9,87 +9,30 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
-
-from pydantic import Field, ValidationError, model_validator
+from typing import Any
 
 from anokit.errors import AnokitError, RecipeError
-from anokit.recipe.changes import change_tables, read_toml
 from anokit.recipe.checks import Faults
 from anokit.recipe.parts import Recipe
 from anokit.recipe.reading import load_recipe
-from anokit.recipe.tables import Settings
+from anokit.recipe.sweep_tables import Layout, SweepTables, read_sweep_tables
 from anokit.recipe.toml import toml_value
 from anokit.registry.lookup import Registry
 
 NOT_AN_AXIS = ("scores", "baselines", "published", "title", "requires", "quick")
 """Tables of a recipe that no axis may vary: one training serves all scores, the rest is words."""
 
+RECIPE, VARIANT = NAMED = ("recipe", "variant")
+"""Axes that are no keys of recipes."""
+
 SHOWN_FAULTS = 5
 """Cells whose faults are told in full."""
-
-SWEEP_FILE = "sweep.toml"
-"""What a sweep's file is called in the sweep's folder."""
 
 KEPT = "recipes"
 """Folder beside a sweep file in which its recipes are looked for first; sweeps keep them there."""
 
 LONGEST_NAME = 120
 """Characters of a cell's name; a longer one is cut and told apart by a hash."""
-
-
-class Selector(Settings):
-    """Which runs and scores a row or a column of the sweep's table is of."""
-
-    name: str = Field(description="what stands at its head")
-    recipe: str | list[str] | None = Field(None, description="recipes, by name; all by default")
-    score: str | None = Field(None, description="the score, by name")
-    contamination: float | None = Field(None, ge=0, lt=1, description="γ of the training set")
-
-    @property
-    def recipes(self) -> list[str] | None:
-        """Return the names of the recipes; None for all."""
-        return [self.recipe] if isinstance(self.recipe, str) else self.recipe
-
-
-class Layout(Settings):
-    """How ``anokit table`` lays out the sweep's figures."""
-
-    rows: list[Selector] = Field(min_length=1)
-    columns: list[Selector] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _one_score_in_each_place(self) -> Self:
-        rows, columns = ([one for one in side if one.score] for side in (self.rows, self.columns))
-        if rows and columns:
-            raise ValueError(
-                f"row {rows[0].name!r} and column {columns[0].name!r} both name a score, so that "
-                "nothing fits both; name scores in rows or in columns"
-            )
-        return self
-
-
-class SweepTables(Settings):
-    """The tables of a sweep file."""
-
-    title: str = Field("", description="what the sweep shows")
-    threads: int | None = Field(
-        None, ge=1, description="threads of each cell; by default the cores are shared out"
-    )
-    matrix: dict[str, Any] = Field(
-        description="recipe = [files or names], and values of keys of recipes, all crossed"
-    )
-    set: dict[str, Any] = Field({}, description="keys of recipes with their value in every cell")
-    recipes: dict[str, dict[str, Any]] = Field(
-        {}, description="by name of a recipe: keys with their value in the cells of that recipe"
-    )
-    skip: list[dict[str, Any]] = Field(
-        [], description="cells to leave out: those with all of these values of axes"
-    )
-    layout: Layout | None = Field(None, description="rows and columns of the sweep's table")
-    quick: dict[str, Any] = Field(
-        {}, description="tables laid over the sweep by --quick, beside each recipe's own [quick]"
-    )
 
 
 @dataclass(frozen=True)
@@ -127,26 +70,6 @@ def kind_of(cell: Cell) -> str:
     return repr(sorted((k, str(v)) for k, v in cell.values.items() if k not in apart))
 
 
-def read_sweep_tables(path: Path, *, quick: bool = False) -> tuple[str, SweepTables]:
-    """Return text and tables of a sweep file, whatever its recipes are.
-
-    ``quick`` lays its ``[quick]`` table over it.
-
-    Raises
-    ------
-    RecipeError, UsageError
-        Where it cannot be read, with all that is wrong.
-    """
-    text, data = read_toml(path)
-    faults = Faults()
-    try:
-        return text, SweepTables.model_validate(change_tables(data, quick=quick, settings=()))
-    except ValidationError as error:
-        faults.add_validation("", error, SweepTables, "a sweep")
-        faults.raise_if_any(path)
-        raise
-
-
 def load_sweep(path: Path, registry: Registry, *, quick: bool = False) -> Sweep:
     """Read a sweep file and check every cell of it, without data or networks.
 
@@ -170,9 +93,7 @@ def load_sweep(path: Path, registry: Registry, *, quick: bool = False) -> Sweep:
     known = ", ".join(sorted(used))
     for name in sorted(set(tables.recipes) - used):
         faults.add(f"recipes.{name}", f"is no recipe of the matrix; there are: {known}")
-    for selector in [*tables.layout.rows, *tables.layout.columns] if tables.layout else []:
-        for name in sorted(set(selector.recipes or ()) - used):
-            faults.add(f"layout: {selector.name}", f"{name!r} is no recipe; there are: {known}")
+    _check_layout(tables, used, {str(one) for one in axes.get(VARIANT, [])}, faults)
     cells: list[Cell] = []
     wrong: dict[str, str] = {}
     for name, values in zip(names, chosen, strict=True):
@@ -188,6 +109,22 @@ def load_sweep(path: Path, registry: Registry, *, quick: bool = False) -> Sweep:
     return Sweep(
         path, text, tables.title or path.stem, tables.threads, tuple(cells), tables.layout, quick
     )
+
+
+def _check_layout(
+    tables: SweepTables, recipes: set[str], variants: set[str], faults: Faults
+) -> None:
+    """Add a fault for every row and column of a layout that names what the matrix has not."""
+    if tables.layout is None:
+        return
+    for selector in [*tables.layout.rows, *tables.layout.columns]:
+        where = f"layout: {selector.name}"
+        for name in sorted(set(selector.recipes or ()) - recipes):
+            there = ", ".join(sorted(recipes))
+            faults.add(where, f"{name!r} is no recipe; there are: {there}")
+        if selector.variant is not None and selector.variant not in variants:
+            there = ", ".join(sorted(variants)) or "none"
+            faults.add(where, f"{selector.variant!r} is no variant of the matrix; there: {there}")
 
 
 def _axes(tables: SweepTables, faults: Faults) -> dict[str, list[Any]]:
@@ -214,6 +151,13 @@ def _axes(tables: SweepTables, faults: Faults) -> dict[str, list[Any]]:
     elif len(stems := [Path(name).stem for name in axes.get("recipe", [])]) > len(set(stems)):
         twice = next(name for name in stems if stems.count(name) > 1)
         faults.add("matrix.recipe", f"has two recipes called {twice!r}; give one another name")
+    listed, there = axes.get(VARIANT, []), ", ".join(tables.variants) or "none"
+    for name in listed:
+        if name not in tables.variants:
+            faults.add(f"matrix.{VARIANT}", f"{name!r} has no [variants.…]; there are: {there}")
+    for name in tables.variants:
+        if name not in listed:
+            faults.add(f"variants.{name}", f"is not used; list it in [matrix] {VARIANT}")
     return axes
 
 
@@ -228,7 +172,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def _products(axes: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
     """Yield the values of each cell; the recipe changes slowest, the seed fastest."""
-    order = {"recipe": 0, "seed": 2}
+    order = {RECIPE: 0, "seed": 2}
     keys = sorted(axes, key=lambda key: order.get(key, 1))
     for values in itertools.product(*(axes[key] for key in keys)):
         yield dict(zip(keys, values, strict=True))
@@ -283,8 +227,11 @@ def _recipe(
     if near:
         given = os.path.relpath(near[0]) if near[0].is_absolute() else os.path.normpath(near[0])
     own = tables.recipes.get(Path(given).stem, {})
+    variant = tables.variants[values[VARIANT]] if VARIANT in values else {}
     threads = {"training.threads": tables.threads} if tables.threads else {}
-    changes = {**threads, **dict(_flat(tables.set)), **dict(_flat(own))}
-    changes |= {key: value for key, value in values.items() if key != "recipe"}
+    changes = {**threads}
+    for table in (tables.set, own, variant):
+        changes |= dict(_flat(table))
+    changes |= {key: value for key, value in values.items() if key not in NAMED}
     settings = [f"{key}={toml_value(value)}" for key, value in changes.items()]
     return load_recipe(Path(given), registry, quick=quick, settings=settings)

@@ -99,7 +99,7 @@ def _latent_plots(
         "width, and how far both are from the standard normal that many priors use."
     )
     coefficients = Plot("latent_coefficients", drawing.coefficients(found, labels), caption)
-    if len(found) < 12 or found.shape[1] < 2 or not (found.std(axis=0) > 0).any():
+    if not drawing.embeddable(found):
         return [coefficients], "There are too few different latents for a t-SNE."
     chosen = np.arange(len(found))
     if len(found) > TSNE_LIMIT:

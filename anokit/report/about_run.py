@@ -30,8 +30,11 @@ def choice(run: Run) -> Section:
 def training(run: Run) -> Section:
     """Return training curves."""
     title = "Training curves"
+    lost = [f"Lines of metrics.jsonl that cannot be read: {run.lost_lines}."]
+    warnings = lost if run.lost_lines else []
     if len(run.log) < 2 or not any(entry.metrics for entry in run.log):
-        return Section(title, skipped="The model was not trained, or too briefly to draw a curve.")
+        skipped = "The model was not trained, or too briefly to draw a curve."
+        return Section(title, skipped=skipped, warnings=warnings)
     phases = len({entry.phase for entry in run.log})
     caption = (
         f"What was logged, over the training images shown, in {phases} "
@@ -40,7 +43,7 @@ def training(run: Run) -> Section:
         "values."
     )
     figure = figures.training_curves(run.log)
-    return Section(title, plots=[Plot("training_curves", figure, caption)])
+    return Section(title, plots=[Plot("training_curves", figure, caption)], warnings=warnings)
 
 
 def recipe(run: Run) -> Section:

@@ -123,11 +123,11 @@ def place_map(
     _place(axes, values, line, column, "magma", (low, high if high > low else low + 1.0))
 
 
-def frame(axes: Axes, line: float, column: float) -> None:
-    """Put a frame in the colour of anomalies around a picture."""
+def frame(axes: Axes, line: float, column: float, colour: str = ANOMALOUS) -> None:
+    """Put a frame around a picture, in the colour of anomalies unless told otherwise."""
     size = 1 - 2 * MARGIN
     corner = (column + MARGIN, line + MARGIN)
-    axes.add_patch(Rectangle(corner, size, size, fill=False, edgecolor=ANOMALOUS, linewidth=2.0))
+    axes.add_patch(Rectangle(corner, size, size, fill=False, edgecolor=colour, linewidth=2.0))
 
 
 def _place(

@@ -10,7 +10,7 @@ from sklearn.manifold import TSNE
 from anokit.report.figures import DASHED, GROUPS, overlaid
 from anokit.report.style import ANOMALOUS, INK, MUTED, NORMAL, THIRD, panels
 
-__all__ = ["coefficients", "embed", "norms", "scatter"]
+__all__ = ["coefficients", "embed", "embeddable", "norms", "perplexity", "scatter"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -36,6 +36,12 @@ def embed(latents: Floats, seed: int) -> Floats:
     """
     method = TSNE(perplexity=perplexity(len(latents)), init="pca", random_state=seed)
     return np.asarray(method.fit_transform(latents.astype(np.float64)), dtype=np.float64)
+
+
+def embeddable(latents: Floats) -> bool:
+    """Return whether latents ``[N, Z]`` are finite, and enough of them different, for a t-SNE."""
+    enough = len(latents) >= 12 and latents.shape[1] >= 2
+    return enough and bool(np.isfinite(latents).all()) and bool((latents.std(axis=0) > 0).any())
 
 
 def scatter(points: Floats, labels: Ints) -> Figure:

@@ -1,6 +1,5 @@
 """What a run directory holds, read into typed values. Only results.json has to be there."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,8 @@ from safetensors.numpy import load_file
 from anokit.errors import CheckpointError
 from anokit.results.before import Before
 from anokit.results.rows import Results, Row
+from anokit.store.documents import damaged, read_document, read_object, read_text, there
+from anokit.store.records import Terms
 from anokit.store.score_table import Ranking, ScoreTable, read_ranking, read_scores
 
 __all__ = ["LogEntry", "Results", "Row", "Run", "ScoreTable", "read_run"]
@@ -45,6 +46,8 @@ class Run:
     resolved: Mapping[str, Any] | None = None
     environment: Mapping[str, Any] | None = None
     log: Sequence[LogEntry] = ()
+    lost_lines: int = 0
+    """lines of metrics.jsonl that cannot be read"""
     scores: ScoreTable | None = None
     ranking: Ranking | None = None
     """the training images that were scored, the most anomalous first"""
@@ -87,59 +90,52 @@ def read_run(directory: Path, results: Results | None = None) -> Run:
             "run goes on with `anokit run RECIPE --resume`; then its report can be made."
         )
     table, ranking = directory / "scores.csv", directory / "training_scores.csv"
-    try:
-        return Run(
-            directory=directory,
-            results=results or Results.model_validate(_json(directory / "results.json")),
-            recipe=_text(directory / "recipe.toml"),
-            resolved=_json(directory / "resolved.json"),
-            environment=_json(directory / "environment.json"),
-            log=_log(directory / "metrics.jsonl"),
-            scores=read_scores(table) if table.is_file() else None,
-            ranking=read_ranking(ranking) if ranking.is_file() else None,
-            arrays=_arrays(directory / "report.safetensors"),
-            terms=_json(directory / "terms.json") or {},
-            before=_before(directory / "before.json"),
-            samples=sorted((directory / "samples").glob("*.png")),
-        )
-    except (ValidationError, ValueError, KeyError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{directory}: a file of this run cannot be understood, so it gets no report. It may "
-            f"have been cut short or edited: {error}"
-        ) from error
+    terms = directory / "terms.json"
+    before = directory / "before.json"
+    log, lost = _log(directory / "metrics.jsonl")
+    return Run(
+        directory=directory,
+        results=results or read_document(directory / "results.json", Results),
+        recipe=_text(directory / "recipe.toml"),
+        resolved=_object(directory / "resolved.json"),
+        environment=_object(directory / "environment.json"),
+        log=log,
+        lost_lines=lost,
+        scores=read_scores(table) if there(table) else None,
+        ranking=read_ranking(ranking) if there(ranking) else None,
+        arrays=_arrays(directory / "report.safetensors"),
+        terms=read_document(terms, Terms).root if there(terms) else {},
+        before=read_document(before, Before) if there(before) else None,
+        samples=sorted((directory / "samples").glob("*.png")),
+    )
 
 
 def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    return read_text(path) if there(path) else None
 
 
-def _json(path: Path) -> Any:
-    text = _text(path)
-    if text is None:
-        return None
+def _object(path: Path) -> dict[str, Any] | None:
+    return read_object(path) if there(path) else None
+
+
+def _log(path: Path) -> tuple[list[LogEntry], int]:
+    """Return the lines of a log that can be read, and how many cannot: no report needs them all."""
+    entries, lost = [], 0
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from error
-
-
-def _before(path: Path) -> Before | None:
-    content = _json(path)
-    return None if content is None else Before.model_validate(content)
-
-
-def _log(path: Path) -> list[LogEntry]:
-    lines = (_text(path) or "").splitlines()
-    entries = []
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    except OSError:
+        return [], 1
+    lines = text.splitlines()
     for number, line in enumerate(lines, start=1):
         try:
             entries.append(LogEntry.model_validate_json(line))
         except ValidationError:
-            # A run that was killed may leave half a line at the end, nowhere else.
-            if number < len(lines):
-                raise
-    return entries
+            lost += number < len(lines)  # a run that was killed may leave half a line at the end
+    return entries, lost
 
 
 def _arrays(path: Path) -> Mapping[str, Array]:
-    return load_file(path) if path.is_file() else {}
+    try:
+        return load_file(path) if there(path) else {}
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise damaged(path, f"no whole safetensors file ({error})") from None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from anokit.report import (
+    about_explanations,
     about_images,
     about_refinement,
     about_refit,
@@ -19,6 +20,7 @@ Order = tuple[Callable[[Run], Section | None], ...]
 
 LABELLED: Order = (
     about_scores.results,
+    about_explanations.explanations,
     about_run.choice,
     about_refit.before_and_after,
     about_scores.curves,
@@ -41,6 +43,7 @@ UNLABELLED: Order = (
     suspects.threshold,
     about_refit.before_and_after,
     about_scores.scores,
+    about_explanations.explanations,
     about_run.choice,
     about_scores.histograms,
     about_images.matches,

@@ -1,6 +1,6 @@
-"""One look for all figures, and the two ways out: SVG for the page, PNG for the folder.
+"""One look for all figures, and the ways out: SVG for the page, PNG beside it, vectors for papers.
 
-Colours in a figure are those of the printed page. In the SVG they become the page's own variables,
+Colours in a figure are those of the printed page. In the page's SVG they become its own variables,
 so that one figure suits a light and a dark page. Labels are never read as TeX: an id may hold a $.
 """
 
@@ -9,14 +9,28 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["ACCENTS", "ANOMALOUS", "INK", "MUTED", "NORMAL", "THIRD", "drawing", "panels"]
+__all__ = [
+    "ACCENTS",
+    "ANOMALOUS",
+    "DASHES",
+    "INK",
+    "MARKERS",
+    "MUTED",
+    "NORMAL",
+    "PRINTED",
+    "PRINTED_LINES",
+    "THIRD",
+    "drawing",
+    "panels",
+    "vector",
+]
 
 WIDTH = 7.2
 """inches: the measure of the page's text column"""
@@ -27,6 +41,26 @@ NARROW = 4.8
 INK, MUTED, RULE = "#22262b", "#7b828c", "#d5d9de"
 NORMAL, ANOMALOUS, THIRD = "#2f77b4", "#d8632a", "#4f9a6a"
 ACCENTS = (ANOMALOUS, NORMAL, THIRD, "#8d62ad", "#b58a1b", "#4aa3ad")
+
+PRINTED = {0: "#86b6dc", 1: "#8c2d04", -1: MUTED}
+"""Colours of normal, anomalous and unlabelled images in print: light, dark and between in grey."""
+
+PRINTED_LINES = ("#8c2d04", "#4880b4", INK, "#c48a1e", "#4b6e2f")
+"""Colours of lines in print, each of another lightness; beyond them markers and dashes tell."""
+
+MARKERS = "osD^vPX*<>"
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+
+VectorFormat = Literal["svg", "pdf"]
+
+_VECTOR: dict[Any, Any] = {
+    "pdf.fonttype": 42,  # TrueType: letters stay text, and publishers refuse Type 3
+    "svg.fonttype": "path",  # a reader of the file may not have the font
+    "svg.hashsalt": "anokit",
+}
+
+_DATED = {"svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer")}
+"""Metadata left out of a vector file, so that an equal figure makes an equal file."""
 
 _VARIABLES = {
     INK: "currentColor",
@@ -123,3 +157,15 @@ def svg(figure: Figure, name: str) -> str:
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, variable)
     return text
+
+
+def vector(figure: Figure, style: VectorFormat) -> bytes:
+    """Return the figure as a file of its own: lines and letters without pixels, no date, on white.
+
+    Equal figures give equal bytes. Letters are outlines in SVG and embedded TrueType in PDF.
+    """
+    buffer = io.BytesIO()
+    metadata = dict.fromkeys(_DATED[style])
+    with mpl.rc_context(_VECTOR):
+        figure.savefig(buffer, format=style, dpi=160, facecolor="white", metadata=metadata)
+    return buffer.getvalue()

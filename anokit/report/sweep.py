@@ -12,7 +12,7 @@ from anokit.report import style
 from anokit.report.findings import Banner
 from anokit.report.html import render
 from anokit.report.section import Plot, Section
-from anokit.report.style import ACCENTS, MUTED, panels
+from anokit.report.style import ACCENTS, DASHES, MARKERS, MUTED, PRINTED_LINES, panels
 from anokit.report.tables import Cell, Line, Table
 from anokit.results.result_table import METRICS, ResultTable
 from anokit.results.result_table import Cell as Figures
@@ -20,9 +20,6 @@ from anokit.results.result_table import Line as System
 from anokit.store.files import write_text
 
 __all__ = ["RunOfSweep", "contamination_curve", "write_sweep_page"]
-
-MARKERS = "osD^vPX*<>"
-DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 FOOTER = "Links lead to the runs beside this page; everything else is in it."
 
@@ -206,23 +203,28 @@ def _gammas(table: ResultTable) -> list[float]:
     return sorted({cell.contamination for _, cell in _cells(table)})
 
 
-def contamination_curve(table: ResultTable) -> Figure:
-    """Draw each recipe's first score over contamination; call it inside `style.drawing`."""
+def contamination_curve(table: ResultTable, *, printed: bool = False) -> Figure:
+    """Draw each recipe's first score over contamination; call it inside `style.drawing`.
+
+    ``printed``: bands get edges dashed as their lines, and colours differ in grey, too.
+    """
+    colours = PRINTED_LINES if printed else ACCENTS
     figure, (axes,) = panels(1, 1, 3.6)
     lines = [line for line in table.lines if line.primary]
     for place, line in enumerate(lines):
-        _curve(axes, line, place, f"{line.system}: {line.score}")
+        colour = colours[place % len(colours)]
+        _curve(axes, line, place, colour, edged=printed)
     axes.axhline(0.5, color=MUTED, linewidth=0.6)
     _gamma_axis(axes, _gammas(table))
     axes.set(xlabel="anomalies in the training set, γ", ylabel=METRICS[table.metric])
-    figure.legend(loc="outside lower center", ncols=2)
+    # Long enough for a dash to be seen in print.
+    figure.legend(loc="outside lower center", ncols=2, handlelength=3.5 if printed else None)
     return figure
 
 
-def _curve(axes: Axes, line: System, place: int, label: str) -> None:
+def _curve(axes: Axes, line: System, place: int, colour: str, *, edged: bool) -> None:
     cells = sorted(line.cells.values(), key=lambda cell: cell.contamination)
     gammas = [100 * cell.contamination for cell in cells]
-    colour = ACCENTS[place % len(ACCENTS)]
     axes.plot(
         gammas,
         [cell.mean for cell in cells],
@@ -230,12 +232,15 @@ def _curve(axes: Axes, line: System, place: int, label: str) -> None:
         marker=MARKERS[place % len(MARKERS)],
         markersize=4,
         linestyle=DASHES[place % len(DASHES)],
-        label=label,
+        label=f"{line.system}: {line.score}",
     )
     known = [(g, c.low, c.high) for g, c in zip(gammas, cells, strict=True) if c.low is not None]
     if known:
         across, lows, highs = zip(*known, strict=True)
         axes.fill_between(across, lows, highs, color=colour, alpha=0.15, linewidth=0)
+        for ends in (lows, highs) if edged else ():
+            dash = DASHES[place % len(DASHES)]
+            axes.plot(across, ends, color=colour, linewidth=0.5, linestyle=dash)
 
 
 def _gamma_axis(axes: Axes, gammas: Sequence[float]) -> None:

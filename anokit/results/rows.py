@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from anokit.errors import CheckpointError
+from anokit.results.explanations import Explanation
 from anokit.results.metrics import Estimate
+from anokit.store.documents import read_document
 from anokit.store.run_directory import RunDirectory
 
 SIMULATED = (
@@ -153,8 +154,12 @@ class Results(BaseModel):
     """pictures that occur more than once in what the run read"""
     dropped: dict[str, list[str]] = {}
     """copies that ``duplicates = "drop"`` left out: of ``training``, ``contaminants``, ``test``"""
+    files: dict[str, str] = {}
+    """SHA-256 of the weights and of what fitted scores learned, by path in the run directory"""
     refined: Refined | None = None
     """None where all training images were shown alike"""
+    explanations: list[Explanation] = []
+    """what scores follow besides anomaly: those of norms and residuals, and others when asked"""
 
     def row(self, name: str) -> Row | None:
         """Return the line of a score or baseline, or None if there is none of that name."""
@@ -170,14 +175,35 @@ class Results(BaseModel):
             and any(row.published is not None for row in self.rows)
         )
 
-    def with_rows(self, rows: Sequence[Row], warnings: Sequence[str]) -> Results:
+    def with_rows(
+        self,
+        rows: Sequence[Row],
+        warnings: Sequence[str],
+        explanations: Sequence[Explanation] = (),
+    ) -> Results:
         """Return the same results with further rows, in the place of those of the same name."""
         new = {row.name: row for row in rows}
         kept = [new.pop(row.name, row) for row in self.rows]
         more = [text for text in warnings if text not in self.warnings]
+        names = {row.name for row in rows}
+        staying = [one for one in self.explanations if one.score not in names]
         return self.model_copy(
-            update={"rows": [*kept, *new.values()], "warnings": [*self.warnings, *more]}
+            update={
+                "rows": [*kept, *new.values()],
+                "warnings": [*self.warnings, *more],
+                "explanations": [*staying, *explanations],
+            }
         )
+
+    def with_explanations(self, explanations: Sequence[Explanation]) -> Results:
+        """Return the same results with explanations, in the place of those of the same scores."""
+        new = {one.score: one for one in explanations}
+        kept = [new.pop(one.score, one) for one in self.explanations]
+        return self.model_copy(update={"explanations": [*kept, *new.values()]})
+
+    def explanation(self, name: str) -> Explanation | None:
+        """Return what a score follows, or None where that was not asked."""
+        return next((one for one in self.explanations if one.score == name), None)
 
 
 def write_results(directory: RunDirectory, results: Results) -> None:
@@ -193,7 +219,4 @@ def read_results(directory: RunDirectory) -> Results:
     CheckpointError
         Where it is missing or damaged.
     """
-    try:
-        return Results.model_validate(directory.read_json(directory.results.name))
-    except ValidationError as error:
-        raise CheckpointError(f"{directory.results}: damaged: {error}") from None
+    return read_document(directory.results, Results)

@@ -17,11 +17,13 @@ from anokit.recipe.parts import Recipe
 from anokit.registry.entries import FoundPlugin
 from anokit.report import write_report
 from anokit.results.assess import Assessment, assess
+from anokit.results.cues import explain_run
 from anokit.results.exhibits import term_values, terms_of
 from anokit.results.rows import Results, write_results
 from anokit.runs.finished import OpenedRun, open_run
 from anokit.runs.trust import recorded_plugins
-from anokit.store.run_directory import PLUGIN_FILES, RunDirectory
+from anokit.store.records import PLUGIN_FILES
+from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import load_tensors, save_tensors
 from anokit.training.backbone import load_backbone
 from anokit.training.device import resolve_device
@@ -138,7 +140,7 @@ def _write(opened: OpenedRun, job: Job, found: Assessment, used: Sequence[FoundP
         directory.write_scores(table.with_columns(found.columns))
     directory.write_ranking(directory.read_ranking().with_columns(found.ranking))
     names = {score.name for score in recipe.scores}
-    terms = directory.read_json("terms.json")
+    terms = directory.terms()
     kept = {name: value for name, value in terms.items() if name not in names}
     directory.write_json("terms.json", {**kept, **terms_of(job)})
     drawn = {
@@ -158,4 +160,6 @@ def _write(opened: OpenedRun, job: Job, found: Assessment, used: Sequence[FoundP
         "added.json", {score.name: {**entry, "score": score.as_dict()} for score in recipe.scores}
     )
     rows = [row.model_copy(update={"added": mark}) for row in found.rows]
-    return opened.results.with_rows(rows, found.warnings)
+    files = directory.hashes() | opened.results.files  # what was there has been checked
+    results = opened.results.model_copy(update={"files": files})
+    return results.with_rows(rows, found.warnings, explain_run(job, found))

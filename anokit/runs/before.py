@@ -57,7 +57,7 @@ def compare_with_former(directory: RunDirectory, data: RunData, results: Results
 
 def _differences(former: RunDirectory, directory: RunDirectory) -> list[str]:
     """Return in what the runs differ beside the images that are left out."""
-    one, other = (_tables(run.read_json("resolved.json")) for run in (former, directory))
+    one, other = (_tables(run.resolved()) for run in (former, directory))
     names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
     tests = [
         list(run.read_scores().ids) if run.table.exists() else [] for run in (former, directory)

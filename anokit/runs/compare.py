@@ -131,7 +131,8 @@ def _refuse_other_images(first: Sequence[ScoredRun], second: Sequence[ScoredRun]
 def _refuse_other_pixels(one: ScoredRun, two: ScoredRun) -> None:
     """Refuse test images of equal names and sizes that are not the same images."""
     sizes, prints = (
-        [scored.run.split.get(key) for scored in (one, two)] for key in ("spec", "test_fingerprint")
+        [getattr(scored.run.split, key) for scored in (one, two)]
+        for key in ("spec", "test_fingerprint")
     )
     if sizes[0] == sizes[1] and all(prints) and prints[0] != prints[1]:
         raise UsageError(

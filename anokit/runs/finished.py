@@ -22,6 +22,7 @@ from anokit.results.thresholds import Calibration
 from anokit.runs.files import FileReader
 from anokit.runs.trust import kept_plugins
 from anokit.scoring.scorer import Scorer
+from anokit.store.records import AddedScore
 from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import Judged
 from anokit.training.backbone import load_backbone
@@ -42,7 +43,7 @@ class OpenedRun:
     tables: Mapping[str, Any]
     """the resolved recipe; added scores are among its own"""
     quick: bool
-    added: Mapping[str, Mapping[str, Any]]
+    added: Mapping[str, AddedScore]
     """what is recorded of scores that were added later, by name"""
     registry: Registry
     results: Results
@@ -50,7 +51,8 @@ class OpenedRun:
     @property
     def spec(self) -> ImageSpec:
         """Return the shape of the run's images."""
-        return ImageSpec(**self.directory.read_json("split.json")["spec"])
+        found = self.directory.split().spec
+        return ImageSpec(found.channels, found.height, found.width)
 
     def recipe(self, path: Path | None = None, **changes: Any) -> Recipe:
         """Return the run's recipe with top-level tables changed, as if read from ``path``.
@@ -85,7 +87,7 @@ def open_run(run: Path, *, plugins: Sequence[Path] = (), trust_plugins: bool = F
         Where the run needs one-file plugins that are neither given nor trusted.
     """
     directory = RunDirectory(run)
-    tables = directory.read_json("resolved.json")
+    tables = directory.resolved()
     if not directory.finished or not directory.model.exists():
         raise CheckpointError(
             f"{run}: this run is not finished; go on with: anokit run … --resume {run}"
@@ -94,12 +96,12 @@ def open_run(run: Path, *, plugins: Sequence[Path] = (), trust_plugins: bool = F
         # The list that it was made from may have been changed since, for a further run.
         tables["dataset"] = {**tables["dataset"], "exclude": str(directory.exclude)}
     results = read_results(directory)
+    directory.check_hashes(results.files)
     quick = bool(tables.pop("quick", False))
     rows = {row.name for row in results.rows}
-    recorded = directory.read_json("added.json") if (run / "added.json").exists() else {}
     # One without a row was being added when the process was killed.
-    added = {name: entry for name, entry in recorded.items() if name in rows}
-    tables["scores"] = [*tables["scores"], *(entry["score"] for entry in added.values())]
+    added = {name: entry for name, entry in directory.added().items() if name in rows}
+    tables["scores"] = [*tables["scores"], *(entry.score for entry in added.values())]
     kept = kept_plugins(directory, tables, added, plugins, trust_plugins)
     return OpenedRun(directory, tables, quick, added, Registry.load(plugins, kept), results)
 

@@ -12,6 +12,7 @@ from typing import Any
 from anokit.errors import UsageError
 from anokit.results.differences import Scores
 from anokit.results.rows import Results, Row, read_results
+from anokit.store.records import Split
 from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import ScoreTable
 
@@ -26,7 +27,7 @@ class GatheredRun:
     path: Path
     results: Results
     resolved: dict[str, Any]
-    split: dict[str, Any]
+    split: Split
 
     @cached_property
     def table(self) -> ScoreTable | None:
@@ -118,8 +119,7 @@ class ScoredRun:
 def read_run(path: Path) -> GatheredRun:
     """Read a finished run; raise `CheckpointError` where it is not finished or is damaged."""
     directory = RunDirectory(path)
-    resolved, split = (directory.read_json(f"{name}.json") for name in ("resolved", "split"))
-    return GatheredRun(path, read_results(directory), resolved, split)
+    return GatheredRun(path, read_results(directory), directory.resolved(), directory.split())
 
 
 def find_runs(given: Iterable[Path]) -> list[GatheredRun]:

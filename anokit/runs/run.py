@@ -18,6 +18,7 @@ from anokit.registry.lookup import Registry
 from anokit.report import write_report
 from anokit.results.assess import assess
 from anokit.results.best_on_test import BestOnTest, how_weights_were_chosen, remarks
+from anokit.results.cues import explain_run
 from anokit.results.exhibits import exhibits, terms_of
 from anokit.results.making import make_results, score_table
 from anokit.results.refined import refined, write_rejected
@@ -25,8 +26,10 @@ from anokit.results.rows import QUICK, SIMULATED, write_results
 from anokit.runs.before import compare_with_former, keep_list
 from anokit.runs.painting import paint_training
 from anokit.scoring.judging import TrainingJudge
+from anokit.store.documents import read_object
 from anokit.store.finding import create, find_resumable
-from anokit.store.run_directory import PLUGIN_FILES, RunDirectory
+from anokit.store.records import PLUGIN_FILES
+from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import save_tensors
 from anokit.training.backbone import build_backbone
 from anokit.training.device import describe_device, resolve_device, threads
@@ -99,7 +102,7 @@ def _lead(
             interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
             watcher.stopped(str(error) or type(error).__name__, interrupted=interrupted)
             raise
-        watcher.finished(directory.path, directory.read_json(directory.results.name))
+        watcher.finished(directory.path, read_object(directory.results))
     return directory
 
 
@@ -176,6 +179,7 @@ def finish(job: Job, state: State) -> None:
     if state.refinement.shown:
         write_rejected(job, state.refinement)
     found = assess(job)
+    explained = explain_run(job, found)  # before maps are painted, for which scores are fitted anew
     if job.data.test:
         directory.write_scores(score_table(job.data.test, found.columns))
     directory.write_ranking(found.ranking)
@@ -184,7 +188,13 @@ def finish(job: Job, state: State) -> None:
     paint_training(job, found)
     epoch = how_weights_were_chosen(job.recipe, directory)
     results = make_results(job, found, state.warnings, epoch)
-    results = results.model_copy(update={"refined": refined(job, state.refinement)})
+    results = results.model_copy(
+        update={
+            "refined": refined(job, state.refinement),
+            "files": directory.hashes(),
+            "explanations": explained,
+        }
+    )
     if job.data.test and not results.rows[0].metrics:
         job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
     compare_with_former(directory, job.data, results)

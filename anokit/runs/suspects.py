@@ -256,8 +256,8 @@ def check_new(path: Path) -> None:
 def refit_command(found: Suspects, path: Path) -> str:
     """Return the command that makes the run again without the images that a list names."""
     directory = found.opened.directory
-    arguments = directory.read_json("environment.json").get("arguments")
-    if not isinstance(arguments, str):  # the run was made before this was recorded
+    arguments = directory.environment().arguments
+    if arguments is None:  # the run was made before this was recorded
         quick = ["--quick"] if found.opened.quick else []
         arguments = shlex.join([str(directory.path / "recipe.toml"), *quick])
     return f"anokit run {arguments} --set {shlex.quote(f'dataset.exclude={path}')}"

@@ -62,7 +62,11 @@ class SweepCost:
             f"Memory: about {memory} at a time; {free} are free.",
             f"Disk: about {_size(self.kept)} at the end, {disk} more while cells train.",
         ]
-        return "\n".join(lines + [f"{name}: unknown: {why}" for name, why in self.unknown.items()])
+        for why in dict.fromkeys(self.unknown.values()):
+            first, *others = (name for name, other in self.unknown.items() if other == why)
+            more = f" and {len(others)} more" if others else ""
+            lines.append(f"{first}{more}: unknown: {why}")
+        return "\n".join(lines)
 
 
 def sweep_cost(

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from anokit.errors import CheckpointError, UsageError
-from anokit.recipe.sweeps import KEPT, SWEEP_FILE, Cell, Sweep, kind_of
+from anokit.recipe.sweep_tables import SWEEP_FILE
+from anokit.recipe.sweeps import KEPT, RECIPE, VARIANT, Cell, Sweep, kind_of
 from anokit.runs.cells import Status, read_record, status_of
 from anokit.store.files import make_folder, write_json, write_text
 from anokit.store.run_directory import RunDirectory
@@ -111,10 +112,31 @@ class SweepFolder:
         try:
             return bool(json.loads(self.index.read_text(encoding="utf-8"))["quick"])
         except (OSError, ValueError, KeyError, TypeError):
-            raise UsageError(
-                f"{self.index}: is missing or damaged; go on from the sweep file instead, with "
-                f"--out {self.path}"
-            ) from None
+            raise self._damaged() from None
+
+    def variants(self) -> dict[Path, str]:
+        """Return the variant of each cell by its run directory; empty without variants.
+
+        Raises
+        ------
+        UsageError
+            Where sweep.json is missing or damaged.
+        """
+        try:
+            cells = json.loads(self.index.read_text(encoding="utf-8"))["cells"]
+            return {
+                self.path / one["run"]: str(one["settings"][VARIANT])
+                for one in cells
+                if VARIANT in one["settings"]
+            }
+        except (OSError, ValueError, KeyError, TypeError):
+            raise self._damaged() from None
+
+    def _damaged(self) -> UsageError:
+        return UsageError(
+            f"{self.index}: is missing or damaged; go on from the sweep file instead, with "
+            f"--out {self.path}"
+        )
 
     def state(self, cell: Cell) -> CellState:
         """Return how far a cell is, by what lies on the disk."""
@@ -137,7 +159,7 @@ class SweepFolder:
             {
                 "name": state.cell.name,
                 "recipe": state.cell.recipe.name,
-                "settings": {k: v for k, v in state.cell.values.items() if k != "recipe"},
+                "settings": {k: v for k, v in state.cell.values.items() if k != RECIPE},
                 "run": state.run.path.relative_to(self.path).as_posix(),
                 "status": state.status,
                 "reason": state.reason or None,
@@ -173,7 +195,7 @@ def _refuse_other_recipe(cell: Cell, run: RunDirectory) -> None:
     if not run.begun:
         return
     try:
-        stored = run.read_json("resolved.json")
+        stored = run.resolved()
     except CheckpointError as error:
         raise UsageError(f"{error}; remove {run.path} to run the cell anew") from None
     now = json.loads(json.dumps({**cell.recipe.as_dict(), "quick": cell.recipe.quick}, default=str))

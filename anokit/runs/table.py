@@ -5,15 +5,18 @@ from __future__ import annotations
 import copy
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from anokit.errors import UsageError
-from anokit.recipe.sweeps import SWEEP_FILE, Layout, Selector, read_sweep_tables
+from anokit.recipe.sweep_tables import SWEEP_FILE, Layout, Selector, read_sweep_tables
 from anokit.results.differences import mean_auroc
 from anokit.results.metrics import Estimate
 from anokit.results.result_table import METRICS, Cell, Line, ResultTable
 from anokit.runs.gathering import GatheredRun, ScoredRun, find_runs, grouped
+from anokit.runs.naming import told_apart
+from anokit.runs.sweep_folder import SweepFolder
 
 
 def make_table(
@@ -53,7 +56,12 @@ def make_table(
         raise UsageError(f"no finished run{wanted} has labelled test images of both classes")
     remarks = list(dict.fromkeys(text for run in runs for text in run.remarks))
     layout = _layout(given) if laid_out and not scores else None
-    columns, lines = _laid_out(layout, runs, metric) if layout else _by_system(runs, metric)
+    if layout:
+        named = any(one.variant for one in (*layout.rows, *layout.columns))
+        variants = SweepFolder(given[0]).variants() if named else {}
+        columns, lines = _laid_out(layout, runs, metric, variants)
+    else:
+        columns, lines = _by_system(runs, metric)
     for line, members in lines:
         found = {remarks.index(text) for run in members for text in run.remarks}
         line.remarks = sorted(found)
@@ -117,7 +125,7 @@ def _layout(given: Sequence[Path]) -> Layout | None:
 
 
 def _laid_out(
-    layout: Layout, runs: Sequence[ScoredRun], metric: str
+    layout: Layout, runs: Sequence[ScoredRun], metric: str, variants: Mapping[Path, str]
 ) -> tuple[list[str], list[tuple[Line, list[ScoredRun]]]]:
     """Return columns and lines as a sweep's file lays them out; a place without runs stays empty.
 
@@ -132,12 +140,16 @@ def _laid_out(
     for row in layout.rows:
         found: dict[str, list[ScoredRun]] = {}
         for column in layout.columns:
-            fitting = [cell for cell in cells if _fits(cell[0], row, column)]
+            fitting = [
+                cell
+                for cell in cells
+                if _fits(cell[0], row, column, variants.get(cell[0].path, ""))
+            ]
             if len(fitting) > 1:
                 names = ", ".join(sorted({str(cell[0].path) for cell in fitting})[:3])
                 raise UsageError(
                     f"layout: several systems fit row {row.name!r}, column {column.name!r}: "
-                    f"{names}; let the row or the column name recipe, score and contamination"
+                    f"{names}; let row or column name recipe, score, contamination or variant"
                 )
             if fitting:
                 found[column.name] = fitting[0]
@@ -152,13 +164,14 @@ def _laid_out(
     return [column.name for column in layout.columns], lines
 
 
-def _fits(run: ScoredRun, row: Selector, column: Selector) -> bool:
+def _fits(run: ScoredRun, row: Selector, column: Selector, variant: str) -> bool:
     """Return whether a run's score belongs where a row meets a column."""
     score = row.score or column.score or run.results.primary
     return run.score == score and all(
         (one.score is None or one.score == run.score)
         and (one.recipes is None or run.results.recipe in one.recipes)
         and (one.contamination is None or one.contamination == _gamma(run))
+        and (one.variant is None or one.variant == variant)
         for one in (row, column)
     )
 
@@ -198,16 +211,24 @@ def _system_key(run: ScoredRun) -> str:
 
 
 def _names(firsts: Sequence[ScoredRun]) -> list[str]:
-    """Return what each line's system is called: its recipe, numbered where several share it."""
-    seen: dict[tuple[str, str], int] = {}
-    names = []
-    for run in firsts:
-        name = "baseline" if run.stands_alone else run.results.recipe
-        place = (name, run.score)
-        seen[place] = seen.get(place, 0) + 1
-        again = f" ({seen[place]})" if seen[place] > 1 else ""
-        names.append(f"{name}{again}")
-    return names
+    """Return what each line's system is called: its recipe, with what differs where need be."""
+    contents = [json.loads(_system_key(run))[0] for run in firsts]
+    # The lines of a system are its scores and share a name; a baseline is a system of its own.
+    systems: dict[str, tuple[str, dict[str, Any]]] = {}
+    keys = []
+    for run, content in zip(firsts, contents, strict=True):
+        alone = run.stands_alone
+        name = f"baseline {run.score}" if alone else run.results.recipe
+        own = {key: value for key, value in content.items() if alone or key != "scores"}
+        keys.append(json.dumps([name, own], sort_keys=True))
+        systems[keys[-1]] = (name, own)
+    called = dict(zip(systems, told_apart(*zip(*systems.values(), strict=True)), strict=True))
+    return [
+        called[key].replace(f"baseline {run.score}", "baseline")
+        if run.stands_alone
+        else called[key]
+        for run, key in zip(firsts, keys, strict=True)
+    ]
 
 
 def _cell(runs: Sequence[ScoredRun], metric: str) -> Cell:

@@ -14,13 +14,14 @@ from typing import Any
 from anokit.errors import CheckpointError, UsageError
 from anokit.registry.discovery import file_plugin
 from anokit.registry.entries import FoundPlugin
-from anokit.store.run_directory import PLUGIN_FILES, RunDirectory
+from anokit.store.records import AddedScore
+from anokit.store.run_directory import RunDirectory
 
 
 def kept_plugins(
     directory: RunDirectory,
     tables: Mapping[str, Any],
-    added: Mapping[str, Mapping[str, Any]],
+    added: Mapping[str, AddedScore],
     given: Sequence[Path],
     trusted: bool,
 ) -> list[FoundPlugin]:
@@ -63,13 +64,11 @@ def kept_plugins(
     return [_checked(directory.path / name, digest) for name, digest in missing.items()]
 
 
-def recorded_plugins(
-    directory: RunDirectory, added: Mapping[str, Mapping[str, Any]]
-) -> dict[str, str]:
+def recorded_plugins(directory: RunDirectory, added: Mapping[str, AddedScore]) -> dict[str, str]:
     """Return the SHA-256 of each one-file plugin that a run was made with, by file name."""
-    found = dict(directory.read_json("environment.json").get(PLUGIN_FILES, {}))
+    found = dict(directory.environment().plugin_files)
     for entry in added.values():
-        found |= entry.get(PLUGIN_FILES, {})
+        found |= entry.plugin_files
     # A record is a file too: a name in it may not lead out of the directory.
     return {name: digest for name, digest in found.items() if Path(name).name == name}
 

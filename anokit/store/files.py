@@ -82,6 +82,21 @@ def append_text(path: Path, text: str) -> None:
         raise unwritable(path, error) from None
 
 
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits.
+
+    Raises
+    ------
+    CheckpointError
+        Where it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{path}: could not be read: {error.strerror}") from None
+
+
 def open_log(path: Path) -> BinaryIO:
     """Open a file to which a process adds what it prints; unlike others it grows in place.
 

@@ -106,7 +106,7 @@ def find_resumable(recipe: Recipe, given: Path | None) -> RunDirectory:
         raise UsageError(f"--resume {given}: this run is finished: see {directory.report}")
     if (given / LOCK).exists() and directory.state is RunState.BEGUN:
         return directory
-    stored = directory.read_json("resolved.json")
+    stored = directory.resolved()
     now = recipe.as_dict()
     if training_digest(stored) != directory.training_digest:
         changed = [key for key in TRAINING_KEYS if stored.get(key) != now[key]]
@@ -121,7 +121,7 @@ def find_resumable(recipe: Recipe, given: Path | None) -> RunDirectory:
 def _age(directory: RunDirectory) -> tuple[bool, str, str]:
     """Return what sorts runs by when they began: those first in which nothing can be lost."""
     try:
-        started = str(directory.read_json("environment.json").get("started", ""))
+        started = directory.environment().started
     except CheckpointError:
         started = ""
     return directory.state is RunState.INTERRUPTED, started, directory.path.name

@@ -16,15 +16,14 @@ from filelock import FileLock, Timeout
 from anokit.errors import CheckpointError, UsageError
 from anokit.recipe.parts import Recipe
 from anokit.registry.entries import FoundPlugin
-from anokit.store.files import append_text, write_json, write_text
+from anokit.store.documents import damaged, fitted, read_document, read_object, there
+from anokit.store.files import append_text, sha256_of, write_json, write_text
+from anokit.store.records import Added, AddedScore, Environment, Resolved, Split, Terms
 from anokit.store.score_table import Ranking, ScoreTable, read_ranking, read_scores
 
 TRAINING_KEYS = ("seed", "dataset", "backbone", "encoder-losses")
 
 LOCK = ".lock"
-
-PLUGIN_FILES = "plugin_files"
-"""Key of environment.json and of entries of added.json: SHA-256 of one-file plugins by name."""
 
 
 class RunState(StrEnum):
@@ -112,28 +111,54 @@ class RunDirectory:
 
     def merge_json(self, name: str, new: Mapping[str, Any]) -> None:
         """Lay entries over a JSON file of the directory, which need not be there."""
-        old = self.read_json(name) if (self.path / name).exists() else {}
+        path = self.path / name
+        old = read_object(path) if there(path) else {}
         self.write_json(name, {**old, **new})
 
-    def read_json(self, name: str) -> dict[str, Any]:
-        """Read one JSON file of the directory.
+    def hashes(self) -> dict[str, str]:
+        """Return the SHA-256 of the weights and of each file of fitted scores, by relative path."""
+        paths = [self.model, *sorted(self.scores.glob("*.safetensors"))]
+        return {path.relative_to(self.path).as_posix(): sha256_of(path) for path in paths}
 
-        Raises
-        ------
-        CheckpointError
-            Where it is missing or damaged.
+    def check_hashes(self, recorded: Mapping[str, str]) -> None:
+        """Raise `CheckpointError` where a file that `hashes` covers is not what was recorded.
+
+        A run that was made before hashes were recorded passes.
         """
-        try:
-            content: Any = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise CheckpointError(
-                f"{self.path}: has no {name}; expected a run directory, as `anokit run` leaves it"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.path / name}: damaged: {error}") from None
-        if not isinstance(content, dict):
-            raise CheckpointError(f"{self.path / name}: damaged: expected an object")
+        if not recorded:
+            return
+        for name, found in self.hashes().items():
+            if recorded.get(name, found) != found:
+                raise damaged(
+                    self.path / name,
+                    f"its SHA-256 is {found[:12]}, and the run recorded {recorded[name][:12]}",
+                )
+
+    # What is read raises `CheckpointError` where the file is missing or damaged.
+
+    def resolved(self) -> dict[str, Any]:
+        """Read resolved.json: the recipe with all defaults filled, and ``quick``."""
+        path = self.path / "resolved.json"
+        content = read_object(path)
+        fitted(path, content, Resolved)
         return content
+
+    def split(self) -> Split:
+        """Read split.json."""
+        return read_document(self.path / "split.json", Split)
+
+    def environment(self) -> Environment:
+        """Read environment.json."""
+        return read_document(self.path / "environment.json", Environment)
+
+    def added(self) -> dict[str, AddedScore]:
+        """Read added.json, by the names of scores; empty where none was ever added."""
+        path = self.path / "added.json"
+        return read_document(path, Added).root if there(path) else {}
+
+    def terms(self) -> dict[str, list[tuple[str, float]]]:
+        """Read terms.json: the labels and weights of each score's terms."""
+        return read_document(self.path / "terms.json", Terms).root
 
     def write_text(self, name: str, text: str) -> None:
         """Write one text file of the directory, atomically."""
@@ -166,7 +191,7 @@ class RunDirectory:
 
     def check_same_data(self, fingerprint: str) -> None:
         """Raise `CheckpointError` where the data are no longer those that the run began with."""
-        stored = str(self.read_json("split.json").get("fingerprint"))
+        stored = self.split().fingerprint
         if stored != fingerprint:
             raise CheckpointError(
                 f"{self.path}: the data changed since this run began (fingerprint {stored[:12]}, "
@@ -192,12 +217,12 @@ class RunDirectory:
         if not self.metrics.is_file():
             return
         kept = []
-        for line in self.metrics.read_text(encoding="utf-8").splitlines():
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 if json.loads(line)["images"] <= shown:
                     kept.append(line)
-            except (ValueError, KeyError):
-                break  # the end of a file that a crash cut short
+            except (ValueError, KeyError, TypeError, RecursionError):
+                continue  # cut short by a crash, or damaged: a log never stops a run
         self.write_text(self.metrics.name, "".join(f"{line}\n" for line in kept))
 
     @contextmanager

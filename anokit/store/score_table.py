@@ -192,7 +192,7 @@ def read_ranking(path: Path) -> Ranking:
 
 def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Return the header and the rows of a CSV file."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         rows = list(reader)
         return list(reader.fieldnames or ()), rows

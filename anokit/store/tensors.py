@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from anokit.errors import CheckpointError
+from anokit.store.documents import parse
 from anokit.store.files import replacing, unwritable
 
 
@@ -61,12 +62,13 @@ def load_metadata(path: Path) -> dict[str, Any]:
     """Return the metadata given to `save_tensors`; raise `CheckpointError` like `load_tensors`."""
     try:
         with safe_open(path, framework="pt") as file:
-            found: dict[str, Any] = json.loads((file.metadata() or {}).get("anokit", "{}"))
-            return found
+            text = (file.metadata() or {}).get("anokit", "{}")
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from None
+    found = parse(text, path)
+    return found if isinstance(found, dict) else {}
 
 
 def load_module(module: nn.Module, path: Path) -> None:
@@ -130,6 +132,18 @@ def unpack_optimisers(
         raise CheckpointError(
             f"the checkpoint has optimisers {sorted(rest)}, this phase has {sorted(optimisers)}"
         )
+    try:
+        _unpack(optimisers, tensors, rest)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise CheckpointError(
+            f"the checkpoint's optimisers do not fit the networks ({what}); run anew"
+        ) from None
+
+
+def _unpack(
+    optimisers: Mapping[str, Optimizer], tensors: Mapping[str, Tensor], rest: Mapping[str, Any]
+) -> None:
     for name, optimiser in optimisers.items():
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         state: dict[int, dict[str, Any]] = {

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from anokit.errors import CheckpointError, TrainingError
+from anokit.store.documents import damaged, fitted
 from anokit.store.files import make_folder
+from anokit.store.records import Checkpoint
 from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import (
     fill_module,
@@ -97,8 +100,8 @@ def load(
     if not path.exists():
         job.directory.cut_metrics(0)  # a run that was killed before its first checkpoint
         return None
-    metadata = load_metadata(path)
-    if metadata.get("training") != job.directory.training_digest:
+    metadata = _metadata(path)
+    if metadata.training != job.directory.training_digest:
         raise CheckpointError(
             f"{path}: belongs to another recipe (dataset, backbone, encoder losses, seed or "
             "schedule differ); run without --resume, or resume with the recipe it was made by"
@@ -113,22 +116,29 @@ def load(
         )
     generator.set_state(tensors[mine])
     state = State(
-        Position(**metadata["position"]),
-        warnings=list(metadata["warnings"]),
-        refinement=Refinement.of(metadata.get("judged", []), tensors),
+        Position(**metadata.position.model_dump()),
+        warnings=list(metadata.warnings),
+        refinement=Refinement.of(metadata.judged, tensors),
     )
-    state.meter.restore(_under("meter/", tensors), metadata["meter"], job.device)
+    sums = _under("meter/", tensors)
+    if set(sums) != set(metadata.meter):
+        raise damaged(path, "its means and their counts do not fit")
+    state.meter.restore(sums, metadata.meter, job.device)
     job.directory.cut_metrics(state.position.shown)
     state.optimisers = enter(state.position.phase)
-    unpack_optimisers(state.optimisers, tensors, metadata["optimisers"])
+    unpack_optimisers(state.optimisers, tensors, metadata.model_dump()["optimisers"])
     return state
+
+
+def _metadata(path: Path) -> Checkpoint:
+    return fitted(path, load_metadata(path), Checkpoint)
 
 
 def last_good(directory: RunDirectory) -> str:
     """Return a sentence on the newest checkpoint of a run."""
     if not directory.checkpoint.exists():
         return "There is no checkpoint yet."
-    shown = load_metadata(directory.checkpoint)["position"]["shown"]
+    shown = _metadata(directory.checkpoint).position.shown
     return f"The last good checkpoint, after {shown:,} images, is kept: {directory.checkpoint}"
 
 

@@ -30,6 +30,8 @@ def loaded(result):
     [
         (["--help"], "list-plugins"),
         (["run", "--help"], "--resume"),
+        (["explain", "--help"], "--score"),
+        (["figures", "--help"], "--queries"),
         (["--version"], "anokit 0."),
         (["list-plugins"], "lr"),
         (["list-plugins", "--json"], '"problems"'),

@@ -17,6 +17,7 @@ def everything():
 
 NAMES = [
     "contamination_cifar",
+    "norm_cue",
     "systems_cifar",
     "table1",
     "table1_cells",
@@ -56,6 +57,7 @@ def test_layouts_name_scores_that_their_recipes_have(path, everything, quick):
             cell.recipe
             for cell in sweep.cells
             if (row.recipes is None or cell.recipe.name in row.recipes)
+            and row.variant in (None, cell.values.get("variant"))
             and column.contamination in (None, cell.recipe.dataset.keys.contamination)
         ]
         assert fitting, (row.name, column.name)

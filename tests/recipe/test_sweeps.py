@@ -72,6 +72,36 @@ def test_quick_lays_each_recipes_own_table_over_it(sweep):
     assert whole.cells[0].recipe.backbone.options.latent == 4
 
 
+VARIANTS = """
+[matrix]
+recipe = ["one.toml"]
+variant = ["plain", "short"]
+seed = [1, 2]
+[set]
+backbone.images = 24
+[recipes.one]
+backbone.batch_size = 4
+[variants.plain]
+[variants.short]
+backbone.images = 16
+backbone.batch_size = 2
+"""
+
+
+def test_a_variant_sets_several_keys_at_once(sweep):
+    found = sweep(VARIANTS)
+    assert [cell.name for cell in found.cells][::2] == [
+        "one_variant-plain_seed-1",
+        "one_variant-short_seed-1",
+    ]
+    plain, short = (cell.recipe.backbone.options for cell in found.cells[::2])
+    assert (plain.images, plain.batch_size) == (24, 4)
+    assert (short.images, short.batch_size) == (16, 2)  # more particular than the recipe's
+    assert len({kind_of(cell) for cell in found.cells}) == 2
+    quick = sweep(VARIANTS + "[quick.variants.short]\nbackbone.images = 8\n", quick=True)
+    assert quick.cells[-1].recipe.backbone.options.images == 8
+
+
 def test_skip_leaves_cells_out(sweep):
     found = sweep(CROSSED + '[[skip]]\nrecipe = "two.toml"\ndataset.contamination = 0.1\n')
     assert len(found.cells) == 6
@@ -118,6 +148,13 @@ columns = [{ name = "b" }]
         ('[matrix]\nrecipe = ["one.toml"]\n[recipes.two]\nseed = 1\n', "no recipe of the matrix"),
         ('[matrix]\nrecipe = ["one.toml"]\n[[skip]]\nseed = 1\n', "is no axis; there are: recipe"),
         ('[matrix]\nrecipe = ["one.toml"]\n[[skip]]\nrecipe = "one.toml"\n', "every cell"),
+        ('[matrix]\nrecipe = ["one.toml"]\nvariant = ["a"]\n', "'a' has no [variants.…]"),
+        ('[matrix]\nrecipe = ["one.toml"]\n[variants.a]\n', "variants.a  is not used"),
+        (VARIANTS.replace("images = 16", "imges = 16"), "imges"),
+        (
+            VARIANTS + LAYOUT.replace('recipe = "x"', 'variant = "x"'),
+            "layout: a  'x' is no variant of the matrix; there: plain, short",
+        ),
         (
             '[matrix]\nrecipe = ["one.toml"]\n' + LAYOUT,
             "layout: a  'x' is no recipe",

@@ -75,11 +75,12 @@ def serve(counter):
     import torch
 
     import anokit.runs.add_scores as adding
+    import anokit.runs.explain as explaining
     import anokit.runs.run as running
     import anokit.runs.score_files  # noqa: F401
 
     torch.set_num_threads(1)
-    running.write_report = adding.write_report = plain_report
+    running.write_report = adding.write_report = explaining.write_report = plain_report
     tell = os.open(counter, os.O_RDWR | os.O_CREAT)
     for line in sys.stdin:
         print(json.dumps(attempt(json.loads(line), tell)), flush=True)

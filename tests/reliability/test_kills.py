@@ -113,3 +113,20 @@ def test_scores_whose_adding_was_killed_are_added_by_the_same_command(
             again = attempt(out, "add-scores", out, *command)
             assert again["code"] == 0, (number, again["log"])
         assert left(out) == wanted, number
+
+
+def test_an_explanation_that_was_killed_is_made_by_the_same_command(
+    attempt, finished, tmp_path, toys_file
+):
+    whole, out = shutil.copytree(finished, tmp_path / "whole"), tmp_path / "out"
+    command = ("--score", "far", "--plugin", toys_file, "--device", "cpu")
+    done = attempt(whole, "explain", whole, *command)
+    assert done["code"] == 0, done["log"]
+    wanted = left(whole)
+    for number in chosen(done["operations"]):
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(finished, out)
+        assert attempt(out, "explain", out, *command, kill_at=number)["code"] is None
+        again = attempt(out, "explain", out, *command)
+        assert again["code"] == 0, (number, again["log"])
+        assert left(out) == wanted, number

@@ -340,8 +340,8 @@ def test_bare_run_has_no_empty_section_and_says_why(bare):
     assert re.findall(r"<h2>([^<]+)</h2>", page) == ["Choices and health", "Left out"]
     reasons = re.findall(r"<li>([^<]+)</li>", page)
     assert "Results. Metrics need a test set with labelled normal and anomalous images." in reasons
-    # That one; and a comparison and a refinement, for which there is no cause.
-    assert len(reasons) == len(UNLABELLED) - 3
+    # That one; and a comparison, a refinement and explanations, for which there is no cause.
+    assert len(reasons) == len(UNLABELLED) - 4
     assert all(reason.endswith(".") for reason in reasons)
     assert not list(bare.glob("figures/*"))
 

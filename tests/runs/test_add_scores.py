@@ -58,10 +58,14 @@ def test_scores_are_added_and_all_else_stays(add, run, finished):
     before, after = results(finished), results(run)
     assert after["rows"][: len(before["rows"])] == before["rows"]
     assert [row["name"] for row in after["rows"][len(before["rows"]) :]] == ["near", "both"]
-    changing = ("rows", "warnings")
+    explained = before["explanations"]
+    assert after["explanations"][: len(explained)] == explained
+    assert [one["score"] for one in after["explanations"][len(explained) :]] == ["both"]
+    changing = ("rows", "warnings", "explanations", "files")
     assert {k: v for k, v in after.items() if k not in changing} == {
         k: v for k, v in before.items() if k not in changing
     }
+    assert before["files"].items() < after["files"].items()  # of what near was fitted to
     old, new = columns(finished), columns(run)
     assert {name: new[name] for name in old} == old
     assert list(new) == [*old, "near", "both"]

@@ -41,8 +41,18 @@ def run(tmp_path):
         found = Results(**{**given, "rows": [Row(name="knn")], **results})
         (folder / "results.json").write_text(found.model_dump_json())
         (folder / "scores.csv").write_text(ScoreTable(ids, truth, [""] * 80, columns).text())
-        split = {"spec": {"height": size}, "test_fingerprint": pixels}
-        resolved = {"seed": seed, "title": name, "backbone": {"option": option}}
+        shape = {"channels": 1, "height": size, "width": size}
+        split = {"fingerprint": "f", "spec": shape, "test_fingerprint": pixels}
+        resolved = {
+            "seed": seed,
+            "title": name,
+            "dataset": {},
+            "backbone": {"option": option},
+            "encoder-losses": [],
+            "scores": [{"name": "knn"}, {"name": "other"}],
+            "training": {},
+            "evaluation": {},
+        }
         (folder / "resolved.json").write_text(json.dumps(resolved))
         (folder / "split.json").write_text(json.dumps(split))
         return str(folder)

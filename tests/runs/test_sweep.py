@@ -311,3 +311,9 @@ def test_a_lost_worker_of_a_cluster_loses_nothing(sweep, start, tmp_path):
 def test_without_a_cluster_ray_says_what_to_do(address):
     with pytest.raises(UsageError, match="no Ray cluster answers there"):
         connect(None, address)
+
+
+def test_one_reason_for_many_cells_is_told_once():
+    unknown = {"a_1": "no data", "a_2": "no data", "b_1": "no plugin"}
+    words = SweepCost(3, unknown, {}, [], 0, 0).text(1).splitlines()
+    assert words[-2:] == ["a_1 and 1 more: unknown: no data", "b_1: unknown: no plugin"]

@@ -17,6 +17,9 @@ from anokit.store.score_table import ScoreTable
 LABELS = np.r_[np.zeros(40, int), np.ones(40, int)]
 
 
+SPLIT = json.dumps({"fingerprint": "f", "spec": {"channels": 1, "height": 8, "width": 8}})
+
+
 @pytest.fixture
 def run(tmp_path):
     """Write what a table reads of a finished run."""
@@ -49,9 +52,17 @@ def run(tmp_path):
         (folder / "scores.csv").write_text(
             ScoreTable([f"i{n}" for n in range(80)], LABELS, [""] * 80, columns).text()
         )
-        resolved = {"seed": seed, "dataset": {"contamination": gamma}, "backbone": {"use": recipe}}
+        resolved = {
+            "seed": seed,
+            "dataset": {"contamination": gamma},
+            "backbone": {"use": recipe},
+            "encoder-losses": [],
+            "scores": [{"name": "lo"}],
+            "training": {},
+            "evaluation": {},
+        }
         (folder / "resolved.json").write_text(json.dumps(resolved))
-        (folder / "split.json").write_text("{}")
+        (folder / "split.json").write_text(SPLIT)
         return folder
 
     return make
@@ -88,6 +99,16 @@ def test_other_options_are_another_line(run, tmp_path):
     run("b", recipe="other")
     table = make_table([tmp_path], scores=["lo"])
     assert [line.system for line in table.lines] == ["ours", "other"]
+
+
+def test_systems_of_one_recipe_are_called_by_what_differs(run, tmp_path):
+    for name, latent in (("a", 1), ("b", 2)):
+        folder = run(name)
+        resolved = json.loads((folder / "resolved.json").read_text())
+        resolved["backbone"] |= {"latent": latent, "classes": ["x", "y"]}
+        (folder / "resolved.json").write_text(json.dumps(resolved))
+    table = make_table([tmp_path], scores=["lo"])
+    assert [line.system for line in table.lines] == ["ours, latent 1", "ours, latent 2"]
 
 
 def test_a_baseline_that_several_systems_bring_is_one_line(run, tmp_path):
@@ -249,6 +270,36 @@ def test_a_place_that_several_systems_fit_is_refused(laid_out):
     (laid_out / "sweep.toml").write_text(text)
     with pytest.raises(UsageError, match=r"several systems fit row 'any', column 'clean'"):
         make_table([laid_out])
+
+
+VARIANTS = """
+[matrix]
+recipe = ["ours"]
+variant = ["a", "b"]
+[variants.a]
+[variants.b]
+backbone.latent = 1
+[layout]
+rows = [{ name = "first", variant = "a" }, { name = "second", variant = "b" }]
+columns = [{ name = "Lo", score = "lo" }]
+"""
+
+
+def test_a_layout_tells_variants_apart(run, tmp_path):
+    cells = []
+    for name, auroc in (("a", 0.6), ("b", 0.8)):
+        folder = run(f"s/cells/{name}", auroc=auroc)
+        resolved = json.loads((folder / "resolved.json").read_text())
+        resolved["backbone"]["latent"] = name
+        (folder / "resolved.json").write_text(json.dumps(resolved))
+        cells.append({"run": f"cells/{name}", "settings": {"variant": name, "seed": 1}})
+    (tmp_path / "s" / "sweep.toml").write_text(VARIANTS)
+    with pytest.raises(UsageError, match=r"sweep\.json: is missing or damaged; go on from"):
+        make_table([tmp_path / "s"])
+    (tmp_path / "s" / "sweep.json").write_text(json.dumps({"quick": False, "cells": cells}))
+    lines = make_table([tmp_path / "s"]).lines
+    found = [(line.system, line.cells["Lo"].mean) for line in lines]
+    assert found == [("first", pytest.approx(0.6)), ("second", pytest.approx(0.8))]
 
 
 def test_in_a_layout_a_baseline_stands_in_the_row_of_each_recipe_that_has_it(run, tmp_path):

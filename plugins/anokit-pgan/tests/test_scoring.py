@@ -104,6 +104,18 @@ def test_uses_the_averaged_generator_and_the_raw_encoder(finished, images):
     assert not torch.allclose(result.image_hat, backbone.generator(result.latent))
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_without_biases_the_latent_grows_with_its_image(bias, make, images):
+    # The minibatch standard deviation, frozen at 0 before any calibration, adds nothing here.
+    backbone = make(encoder_bias=bias)
+    with torch.no_grad():
+        for name, parameter in backbone.encoder.named_parameters():
+            if name.endswith("bias"):
+                parameter.fill_(0.3)
+        one, half = backbone.encoder(images), backbone.encoder(images / 2)
+    assert torch.allclose(one, 2 * half, rtol=1e-4, atol=1e-6) is not bias
+
+
 def test_gradients_can_reach_a_latent_under_no_grad(finished, images):
     """What a latent search does: nothing is made in inference mode."""
     latent = trip(finished(), images).latent

@@ -80,7 +80,13 @@ class ProgressiveGAN(nn.Module):
         )
         self.encoder = (
             Encoder(
-                channels, size, *shape, options.latent_size, layout, stddev_over_batch=over_batch
+                channels,
+                size,
+                *shape,
+                options.latent_size,
+                layout,
+                stddev_over_batch=over_batch,
+                bias=options.encoder_bias,
             )
             if options.inference == "encoder"
             else None

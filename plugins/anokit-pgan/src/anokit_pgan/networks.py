@@ -126,6 +126,8 @@ class Trunk(nn.Module):
         Length of the feature vector.
     stddev_over_batch
         Take minibatch standard deviation over the batch in evaluation mode too.
+    bias
+        Whether its layers add biases.
     """
 
     def __init__(
@@ -138,6 +140,7 @@ class Trunk(nn.Module):
         memory_format: MemoryFormat = "channels_last",
         *,
         stddev_over_batch: bool = False,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.size = size
@@ -147,15 +150,15 @@ class Trunk(nn.Module):
         self.from_rgb = nn.ModuleDict()
         self.blocks = nn.ModuleDict()
         for resolution, width in widths.items():
-            self.from_rgb[str(resolution)] = EqualizedConv2d(channels, width, 1)
+            self.from_rgb[str(resolution)] = EqualizedConv2d(channels, width, 1, bias=bias)
             if resolution > FIRST_RESOLUTION:
                 self.blocks[str(resolution)] = nn.Sequential(
-                    EqualizedConv2d(width, width, 3),
-                    EqualizedConv2d(width, widths[resolution // 2], 3, resample="down"),
+                    EqualizedConv2d(width, width, 3, bias=bias),
+                    EqualizedConv2d(width, widths[resolution // 2], 3, resample="down", bias=bias),
                 )
         self.stddev = MinibatchStddev(group=4, over_batch=stddev_over_batch)
-        self.last = EqualizedConv2d(first + 1, first, 3)
-        self.dense = EqualizedLinear(first * FIRST_RESOLUTION**2, outputs)
+        self.last = EqualizedConv2d(first + 1, first, 3, bias=bias)
+        self.dense = EqualizedLinear(first * FIRST_RESOLUTION**2, outputs, bias=bias)
 
     def features(self, images: Tensor, resolution: int | None = None, fade: float = 1.0) -> Tensor:
         """Return the activations ``[B, F, 4, 4]`` before minibatch standard deviation.

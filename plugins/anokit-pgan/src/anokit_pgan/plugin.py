@@ -103,6 +103,11 @@ class PganOptions(Options):
         description="Whom the encoder losses train: generator and encoder together (the paper's "
         "equation 1) or the encoder alone (the authors' code).",
     )
+    encoder_bias: bool = Field(
+        default=True,
+        description="Whether the encoder's layers have biases, as published. Without, and but for "
+        "its minibatch standard deviation, k times an image has k times the latent.",
+    )
     inference: Literal["encoder", "search"] = Field(
         default="encoder",
         description="Where the latent of a query comes from: the encoder, or a search through the "
