@@ -234,6 +234,9 @@ class BlobOptions(Options):
     says: int | None = Field(None, description="side that the spec states, if it is to be wrong")
     overlap: bool = Field(False, description="whether a test id is a training id too")
     folder: str | None = Field(None, description="where training images are written as files")
+    copies: int = Field(
+        0, ge=0, description="training images after the first that are copies of it"
+    )
     tiles: int = Field(1, ge=1, description="training images that are tiles of one photograph")
     test_tiles: int = Field(1, ge=1, description="the same of test images")
 
@@ -266,6 +269,7 @@ class Blobs:
     def make_train(self):
         o = self.options
         images, ids = self.draw(1, o.train, False), [f"train/{i}" for i in range(o.train)]
+        images[1 : 1 + o.copies] = images[:1]
         parents = [f"photo/{i // o.tiles}" for i in range(o.train)]
         files = None
         if o.folder:

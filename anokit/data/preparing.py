@@ -10,15 +10,15 @@ from typing import Literal
 import numpy as np
 
 from anokit.data.arrays import seeded_order
-from anokit.data.choosing import NAMED, Listed, excluded, groups_of
+from anokit.data.choosing import Listed, excluded, groups_of
 from anokit.data.contract import hold_to_contract
-from anokit.data.duplicates import duplicates_across
-from anokit.data.rows import SplitRows
+from anokit.data.copies import about_alike, about_dropped, copies_in, each_once, judged
+from anokit.data.rows import SplitRows, labels_of
 from anokit.data.sets import ImageTable, RunData, TestSet, TrainingSet
 from anokit.errors import DataError, MissingDataError, RecipeError
 from anokit.recipe.parts import DatasetPart
 from anokit.registry.guard import guarded
-from anokit.types import DatasetSource, ImageSplit
+from anokit.types import DatasetSource
 from anokit.watching import NOBODY, Watcher
 
 FULL_HASH_BYTES = 64 * 2**20
@@ -87,6 +87,16 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
     pool = SplitRows.of(source.contaminants) if source.contaminants is not None else None
     if keys.group:
         notices += _group(keys.group, [part for part in (train, pool, test) if part])
+    dropped: Mapping[str, tuple[str, ...]] = {}
+    if keys.duplicates == "drop":
+        once = each_once(train, pool, test)
+        train, pool, test, dropped = once.train, once.pool, once.test, once.dropped
+        notices += about_dropped(dropped)
+        if not len(train):
+            raise DataError(
+                f"dataset.duplicates = 'drop': every training image of {name!r} is in the test set "
+                "or among the contaminants too, so none is left; check the folders"
+            )
     if keys.contaminants_from_test:
         pool, test = _share_of_test(source, test, keys.contaminants_from_test, seed)
     if test is not None and keys.group:
@@ -122,10 +132,12 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
                 f"dataset {name!r}: images are {'×'.join(map(str, images.shape[1:]))}, "
                 f"its spec says {spec}"
             )
+    if testing and set(testing.ids) & set(training.ids):
+        raise DataError(f"dataset {name!r}: an id is in the training and in the test set")
+    copies = copies_in(parts, test if testing else None)
+    notices += judged(copies, keys.duplicates)
     if testing:
-        if set(testing.ids) & set(training.ids):
-            raise DataError(f"dataset {name!r}: an id is in the training and in the test set")
-        notices += _alike(training, testing)
+        notices += about_alike(training, testing, copies)
     return RunData(
         spec=spec,
         train=training,
@@ -136,6 +148,8 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
         fingerprint=_fingerprint(training, *([testing] if testing else [])),
         test_fingerprint=_fingerprint(testing) if testing else "",
         excluded=left_out,
+        copies=copies,
+        dropped=dropped,
     )
 
 
@@ -190,21 +204,6 @@ def _training_set(parts: Sequence[SplitRows], *, grouped: bool) -> TrainingSet:
     )
 
 
-def _alike(train: TrainingSet, test: TestSet) -> list[str]:
-    """Say which test images show nearly what a training image shows."""
-    pairs = duplicates_across(train.images, test.images)
-    if not pairs:
-        return []
-    shown = [f"{test.ids[row]} and {train.ids[other]}" for row, other in pairs[:NAMED]]
-    more = ", …" if len(pairs) > NAMED else ""
-    text = (
-        f"{len(pairs):,} of {len(test):,} test images show nearly what a training image shows "
-        f"({', '.join(shown)}{more}), which makes figures look better than they are; "
-        'group = "near-duplicates" under [dataset] keeps such images together'
-    )
-    return [text]
-
-
 def contaminant_count(normals: int, contamination: float) -> int:
     """Return ``int(γ·N/(1−γ))``, the contaminants that make up the share γ beside N normals.
 
@@ -213,13 +212,6 @@ def contaminant_count(normals: int, contamination: float) -> int:
     """
     # A share such as 0.1 is not exact in binary: 900 normals at 10 % are 100, not int(99.99…).
     return int(contamination * normals / (1 - contamination) + 1e-6)
-
-
-def _labels_of(split: ImageSplit) -> list[int | None]:
-    labels = getattr(split, "labels", None)
-    if labels is not None:
-        return list(labels)
-    return [split[i].label for i in range(len(split))]
 
 
 def _share_of_test(
@@ -237,7 +229,7 @@ def _share_of_test(
         raise RecipeError(
             "dataset.contaminants_from_test: the dataset has contaminants of its own; remove it"
         )
-    labels = _labels_of(test.split)
+    labels = labels_of(test.split)
     anomalous = np.array([labels[row] == 1 for row in test.rows], dtype=bool)
     units = np.asarray(test.groups if test.groups else test.listed.ids)
     # Each unit once, where it first occurs, so that units of one image are drawn as images are.
@@ -253,7 +245,7 @@ def _share_of_test(
 
 
 def _test_set(test: SplitRows) -> TestSet:
-    all_labels, kinds = _labels_of(test.split), getattr(test.split, "kinds", None)
+    all_labels, kinds = labels_of(test.split), getattr(test.split, "kinds", None)
     labels = [all_labels[row] for row in test.rows]
     files, parents = test.listed.files, test.listed.parents
     return TestSet(

@@ -58,3 +58,9 @@ def ids_of(split: ImageSplit) -> list[str]:
     """Return the ids of a split."""
     ids = getattr(split, "ids", None)
     return list(ids) if ids is not None else [split[i].id for i in range(len(split))]
+
+
+def labels_of(split: ImageSplit) -> list[int | None]:
+    """Return the labels of a split."""
+    labels = getattr(split, "labels", None)
+    return list(labels) if labels is not None else [split[i].label for i in range(len(split))]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -180,6 +180,22 @@ class TestSet:
 
 
 @dataclass(frozen=True)
+class SamePicture:
+    """Images that are equal to the last pixel, by name."""
+
+    training: tuple[str, ...]
+    """those that are trained on, contaminants among them"""
+    test: tuple[str, ...]
+    labels: tuple[int | None, ...]
+    """of those in the test set"""
+
+    @property
+    def in_both_classes(self) -> bool:
+        """Whether the test set calls it normal as well as anomalous."""
+        return len(set(self.labels) - {None}) > 1
+
+
+@dataclass(frozen=True)
 class RunData:
     """Everything that a run reads."""
 
@@ -195,6 +211,10 @@ class RunData:
     """hash over ids and pixels of the test set alone; empty without one"""
     excluded: tuple[str, ...] = ()
     """training images, as the user knows them, that a list left out"""
+    copies: tuple[SamePicture, ...] = ()
+    """pictures that occur more than once in what is read"""
+    dropped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """names of copies that were left out: ``training``, ``contaminants``, ``test``"""
 
     def in_words(self, *, contaminated: bool) -> str:
         """Return how many images there are of what; ``contaminated``: the recipe asks for it."""

@@ -41,6 +41,13 @@ class DatasetKeys(Settings):
         "by their content; a regular expression, by what its groups match in an image's id; "
         '{ manifest = "FILE.csv", column = "NAME" }, by a table with a column image',
     )
+    duplicates: Literal["keep", "drop", "error"] | None = Field(
+        None,
+        description="what to do with images that are equal to the last pixel, within the training "
+        "set, across training and test set, and in both classes of the test set. keep: take and "
+        "tell them, as published protocols do; drop: take each once, the test set's first; error: "
+        "refuse to run. Unset: keep",
+    )
     exclude: str | None = Field(
         None, description="file that lists training images to leave out, one a line"
     )

@@ -10,7 +10,7 @@ from PIL import Image
 
 from anokit.errors import DataError
 from anokit.report.contact_sheet import Cell, small
-from anokit.report.originals import SMALL, read_original, said, save_picture, why
+from anokit.report.originals import SMALL, Levels, read_original, said, save_picture, why
 
 __all__ = ["NEAREST", "Near", "NearCard", "write_near"]
 
@@ -44,7 +44,7 @@ class NearCard:
 
 
 def write_near(
-    folder: Path, stem: str, near: Sequence[Near], white_level: float | None
+    folder: Path, stem: str, near: Sequence[Near], levels: Levels
 ) -> tuple[list[NearCard], list[Cell]]:
     """Write ``nearest/<stem>_<n>``; return the places on the page and on the sheet."""
     cards, cells = [], []
@@ -52,7 +52,7 @@ def write_near(
         name = said(Path(image.path.name) if image.path else Path(image.name))
         distance = f"{image.distance:.3g}"
         try:
-            picture = shown(image.path, image.picture, SMALL, white_level)
+            picture = shown(image.path, image.picture, SMALL, levels)
         except DataError as error:
             cards.append(NearCard(name, distance, problem=why(error, image.path)))
             cells.append(Cell(None, None, f"distance {distance}", name, False))
@@ -66,10 +66,10 @@ def write_near(
 
 
 def shown(
-    path: Path | None, picture: Image.Image | None, longest: int, white_level: float | None
+    path: Path | None, picture: Image.Image | None, longest: int, levels: Levels
 ) -> Image.Image:
     """Return a picture that is given, or else the one in a file, as `read_original` has it."""
     if picture is not None or path is None:
         assert picture is not None, "an image is a file or comes with its picture"
         return picture
-    return read_original(path, longest, white_level)
+    return read_original(path, longest, levels)

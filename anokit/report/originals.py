@@ -12,7 +12,17 @@ from anokit.data.names import shown
 from anokit.errors import DataError
 from anokit.store.files import make_folder, replacing
 
-__all__ = ["LONGEST", "draw_pixels", "read_original", "said", "save_picture", "why"]
+__all__ = [
+    "DEFAULT_LEVELS",
+    "LONGEST",
+    "Levels",
+    "draw_pixels",
+    "levels_of",
+    "read_original",
+    "said",
+    "save_picture",
+    "why",
+]
 
 LONGEST = 1600
 """Most pixels along the longer side."""
@@ -24,15 +34,26 @@ DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 """Pillow's modes of more than 8 bits."""
 
 
+Levels = tuple[float, float | None]
+"""Values that become black and white in originals of more than 8 bits."""
+
+DEFAULT_LEVELS: Levels = (0.0, None)
+
+
+def levels_of(options: object) -> Levels:
+    """Return the levels that a dataset's options set, as its reader has them."""
+    return getattr(options, "black_level", 0.0), getattr(options, "white_level", None)
+
+
 def read_original(
-    path: Path, longest: int = LONGEST, white_level: float | None = None
+    path: Path, longest: int = LONGEST, levels: Levels = DEFAULT_LEVELS
 ) -> Image.Image:
     """Read an image file to be shown: RGB, upright as its orientation tag says, at its own aspect.
 
     Large ones are shrunk to ``longest`` pixels along the longer side; the pixels of small ones
-    become squares. Transparency is laid on white. Of more than 8 bits, ``white_level`` becomes
-    white; None stands for the largest value of the fewest bits that hold the image (1.0 for floats
-    up to 1), so that 12 bits in a file of 16 are not shown black.
+    become squares. Transparency is laid on white. Of more than 8 bits, the first of ``levels``
+    becomes black and the second white; None stands for the largest value of the fewest bits that
+    hold the image (1.0 for floats up to 1), so that 12 bits in a file of 16 are not shown black.
 
     Raises
     ------
@@ -47,7 +68,7 @@ def read_original(
             warnings.simplefilter("ignore")
             # A JPEG is decoded at half, a quarter or an eighth of its size where that suffices.
             opened.draft("RGB", (longest, longest))
-            picture = _coloured(ImageOps.exif_transpose(opened), white_level)
+            picture = _coloured(ImageOps.exif_transpose(opened), levels)
     except FileNotFoundError:
         raise DataError(f"{path}: the file is no longer there") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -86,9 +107,9 @@ def why(error: DataError, path: Path | None) -> str:
     return str(error).removeprefix(f"{path}: ").encode("utf-8", "replace").decode()
 
 
-def _coloured(image: Image.Image, white_level: float | None) -> Image.Image:
+def _coloured(image: Image.Image, levels: Levels) -> Image.Image:
     if image.mode in DEEP:
-        return Image.fromarray(_to_uint8(np.asarray(image), white_level)).convert("RGB")
+        return Image.fromarray(_to_uint8(np.asarray(image), levels)).convert("RGB")
     if image.mode.endswith(("A", "a")) or "transparency" in image.info:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, "white")
@@ -96,13 +117,16 @@ def _coloured(image: Image.Image, white_level: float | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def _to_uint8(pixels: npt.NDArray, white_level: float | None) -> npt.NDArray[np.uint8]:
+def _to_uint8(pixels: npt.NDArray, levels: Levels) -> npt.NDArray[np.uint8]:
+    black, white = levels
     values = np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    if white_level is None:
+    if white is None:
         top = float(values.max(initial=0.0))
         fits = pixels.dtype.kind == "f" and top <= 1
-        white_level = 1.0 if fits else 2.0 ** max(8, int(np.ceil(np.log2(top + 1)))) - 1
-    return np.rint(values * (255 / white_level)).clip(0, 255).astype(np.uint8)
+        white = 1.0 if fits else 2.0 ** max(8, int(np.ceil(np.log2(top + 1)))) - 1
+    if white <= black:  # a white that was guessed may lie below the black that was set
+        white = black + 1.0
+    return np.rint((values - black) * (255 / (white - black))).clip(0, 255).astype(np.uint8)
 
 
 def _resized(picture: Image.Image, longest: int) -> Image.Image:

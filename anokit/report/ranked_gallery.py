@@ -13,7 +13,7 @@ from anokit.errors import DataError
 from anokit.report.beside import NEAREST, Near, NearCard, shown, write_near
 from anokit.report.contact_sheet import MOST, Cell, contact_sheet, on_sheet, small
 from anokit.report.heat import Heat, HeatScale
-from anokit.report.originals import LONGEST, SMALL, said, save_picture, why
+from anokit.report.originals import DEFAULT_LEVELS, LONGEST, SMALL, Levels, said, save_picture, why
 from anokit.report.overlays import check_heat, check_scale, paint, ramp
 from anokit.store.files import replacing, write_text
 from anokit.store.folders import check_ours, replacing_folder
@@ -94,7 +94,7 @@ def write_gallery(
     facts: Mapping[str, str] | None = None,
     table: str = "",
     longest: int = LONGEST,
-    white_level: float | None = None,
+    levels: Levels = DEFAULT_LEVELS,
 ) -> Gallery:
     """Write a folder with every entry's picture, ``index.html`` and ``contact_sheet.png``.
 
@@ -120,8 +120,8 @@ def write_gallery(
         what is written to ``suspects.csv``; nothing is where it is empty
     longest
         most pixels along the longer side of a picture
-    white_level
-        what becomes white of originals of more than 8 bits, as `read_original` has it
+    levels
+        what becomes black and white of originals of more than 8 bits, as `read_original` has it
 
     Raises
     ------
@@ -147,7 +147,7 @@ def write_gallery(
                         "give one to all or leave the maps out"
                     )
             name = _file_name(entry, names)
-            card, cell = _written(new, name, entry, scale, longest, white_level)
+            card, cell = _written(new, name, entry, scale, longest, levels)
             cards.append(card)
             # Beyond the sheet only the number counts; pictures would fill the memory.
             fits = len(cells) < MOST // (1 + len(cell.beside))
@@ -173,17 +173,17 @@ def _written(
     entry: Entry,
     scale: HeatScale | None,
     longest: int,
-    white_level: float | None,
+    levels: Levels,
 ) -> tuple[_Card, Cell]:
     """Write an entry's pictures; return its place on the page and on the sheet."""
     score = f"{entry.score:.4g}"
     p_value = "" if entry.p_value is None else f"{entry.p_value:.2g}"
     # All cards are held to the end; all maps and pictures would be much.
     plain = replace(entry, heat=None, picture=None, near=())
-    near, beside = write_near(new, name, entry.near, white_level)
+    near, beside = write_near(new, name, entry.near, levels)
     card = _Card(plain, score, p_value, said(Path(entry.path.name)), said(entry.path), near=near)
     try:
-        original = shown(entry.path, entry.picture, longest, white_level)
+        original = shown(entry.path, entry.picture, longest, levels)
     except DataError as error:
         cell = Cell(None, entry.rank, score, card.name, entry.flagged, beside)
         return replace(card, problem=why(error, entry.path)), cell

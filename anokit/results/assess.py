@@ -13,8 +13,9 @@ from anokit.recipe.parts import NamedScore, Recipe
 from anokit.results.best_on_test import ON_TEST, batch_remark, in_order
 from anokit.results.metrics import auroc_by_kind, measure, rates
 from anokit.results.pixel_metrics import aupro, pixel_auroc
+from anokit.results.resting import about_few, knows_its_images, threshold_rule
 from anokit.results.rows import MapScale, Row
-from anokit.results.thresholds import Calibration, too_few
+from anokit.results.thresholds import Calibration
 from anokit.scoring.memory import TripMemory
 from anokit.scoring.probing import probe
 from anokit.scoring.scorer import Maps, Scored, Scorer, Values
@@ -116,13 +117,22 @@ def assess(job: Job) -> Assessment:
         columns=columns,
         tiles=tiles,
         rows=rows,
-        threshold_rule=_threshold_rule(
-            calibrations[recipe.primary.name], len(training.names), scored_training
+        threshold_rule=threshold_rule(
+            calibrations[recipe.primary.name],
+            len(training.names),
+            scored_training,
+            known=knows_its_images(recipe.primary, scored_training),
         ),
         warnings=[
             *(text for component in scorer.components.values() for text in component.warnings()),
             *_direction_warning(recipe, rows),
-            *too_few(calibrations[recipe.primary.name], len(training.names)),
+            *about_few(
+                recipe.primary,
+                calibrations[recipe.primary.name],
+                len(training.names),
+                scored_training,
+                test,
+            ),
         ],
     )
 
@@ -148,23 +158,6 @@ def _training_images(
         {name: scored.rows[top] for name, top in tops.items()},
         {name: values[name][top] for name, top in tops.items()},
     )
-
-
-def _threshold_rule(calibration: Calibration, count: int, scored: TrainingScores) -> str:
-    words = [
-        f"{calibration.method}, for {100 * calibration.promised:.3g} % false alarms, from the "
-    ]
-    words.append(f"scores of {count:,} unlabelled training images")
-    if calibration.settings.trim:
-        words.append(f" without the highest {100 * calibration.settings.trim:.3g} %")
-    if scored.fitted_on:
-        words.append(", none by a score that was fitted on the image")
-    if calibration.promised > calibration.settings.false_alarms:
-        rate = 100 * calibration.settings.false_alarms
-        words.append(f"; so few cannot promise the {rate:.3g} % asked for")
-    if calibration.method != calibration.settings.method:
-        words.append(f"; too few for {calibration.settings.method}")
-    return "".join(words) + "; no label was read"
 
 
 def score_test(
@@ -211,7 +204,7 @@ def _row(
         batch="; ".join(dict.fromkeys(text for text in batch if text)),
         protocol=data.protocol,
         threshold=calibration.threshold,
-        false_alarms=calibration.promised,
+        false_alarms=None if knows_its_images(score, training) else calibration.promised,
         scales=None if score.combine == "sum" else scorer.scales(score),
         map_scale=_map_scale(scorer.combine_maps(score, training.held_maps), recipe)
         if score.role == "score"

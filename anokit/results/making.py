@@ -9,7 +9,7 @@ import numpy as np
 from anokit.data.sets import TestSet
 from anokit.results.assess import Assessment
 from anokit.results.best_on_test import LAST
-from anokit.results.rows import SIMULATED, Choice, Results
+from anokit.results.rows import SIMULATED, Choice, Copies, Results
 from anokit.scoring.scorer import Values
 from anokit.store.score_table import ScoreTable
 from anokit.training.job import Job
@@ -52,6 +52,8 @@ def make_results(
         published_source=recipe.published_source if whole and recipe.published else None,
         interval=f"95 % stratified bootstrap over test images, {recipe.evaluation.resamples} "
         "resamples; one training run, so the spread between seeds is not in it",
+        copies=[Copies.model_validate(vars(one)) for one in data.copies],
+        dropped={what: list(names) for what, names in data.dropped.items()},
         rows=[row if whole else row.model_copy(update={"published": None}) for row in found.rows],
     )
 

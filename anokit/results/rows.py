@@ -120,6 +120,15 @@ class Choice(BaseModel):
     threshold: str = ""
 
 
+class Copies(BaseModel):
+    """Images that are equal to the last pixel, by name: one picture that occurs more than once."""
+
+    training: list[str] = []
+    test: list[str] = []
+    labels: list[int | None] = []
+    """of those in the test set"""
+
+
 class Results(BaseModel):
     """results.json. Keys that this version does not know are left aside."""
 
@@ -144,6 +153,10 @@ class Results(BaseModel):
     interval: str = ""
     """what the intervals are, in words"""
     rows: list[Row] = []
+    copies: list[Copies] = []
+    """pictures that occur more than once in what the run read"""
+    dropped: dict[str, list[str]] = {}
+    """copies that ``duplicates = "drop"`` left out: of ``training``, ``contaminants``, ``test``"""
     files: dict[str, str] = {}
     """SHA-256 of the weights and of what fitted scores learned, by path in the run directory"""
     refined: Refined | None = None

@@ -185,16 +185,3 @@ def discovery_bound(p_values: npt.ArrayLike, rate: float, count: int) -> float:
     p = np.sort(np.asarray(p_values, dtype=np.float64))
     below = np.flatnonzero(p <= rate * np.arange(1, len(p) + 1) / max(count, 1))
     return float(p[below[-1]]) if len(below) else -1.0
-
-
-def too_few(calibration: Calibration, count: int) -> list[str]:
-    """Return a sentence where a threshold rests on too few images for the rate asked for."""
-    if calibration.promised <= calibration.settings.false_alarms:
-        return []
-    text = (
-        f"the threshold rests on {count:,} training images, which can promise no fewer than "
-        f"{100 * calibration.promised:.3g} % false alarms, not the "
-        f"{100 * calibration.settings.false_alarms:.3g} % asked for: add training images, or "
-        "raise false_alarms under [threshold]"
-    )
-    return [text]

@@ -12,6 +12,7 @@ from anokit.data.sets import ImageTable, Rows, all_rows
 from anokit.errors import DataError
 from anokit.recipe.parts import NamedScore, Recipe
 from anokit.report.heat import Heat, stitch
+from anokit.report.originals import levels_of
 from anokit.report.ranked_gallery import Entry, Gallery, write_gallery
 from anokit.results.assess import Assessment
 from anokit.results.rows import MapScale
@@ -77,8 +78,8 @@ def paint_ranking(
     }
     if recipe.quick:
         facts["quick run"] = "it shows the path, not the quality"
-    white = getattr(recipe.dataset.options, "white_level", None)
-    found = write_gallery(folder, entries(), scale, title=title, facts=facts, white_level=white)
+    levels = levels_of(recipe.dataset.options)
+    found = write_gallery(folder, entries(), scale, title=title, facts=facts, levels=levels)
     watcher.done()
     return found
 

@@ -18,7 +18,7 @@ from anokit.errors import CheckpointError, UsageError
 from anokit.plugin import resolve_fields
 from anokit.recipe.parts import Recipe
 from anokit.report.beside import Near
-from anokit.report.originals import draw_pixels
+from anokit.report.originals import draw_pixels, levels_of
 from anokit.report.ranked_gallery import Entry, Gallery, write_gallery
 from anokit.results.before import Side
 from anokit.runs.finished import OpenedRun, open_run
@@ -179,7 +179,7 @@ def write_suspects(found: Suspects, folder: Path, watcher: Watcher = NOBODY) -> 
         facts["simulated data"] = "these images are drawn, and say nothing of the real ones"
     if found.recipe.quick:
         facts["quick run"] = "it shows the path, not the quality"
-    white = getattr(found.recipe.dataset.options, "white_level", None)
+    levels = levels_of(found.recipe.dataset.options)
     try:
         return write_gallery(
             folder,
@@ -188,7 +188,7 @@ def write_suspects(found: Suspects, folder: Path, watcher: Watcher = NOBODY) -> 
             lead=LEAD,
             facts=facts,
             table=found.text(),
-            white_level=white,
+            levels=levels,
         )
     except CheckpointError as error:
         raise UsageError(f"--out {error}") from None

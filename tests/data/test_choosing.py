@@ -202,9 +202,10 @@ def test_contaminants_are_taken_from_the_test_set_by_whole_groups(assembled):
 
 
 def test_near_duplicates_across_the_split_are_told(assembled):
+    nearly = (SCENES[[1, 5]] * 0.9).astype(np.uint8)
     source = Source(
         split(["a", "b", "c"], scenes=[0, 1, 2]),
-        split(["x", "y"], labels=[0, 1], scenes=[1, 5]),
+        ArraySplit(nearly, ["x", "y"], labels=[0, 1]),
     )
     text = " ".join(assembled(source).notices)
     assert "1 of 2 test images show nearly what a training image shows (x and b)" in text

@@ -167,7 +167,7 @@ def test_originals_of_any_mode_are_shown(tmp_path, mode):
 def test_a_white_level_is_heeded(tmp_path):
     path = tmp_path / "image.png"
     Image.fromarray(np.full((4, 4), 1000, np.uint16)).save(path)
-    assert np.asarray(read_original(path, white_level=4000.0)).max() == 64
+    assert np.asarray(read_original(path, levels=(0.0, 4000.0))).max() == 64
 
 
 def test_transparency_is_laid_on_white(tmp_path):
@@ -224,3 +224,10 @@ def test_what_cannot_be_read_is_said(tmp_path):
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"cut\.png: cannot be read as an image"):
         read_original(tmp_path / "cut.png")
+
+
+def test_a_black_level_is_heeded(tmp_path):
+    path = tmp_path / "image.png"
+    Image.fromarray(np.array([[300, 360], [400, 500]], np.uint16)).save(path)
+    shown = np.unique(np.asarray(read_original(path, levels=(300.0, 400.0))))
+    assert shown.tolist() == [0, 153, 255]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from anokit.errors import DataError, MissingDataError
 from anokit_datasets.folder import image_folder
-from anokit_datasets.options import ImageFolderOptions
+from anokit_datasets.picture_options import ImageFolderOptions
 from anokit_datasets.source import Source
 
 

@@ -24,6 +24,19 @@ def write_folder(folder: Path) -> Mapping[str, object]:
     return {"root": str(folder), "size": 8, "channels": 3}
 
 
+def write_manifest(folder: Path) -> Mapping[str, object]:
+    """Write the same pictures, and a table of them."""
+    options = dict(write_folder(folder))
+    lines = ["path,label,split"]
+    for path in sorted(folder.rglob("*.png")):
+        name = path.relative_to(folder).as_posix()
+        label = int("bad" in name or "contaminants" in name)
+        lines.append(f"{name},{label},{name.partition('/')[0]}")
+    (folder / "list.csv").write_text("\n".join(lines))
+    del options["root"]
+    return {**options, "manifest": str(folder / "list.csv")}
+
+
 def write_cifar(folder: Path) -> Mapping[str, object]:
     """Write 240 noisy pictures in the files of CIFAR-10."""
     place = folder / "cifar-10-batches-py"
@@ -45,7 +58,12 @@ def nothing(folder: Path) -> Mapping[str, object]:
 
 @parametrize_checks(
     anokit_datasets.plugin,
-    samples={"cifar10": write_cifar, "image-folder": write_folder, "kth-cellvideos": nothing},
+    samples={
+        "cifar10": write_cifar,
+        "image-folder": write_folder,
+        "csv-manifest": write_manifest,
+        "kth-cellvideos": nothing,
+    },
 )
 def test_conformance(check, monkeypatch):
     # The reader knows the hashes of the real files alone.

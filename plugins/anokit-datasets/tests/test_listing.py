@@ -8,7 +8,7 @@ import pytest
 from anokit.errors import DataError, MissingDataError
 from anokit_datasets.folder import image_folder
 from anokit_datasets.listing import natural_key
-from anokit_datasets.options import ImageFolderOptions
+from anokit_datasets.picture_options import ImageFolderOptions
 from anokit_datasets.source import Source
 
 WriteImage = Callable[..., Path]
@@ -37,7 +37,7 @@ def test_files_and_patterns_are_unlabelled_training_images_in_natural_order(here
     assert source.train.labels is source.train.kinds is None
     assert source.test is source.contaminants is None
     assert source.protocol == "listed files without a test set"
-    assert source.notices == ("files: all 4 listed images are taken for training",)
+    assert source.notices == ("files: all 4 listed images are one set without labels",)
 
 
 def test_order_of_entries_makes_no_difference(here: Path) -> None:

@@ -7,14 +7,21 @@ import pytest
 from pydantic import ValidationError
 
 from anokit.types import ImageSpec
-from anokit_datasets.options import Cifar10Options, DigitsOptions, ImageFolderOptions, KthOptions
+from anokit_datasets.options import Cifar10Options, DigitsOptions, KthOptions
+from anokit_datasets.picture_options import ImageFolderOptions
 from anokit_datasets.plugin import anokit_datasets
 
 COMPONENTS = {component.name: component for component in anokit_datasets()}
 
 
 def test_names_are_the_public_ones() -> None:
-    assert list(COMPONENTS) == ["digits", "cifar10", "kth-cellvideos", "image-folder"]
+    assert list(COMPONENTS) == [
+        "digits",
+        "cifar10",
+        "kth-cellvideos",
+        "image-folder",
+        "csv-manifest",
+    ]
 
 
 def test_describing_imports_no_torch() -> None:

@@ -5,7 +5,7 @@ from PIL import Image
 from anokit.errors import DataError
 from anokit.types import ImageSpec
 from anokit_datasets.folder import image_folder
-from anokit_datasets.options import ImageFolderOptions
+from anokit_datasets.picture_options import ImageFolderOptions
 from anokit_datasets.reader import folder_reader
 
 SPEC = ImageSpec(1, 60, 60)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from anokit.errors import DataError
 from anokit.types import ImageSpec
 from anokit_datasets.folder import image_folder
-from anokit_datasets.options import ImageFolderOptions
+from anokit_datasets.picture_options import ImageFolderOptions
 from anokit_datasets.reader import folder_reader
 from anokit_datasets.resizing import bilinear
 from anokit_datasets.source import Source

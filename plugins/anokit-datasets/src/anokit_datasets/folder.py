@@ -24,7 +24,7 @@ from anokit.types import ImageSpec
 from anokit_datasets.layout import Layout, read_layout
 from anokit_datasets.listing import read_list
 from anokit_datasets.looks import about_clipping, about_contrast, about_sizes
-from anokit_datasets.options import ImageFolderOptions
+from anokit_datasets.picture_options import ImageFolderOptions, PictureOptions
 from anokit_datasets.preparing import Preparation, least
 from anokit_datasets.resizing import Mask, UInt8, nearest_index
 from anokit_datasets.source import Source, draw, draw_in_proportion
@@ -62,7 +62,8 @@ def image_folder(options: ImageFolderOptions) -> Source:
             accept_defects=options.accept_defects,
             seed=options.draw_seed,
         )
-    return FolderReader(options, layout).read()
+    source = "image folder" if options.files is None else "listed files"
+    return FolderReader(options, layout, source).read()
 
 
 class FolderReader:
@@ -74,13 +75,15 @@ class FolderReader:
         of the dataset.
     layout
         the files.
+    source
+        what they are, in words.
     """
 
-    def __init__(self, options: ImageFolderOptions, layout: Layout) -> None:
+    def __init__(self, options: PictureOptions, layout: Layout, source: str) -> None:
         self.options = options
         self.layout = layout
         self.notices = list(layout.notices)
-        self.source = "image folder" if options.files is None else "listed files"
+        self.source = source
         self.largest = 0  # pixels of the largest file, as far as known
 
     def read(self) -> Source:
@@ -125,8 +128,8 @@ class FolderReader:
             )
             self.preparation = Preparation(self.options, spec, path)
             return
-        where = "files" if self.options.root is None else self.options.root
-        raise DataError(f"{where}: {self.describe(failures, len(files), 'training')}")
+        said = self.describe(failures, len(files), "training")
+        raise DataError(f"{self.layout.where or self.layout.root}: {said}")
 
     def split(self, files: Sequence[Path], name: str) -> ArraySplit | None:
         """Decode ``files``; None where there are none, or none that can be read."""
@@ -198,7 +201,7 @@ class FolderReader:
         return ArraySplit(
             images,
             self.tile_ids(files, places, sizes) if tiled else parents,
-            labels=[self.layout.label(path) for path in paths] if is_test else None,
+            labels=self.layout.labels(paths) if is_test else None,
             kinds=[self.layout.kind(path) for path in paths] if name != "training" else None,
             masks=self.masks(files, places, sizes) if is_test else None,
             files=[str(path) for path in paths],

@@ -55,6 +55,8 @@ class Layout:
     depth: int = 1
     """which folder below the root, counted from 0, tells the kind"""
     notices: Sequence[str] = ()
+    where: str = ""
+    """what names the files in messages, where it is not the root"""
 
     def id(self, path: Path) -> str:
         """Return the path of a file below the root; as it was given where it does not lie there."""
@@ -69,6 +71,10 @@ class Layout:
     def label(self, path: Path) -> int:
         """Return 0 for a normal test image, 1 for an anomalous one."""
         return int(self.kind(path).lower() not in NORMAL_FOLDERS)
+
+    def labels(self, paths: Sequence[Path]) -> list[int] | None:
+        """Return the labels of test images; None where they have none."""
+        return [self.label(path) for path in paths]
 
 
 def read_layout(root: Path, *, accept_defects: bool = False, seed: int = 0) -> Layout:
@@ -212,7 +218,7 @@ def read_bare(root: Path, accept_defects: bool) -> Layout:
         )
     notices = [
         *check_names(root, train, accept_defects),
-        f"{root} has no train/: all {len(train)} images below it are taken for training",
+        f"{root} has no train/: all {len(train)} images below it are one set without labels",
         *passed_over(root),
     ]
     return Layout(root=root, train=train, notices=notices)

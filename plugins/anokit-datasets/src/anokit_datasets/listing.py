@@ -34,8 +34,8 @@ def read_list(entries: Sequence[str]) -> Layout:
     once: dict[str, Path] = {}
     for path in found:
         once.setdefault(os.path.realpath(path), path)
-    notices.append(f"files: all {len(once)} listed images are taken for training")
-    return Layout(root=Path(), train=list(once.values()), notices=notices)
+    notices.append(f"files: all {len(once)} listed images are one set without labels")
+    return Layout(root=Path(), train=list(once.values()), notices=notices, where="files")
 
 
 def matching(entry: str, notices: list[str]) -> list[Path]:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from anokit.plugin import Component, hookimpl
 from anokit.types import ImageSpec
-from anokit_datasets.options import (
-    Cifar10Options,
-    DigitsOptions,
-    ImageFolderOptions,
-    KthOptions,
-)
+from anokit_datasets.options import Cifar10Options, DigitsOptions, KthOptions
+from anokit_datasets.picture_options import CsvManifestOptions, ImageFolderOptions, PictureOptions
 
 
 @hookimpl
@@ -58,6 +54,15 @@ def anokit_datasets() -> list[Component]:
             image_spec=folder_spec,
             reader="anokit_datasets.reader:folder_reader",
         ),
+        Component(
+            name="csv-manifest",
+            summary="images that a CSV table lists, with their labels, masks, splits and kinds",
+            factory="anokit_datasets.manifest:csv_manifest",
+            options=CsvManifestOptions,
+            example={"manifest": "data/manifest.csv", "size": 64},
+            image_spec=folder_spec,
+            reader="anokit_datasets.reader:folder_reader",
+        ),
     ]
 
 
@@ -76,7 +81,7 @@ def kth_spec(options: KthOptions) -> ImageSpec:
     return ImageSpec(1, options.size, options.size)
 
 
-def folder_spec(options: ImageFolderOptions) -> ImageSpec | None:
+def folder_spec(options: PictureOptions) -> ImageSpec | None:
     """Return the shape where the options set both size and channels; else the files decide."""
     if options.side is None or options.channels == "auto":
         return None

@@ -12,7 +12,7 @@ import numpy as np
 from anokit.data import Picture, with_channels
 from anokit.errors import DataError
 from anokit.types import ImageSpec
-from anokit_datasets.options import ImageFolderOptions
+from anokit_datasets.picture_options import PictureOptions
 from anokit_datasets.resizing import (
     Box,
     Mask,
@@ -30,7 +30,7 @@ MARGIN = 2
 """Times the wanted size that a JPEG is decoded at, at least."""
 
 
-def least(options: ImageFolderOptions, height: int, width: int) -> tuple[int, int]:
+def least(options: PictureOptions, height: int, width: int) -> tuple[int, int]:
     """Return the least height and width to decode a file of ``height`` × ``width`` at."""
     if options.size is None:
         return height, width
@@ -56,7 +56,7 @@ class Preparation:
         the file that was the first to give the spec, for messages.
     """
 
-    options: ImageFolderOptions
+    options: PictureOptions
     spec: ImageSpec
     example: Path | None = None
 

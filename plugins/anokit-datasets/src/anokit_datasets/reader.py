@@ -10,12 +10,12 @@ import torch
 from anokit.data import Picture, quiet, try_to_decode
 from anokit.errors import DataError
 from anokit.types import ImageSpec, Pieces
-from anokit_datasets.options import ImageFolderOptions
+from anokit_datasets.picture_options import PictureOptions
 from anokit_datasets.preparing import Preparation, least
 from anokit_datasets.resizing import UInt8
 
 
-def folder_reader(options: ImageFolderOptions, spec: ImageSpec) -> FileReader:
+def folder_reader(options: PictureOptions, spec: ImageSpec) -> FileReader:
     """Return what reads a file as images of the run's ``spec``."""
     return FileReader(options, spec)
 
@@ -31,7 +31,7 @@ class FileReader:
         of the run's images.
     """
 
-    def __init__(self, options: ImageFolderOptions, spec: ImageSpec) -> None:
+    def __init__(self, options: PictureOptions, spec: ImageSpec) -> None:
         self.preparation = Preparation(options, spec)
 
     def __call__(self, path: Path) -> UInt8:

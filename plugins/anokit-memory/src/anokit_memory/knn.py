@@ -91,7 +91,7 @@ class NearestNeighbours(RowMemory):
         if len(rows) < self.k:
             raise DataError(
                 f"score '{self.name}': expected at least k = {self.k} training vectors, "
-                f"got {len(rows)}: set k lower or add images"
+                f"got {len(rows)}: {'set k lower or ' if len(rows) else ''}add images"
             )
         self.memory = self.prepared(rows)
 
@@ -115,9 +115,10 @@ class NearestNeighbours(RowMemory):
             Where fewer than k others are left.
         """
         if len(self.memory) <= self.k:
+            lower = "set k lower or " if self.k > 1 else ""
             raise DataError(
                 f"score '{self.name}': to leave a training vector out, expected more than k = "
-                f"{self.k}, got {len(self.memory)}: set k lower or add images"
+                f"{self.k}, got {len(self.memory)}: {lower}add images"
             )
         return self.mean(self.distances(rows, self.k, places)).to(rows)
 
