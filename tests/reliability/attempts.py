@@ -81,7 +81,9 @@ def serve(counter):
     import anokit.runs.scoring as scoring
 
     torch.set_num_threads(1)
-    running.write_report = scoring.write_report = adding.write_report = explaining.write_report = plain_report
+    running.write_report = scoring.write_report = adding.write_report = explaining.write_report = (
+        plain_report
+    )
     tell = os.open(counter, os.O_RDWR | os.O_CREAT)
     for line in sys.stdin:
         print(json.dumps(attempt(json.loads(line), tell)), flush=True)
