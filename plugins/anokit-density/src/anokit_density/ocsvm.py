@@ -46,7 +46,9 @@ class SupportVectors(Detector):
         spread = float(values.var())
         scale = 1 / (values.shape[1] * spread) if spread else 1.0
         gamma = scale if self.given == "scale" else self.given
-        machine = OneClassSVM(nu=self.nu, gamma=gamma).fit(values)
+        machine = OneClassSVM(nu=self.nu, gamma=gamma)
+        machine.random_state = 0  # otherwise it draws a seed, unused, from NumPy's global generator
+        machine.fit(values)
         self.vectors = torch.from_numpy(np.ascontiguousarray(machine.support_vectors_)).to(rows)
         self.weights = torch.from_numpy(machine.dual_coef_[0].copy()).to(rows)
         self.gamma = torch.tensor([gamma]).to(rows)
