@@ -56,12 +56,11 @@ def make_table(
         raise UsageError(f"no finished run{wanted} has labelled test images of both classes")
     remarks = list(dict.fromkeys(text for run in runs for text in run.remarks))
     layout = _layout(given) if laid_out and not scores else None
+    variants = _variants(given)
     if layout:
-        named = any(one.variant for one in (*layout.rows, *layout.columns))
-        variants = SweepFolder(given[0]).variants() if named else {}
         columns, lines = _laid_out(layout, runs, metric, variants)
     else:
-        columns, lines = _by_system(runs, metric)
+        columns, lines = _by_system(runs, metric, variants)
     for line, members in lines:
         found = {remarks.index(text) for run in members for text in run.remarks}
         line.remarks = sorted(found)
@@ -85,7 +84,7 @@ def make_table(
 
 
 def _by_system(
-    runs: Sequence[ScoredRun], metric: str
+    runs: Sequence[ScoredRun], metric: str, variants: Mapping[Path, str]
 ) -> tuple[list[str], list[tuple[Line, list[ScoredRun]]]]:
     """Return the columns, one for each contamination, and a line for each score of a system."""
     runs = _each_once(runs)
@@ -93,7 +92,7 @@ def _by_system(
     rows: dict[str, list[list[ScoredRun]]] = {}
     for cell in cells:
         rows.setdefault(_system_key(cell[0]), []).append(cell)
-    names = _names([row[0][0] for row in rows.values()])
+    names = _names([row[0][0] for row in rows.values()], variants)
     lines = [
         (
             Line(
@@ -122,6 +121,14 @@ def _layout(given: Sequence[Path]) -> Layout | None:
     if len(given) != 1 or not (given[0] / SWEEP_FILE).is_file():
         return None
     return read_sweep_tables(given[0] / SWEEP_FILE)[1].layout
+
+
+def _variants(given: Sequence[Path]) -> Mapping[Path, str]:
+    """Return the variant of each run where a sweep that has some is meant."""
+    if len(given) != 1 or not (given[0] / SWEEP_FILE).is_file():
+        return {}
+    _, tables = read_sweep_tables(given[0] / SWEEP_FILE)
+    return SweepFolder(given[0]).variants() if tables.variants else {}
 
 
 def _laid_out(
@@ -211,15 +218,17 @@ def _system_key(run: ScoredRun) -> str:
     return json.dumps([content, score], sort_keys=True)
 
 
-def _names(firsts: Sequence[ScoredRun]) -> list[str]:
-    """Return what each line's system is called: its recipe, with what differs where need be."""
+def _names(firsts: Sequence[ScoredRun], variants: Mapping[Path, str]) -> list[str]:
+    """Return what each line's system is called: recipe and variant, with what else differs."""
     contents = [json.loads(_system_key(run))[0] for run in firsts]
     # The lines of a system are its scores and share a name; a baseline is a system of its own.
     systems: dict[str, tuple[str, dict[str, Any]]] = {}
     keys = []
     for run, content in zip(firsts, contents, strict=True):
         alone = run.stands_alone
-        name = f"baseline {run.score}" if alone else run.results.recipe
+        variant = variants.get(run.path)
+        system = f"{run.results.recipe}, {variant}" if variant else run.results.recipe
+        name = f"baseline {run.score}" if alone else system
         own = {key: value for key, value in content.items() if alone or key != "scores"}
         keys.append(json.dumps([name, own], sort_keys=True))
         systems[keys[-1]] = (name, own)

@@ -39,6 +39,11 @@ def test_other_weights_are_found_out(copy, toys_file):
     tensors = load_tensors(path)
     tensors["encoder.weight"] = tensors["encoder.weight"] * 1.5
     save_tensors(path, tensors)
+    assert "its SHA-256 is" in verify(copy, plugins=[toys_file]).problems[0]
+    results = json.loads((copy / "results.json").read_text())
+    (copy / "results.json").write_text(
+        json.dumps(results | {"files": {}})
+    )  # not recorded, or forged
     found = verify(copy, plugins=[toys_file])
     assert any("scores differ by up to" in text for text in found.problems), found
 

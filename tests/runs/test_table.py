@@ -333,6 +333,8 @@ def test_a_layout_tells_variants_apart(run, tmp_path):
     found = [(line.system, line.cells["Lo"].mean) for line in lines]
     assert found == [("first", pytest.approx(0.6)), ("second", pytest.approx(0.8))]
     assert all("pixels" in line.cells for line in lines)  # the same baseline in both rows
+    plain = make_table([tmp_path / "s"], laid_out=False)
+    assert [line.system for line in plain.lines] == ["ours, a", "ours, b", "baseline"]
 
 
 def test_in_a_layout_a_baseline_stands_in_the_row_of_each_recipe_that_has_it(run, tmp_path):
