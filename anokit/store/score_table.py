@@ -61,7 +61,7 @@ def read_scores(path: Path) -> ScoreTable:
         Where it is missing or damaged.
     """
     try:
-        head, rows = _read_csv(path)
+        head, rows = _read_csv(path, "id")
         names = [name for name in head if name not in OTHER_COLUMNS]
         return ScoreTable(
             ids=[row["id"] for row in rows],
@@ -178,7 +178,7 @@ def read_ranking(path: Path) -> Ranking:
         Where it is missing or damaged.
     """
     try:
-        head, rows = _read_csv(path)
+        head, rows = _read_csv(path, "image")
         own = {"image", "rank", *JUDGEMENT}
         names = [n for n in head if n not in own and n.rpartition(":")[2] not in JUDGEMENT]
         return Ranking(
@@ -197,12 +197,15 @@ def read_ranking(path: Path) -> Ranking:
         raise CheckpointError(f"{path}: damaged: {error}") from None
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the header and the rows of a CSV file."""
+def _read_csv(path: Path, first: str) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the header, which begins with a column's name, and the rows of a CSV file."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         rows = list(reader)
-        return list(reader.fieldnames or ()), rows
+        head = list(reader.fieldnames or ())
+        if head[:1] != [first]:
+            raise ValueError(f"its first column is not {first!r}")
+        return head, rows
 
 
 def _read(rows: Sequence[Mapping[str, str]], name: str) -> Column:
