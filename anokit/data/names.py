@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-import os
-
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
+
+
+def readable(name: str) -> str:
+    r"""Return a file's name as text that every file and terminal can hold.
+
+    Bytes that are no UTF-8 become ``\xff``; all other names stay as they are.
+    """
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a character that came from no file system
+        return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def written(name: str) -> str:
@@ -14,13 +23,13 @@ def written(name: str) -> str:
     Bytes that are no UTF-8 are written as ``\xff``. A relative name that a spreadsheet would take
     for a formula gets ``./`` before it, and still leads to the file.
     """
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    text = readable(name)
     return f"./{text}" if text.startswith(FORMULA) else text
 
 
 def shown(name: str) -> str:
     r"""Return a file's name on one line of a terminal: what cannot be printed is escaped."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    text = readable(name)
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text

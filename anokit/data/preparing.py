@@ -13,6 +13,7 @@ from anokit.data.arrays import seeded_order
 from anokit.data.choosing import Listed, excluded, groups_of
 from anokit.data.contract import hold_to_contract
 from anokit.data.copies import about_alike, about_dropped, copies_in, each_once, judged
+from anokit.data.names import readable
 from anokit.data.rows import SplitRows, labels_of
 from anokit.data.sets import ImageTable, RunData, TestSet, TrainingSet
 from anokit.errors import DataError, MissingDataError, RecipeError
@@ -143,7 +144,7 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
         train=training,
         test=testing,
         protocol=source.protocol,
-        notices=tuple(notices),
+        notices=tuple(readable(text) for text in notices),
         simulated=simulated,
         fingerprint=_fingerprint(training, *([testing] if testing else [])),
         test_fingerprint=_fingerprint(testing) if testing else "",
@@ -252,7 +253,7 @@ def _test_set(test: SplitRows) -> TestSet:
         images=ImageTable([test.images], test.listed.ids),
         ids=list(test.listed.ids),
         labels=None if None in labels else np.array(labels, dtype=np.int64),
-        kinds=None if kinds is None else [str(kinds[row]) for row in test.rows],
+        kinds=None if kinds is None else [readable(str(kinds[row])) for row in test.rows],
         split=test.split,
         rows=test.rows,
         files=None if files is None else list(files),

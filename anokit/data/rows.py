@@ -10,6 +10,7 @@ import torch
 
 from anokit.data.arrays import Images
 from anokit.data.choosing import Listed
+from anokit.data.names import readable
 from anokit.data.sets import Chosen
 from anokit.types import ImageSplit
 
@@ -28,7 +29,10 @@ class SplitRows:
     @classmethod
     def of(cls, split: ImageSplit) -> SplitRows:
         """Return all images of a split."""
-        files, parents = (getattr(split, name, None) for name in ("files", "parents"))
+        files, parents = (
+            None if names is None else [readable(name) for name in names]
+            for names in (getattr(split, name, None) for name in ("files", "parents"))
+        )
         return cls(split, np.arange(len(split)), Listed(ids_of(split), files, parents))
 
     def __len__(self) -> int:
@@ -57,7 +61,8 @@ def images_of(split: ImageSplit) -> Images:
 def ids_of(split: ImageSplit) -> list[str]:
     """Return the ids of a split."""
     ids = getattr(split, "ids", None)
-    return list(ids) if ids is not None else [split[i].id for i in range(len(split))]
+    found = ids if ids is not None else [split[i].id for i in range(len(split))]
+    return [readable(one) for one in found]
 
 
 def labels_of(split: ImageSplit) -> list[int | None]:
