@@ -100,6 +100,13 @@ def check_command(
     recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE…", help=SOME_RECIPES)],
     settings: Settings = None,
     plugin: PluginFiles = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Exit 2 for notices, plugins that do not load and choices by test labels, too.",
+        ),
+    ] = False,
 ) -> None:
     """Check recipes, their [quick] tables too, without loading data or networks."""
     from anokit.recipe.reading import check_recipe
@@ -107,6 +114,10 @@ def check_command(
 
     registry = Registry.load(plugin or [])
     failed = 0
+    if strict:
+        for problem in registry.problems:
+            failed += 1
+            print(f"{problem.plugin}: {problem.message}", file=sys.stderr)
     for path in recipes:
         try:
             variants = check_recipe(path, registry, settings=settings or [])
@@ -115,6 +126,10 @@ def check_command(
             print(error, file=sys.stderr)
             continue
         notices = sorted({notice for recipe in variants for notice in recipe.notices})
-        print(f"{path}: ok" + "".join(f"\n  {notice}" for notice in notices))
+        if strict and any(recipe.training.selection != "last" for recipe in variants):
+            notices.append("training.selection: the weights are chosen by test labels")
+        failed += strict and bool(notices)
+        word = "not ok" if strict and notices else "ok"
+        print(f"{path}: {word}" + "".join(f"\n  {notice}" for notice in notices))
     if failed:
         raise typer.Exit(2)

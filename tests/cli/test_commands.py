@@ -400,6 +400,24 @@ def test_check_prints_notices(toykit, recipe_file):
     assert "baseline 'pixel-knn' is left out" in found.out
 
 
+def test_a_strict_check_passes_nothing_that_a_reader_would_want_to_know(
+    toykit, recipe_file, tmp_path
+):
+    assert toykit("check", "--strict", recipe_file()).code == 0
+    found = toykit("check", "--strict", recipe_file('baselines=["pixel-knn"]'))
+    assert found.code == 2
+    assert "not ok\n  baseline 'pixel-knn' is left out" in found.out
+    by_labels = recipe_file("training.selection='best-on-test'")
+    assert toykit("check", by_labels).code == 0
+    found = toykit("check", "--strict", by_labels)
+    assert (found.code, "chosen by test labels" in found.out) == (2, True)
+    broken = tmp_path / "broken.py"
+    broken.write_text("import a_package_that_is_not_there\n")
+    found = toykit("check", "--strict", recipe_file(), "--plugin", broken)
+    assert found.code != 0
+    assert "a_package_that_is_not_there" in found.err
+
+
 def test_list_plugins_as_table_as_json_and_by_kind(toykit):
     table = toykit("list-plugins")
     assert table.code == 0
