@@ -24,6 +24,9 @@ class AnokitError(Exception):
 
     exit_code = 1
 
+    score_key: str | None = None
+    """which score's code it comes from; empty where that is known to be none's"""
+
 
 class UsageError(AnokitError):
     """The command line asks for something that cannot be: an unknown path, a wrong combination."""

@@ -179,6 +179,6 @@ def image_suffixes() -> frozenset[str]:
 
 def _names(folder: str) -> Sequence[str]:
     try:
-        return os.listdir(folder)  # noqa: PTH208
+        return [path.name for path in Path(folder).iterdir()]
     except OSError:
         return ()

@@ -16,7 +16,7 @@ from anokit.recipe.checks import Faults
 from anokit.recipe.parts import Recipe
 from anokit.recipe.reading import load_recipe
 from anokit.recipe.sweep_tables import Layout, SweepTables, read_sweep_tables
-from anokit.recipe.toml import toml_value
+from anokit.recipe.toml import flat, label_of, toml_value
 from anokit.registry.lookup import Registry
 
 NOT_AN_AXIS = ("scores", "baselines", "published", "title", "requires", "quick")
@@ -130,7 +130,7 @@ def _check_layout(
 def _axes(tables: SweepTables, faults: Faults) -> dict[str, list[Any]]:
     """Return the values of each axis by its dotted key."""
     axes: dict[str, list[Any]] = {}
-    for key, values in _flat(tables.matrix):
+    for key, values in flat(tables.matrix):
         where = f"matrix.{key}"
         table = key.split(".")[0]
         if table in NOT_AN_AXIS:
@@ -161,15 +161,6 @@ def _axes(tables: SweepTables, faults: Faults) -> dict[str, list[Any]]:
     return axes
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted keys and values, however they were nested."""
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def _products(axes: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
     """Yield the values of each cell; the recipe changes slowest, the seed fastest."""
     order = {RECIPE: 0, "seed": 2}
@@ -180,10 +171,10 @@ def _products(axes: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
 
 def _skipped(values: Mapping[str, Any], tables: SweepTables, faults: Faults) -> bool:
     for number, rule in enumerate(tables.skip):
-        flat = dict(_flat(rule))
-        for key in sorted(set(flat) - set(values)):
+        wanted = dict(flat(rule))
+        for key in sorted(set(wanted) - set(values)):
             faults.add(f"skip.{number}.{key}", f"is no axis; there are: {', '.join(values)}")
-        if flat and all(key in values and values[key] == value for key, value in flat.items()):
+        if wanted and all(key in values and values[key] == one for key, one in wanted.items()):
             return True
     return False
 
@@ -193,15 +184,12 @@ def _names(chosen: list[dict[str, Any]]) -> list[str]:
 
     All axes are in it, so that a sweep may grow by a value and its old cells keep their names.
     """
-    lasts = [key.rpartition(".")[2] for key in chosen[0]]
     names = []
     for values in chosen:
         words = [Path(str(values["recipe"])).stem]
         for key, value in values.items():
             if key != "recipe":
-                last = key.rpartition(".")[2]
-                label = last if lasts.count(last) == 1 else key
-                words.append(f"{label}-{value}")
+                words.append(f"{label_of(key, values)}-{value}")
         name = re.sub(r"[^A-Za-z0-9._+-]+", "-", "_".join(words)).strip("-.")
         names.append(name)
     folded = [name.casefold() for name in names]
@@ -231,7 +219,7 @@ def _recipe(
     threads = {"training.threads": tables.threads} if tables.threads else {}
     changes = {**threads}
     for table in (tables.set, own, variant):
-        changes |= dict(_flat(table))
+        changes |= dict(flat(table))
     changes |= {key: value for key, value in values.items() if key not in NAMED}
     settings = [f"{key}={toml_value(value)}" for key, value in changes.items()]
     return load_recipe(Path(given), registry, quick=quick, settings=settings)

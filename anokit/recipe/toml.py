@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 _BARE = re.compile(r"^[A-Za-z0-9_-]+$")
@@ -23,6 +23,21 @@ def to_toml(data: Mapping[str, Any]) -> str:
             for item in value:
                 lines += ["", f"[[{_key(key)}]]", *_pairs(item)]
     return "\n".join(lines).strip() + "\n"
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys and values of nested tables; lists of tables count as one value."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def label_of(key: str, keys: Collection[str]) -> str:
+    """Return the last part of a dotted key, all of it where others end in the same."""
+    last = key.rpartition(".")[2]
+    return last if [one.rpartition(".")[2] for one in keys].count(last) == 1 else key
 
 
 def _pairs(table: Mapping[str, Any]) -> list[str]:

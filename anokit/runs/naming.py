@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from anokit.recipe.toml import flat, label_of
 
 MOST = 3
 """Keys that a name tells; systems that differ in more are numbered."""
@@ -23,16 +25,16 @@ def told_apart(names: Sequence[str], contents: Sequence[Mapping[str, Any]]) -> l
     contents
         What decides each system, as tables of a resolved recipe.
     """
-    flats = [dict(_flat(content)) for content in contents]
+    flats = [dict(flat(content)) for content in contents]
     found = list(names)
     for name in dict.fromkeys(names):
         places = [place for place, other in enumerate(names) if other == name]
         if len(places) == 1:
             continue
         own = [flats[place] for place in places]
-        keys = [key for key in {k: None for flat in own for k in flat} if _differ(own, key)]
+        keys = [key for key in {k: None for one in own for k in one} if _differ(own, key)]
         telling = 0 < len(keys) <= MOST and all(
-            len(_words(key, keys, flat.get(key))) <= LONGEST for key in keys for flat in own
+            len(_words(key, keys, one.get(key))) <= LONGEST for key in keys for one in own
         )
         for number, place in enumerate(places, start=1):
             words = [_words(key, keys, flats[place].get(key)) for key in keys]
@@ -43,24 +45,13 @@ def told_apart(names: Sequence[str], contents: Sequence[Mapping[str, Any]]) -> l
     return found
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted keys with their values; lists of tables count as one value."""
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def _differ(flats: Sequence[Mapping[str, Any]], key: str) -> bool:
-    return len({json.dumps(flat.get(key), sort_keys=True) for flat in flats}) > 1
+    return len({json.dumps(one.get(key), sort_keys=True) for one in flats}) > 1
 
 
 def _words(key: str, keys: Sequence[str], value: Any) -> str:
     """Return ``normal deer``: the last part of a key, where it tells, and a value."""
-    last = key.rpartition(".")[2]
-    label = last if [one.rpartition(".")[2] for one in keys].count(last) == 1 else key
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         value = " ".join(value)
     text = value if isinstance(value, str) else json.dumps(value)
-    return f"{label} {text}"
+    return f"{label_of(key, keys)} {text}"

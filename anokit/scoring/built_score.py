@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -155,7 +156,7 @@ class BuiltScore:
         """
         failing = []
         for place in range(batch_of(trip)):
-            one = trip.map(lambda field, at=place: field[at : at + 1])  # type: ignore[misc]
+            one = trip.map(itemgetter(slice(place, place + 1)))
             try:
                 with torch.no_grad(), blame(self.part.entry, "scoring images"):
                     self.score(one)
@@ -165,7 +166,7 @@ class BuiltScore:
 
     def _fault(self, text: str, place: int | None = None) -> PluginFault:
         fault = PluginFault(text, place)
-        fault.score_key = self.part.key  # type: ignore[attr-defined]
+        fault.score_key = self.part.key
         return fault
 
     def _called(
@@ -217,14 +218,14 @@ def failing(part: WeightedPart) -> Iterator[None]:
     try:
         yield
     except AnokitError as error:
-        if not hasattr(error, "score_key"):
-            error.score_key = part.key  # type: ignore[attr-defined]
+        if error.score_key is None:
+            error.score_key = part.key
         raise
 
 
 def failed_score(error: AnokitError) -> str:
     """Return the key of the score whose code an error comes from; empty where it is no score's."""
-    return str(getattr(error, "score_key", ""))
+    return error.score_key or ""
 
 
 def build_score(part: WeightedPart, device: torch.device) -> BuiltScore:

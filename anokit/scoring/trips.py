@@ -74,7 +74,7 @@ class Trips:
                     images, self.needs, meter
                 )
             except AnokitError as error:
-                error.score_key = ""  # type: ignore[attr-defined]  # no fault of who reads trips
+                error.score_key = ""  # no fault of who reads trips
                 raise
             with self.lent(trip):
                 yield trip
