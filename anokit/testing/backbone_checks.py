@@ -17,8 +17,8 @@ from anokit.testing.backbone_subject import (
     train,
 )
 from anokit.testing.check import expect, promise
+from anokit.testing.closeness import RTOL, close
 from anokit.testing.offline import offline
-from anokit.testing.score_checks import close
 from anokit.testing.trips import changed_fields, select
 from anokit.types import ImageSpec, RoundTrip
 
@@ -128,7 +128,7 @@ def check_backbone_independent_of_batch(subject: BackboneSubject) -> None:
             first, second = one.get(name), alone.get(name)
             if first is not None and second is not None:
                 expect(
-                    first.shape == second.shape and close(first, second),
+                    first.shape == second.shape and close(first, second, RTOL),
                     f"{name} of an image differs between a batch of 4 and of 1; in evaluation "
                     "mode use running statistics, not those of the batch",
                 )

@@ -10,19 +10,31 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import SkipTest
 
 from anokit.data.contract import Items, image_faults, items_of, label_faults, repeat_faults
 from anokit.errors import DataError, MissingDataError
 from anokit.plugin import Options
+from anokit.registry.guard import guarded, telling
 from anokit.testing.check import expect, fail, promise
+from anokit.testing.guarding import untouched
 from anokit.testing.offline import offline
 from anokit.testing.subject import Subject
 from anokit.types import ImageSplit
 
 LOOKED_AT = 20
 """Samples of each split that are looked at."""
+
+
+class Opened(NamedTuple):
+    """A dataset, and what opening it did beside."""
+
+    source: Any
+    tried: list[str]
+    """hosts that it asked for"""
+    told: list[str]
+    """what it changed in the process"""
 
 
 @dataclass(frozen=True)
@@ -39,26 +51,33 @@ class DatasetSubject(Subject):
     @cached_property
     def used(self) -> Options:
         """Return the options that the dataset is opened with."""
-        if not self.sample:
+        if not self._given:
             return self.options
-        given: Mapping[str, Any] = self.sample(self.folder)
-        return self.entry.component.options.model_validate({**self._example(), **given})
+        return self.entry.component.options.model_validate({**self._example(), **self._given})
 
-    @cached_property
+    @property
     def source(self) -> Any:
         """Return the dataset, or its simulated stand-in; skip where there are no data at all."""
-        component = self.entry.component
-        try:
-            return component.load()(self.used)
-        except MissingDataError as error:
+        return self.opened.source
+
+    @cached_property
+    def opened(self) -> Opened:
+        """Open the dataset once, watched: a simulation may take long."""
+        component, told = self.entry.component, list[str]()
+        with offline() as tried, telling(told.append):
+            try:
+                with guarded(self.entry, "opening the data"):
+                    return Opened(component.load()(self.used), tried, told)
+            except MissingDataError as error:
+                why = str(error).splitlines()[0]
             simulation = component.load_simulation()
             if simulation is None:
-                name = component.name
                 raise SkipTest(
-                    f"no data: {str(error).splitlines()[0]} (supply some: samples={{{name!r}: "
-                    "function}}, which writes tiny data into a folder and returns options)"
-                ) from None
-            return simulation(self.used)
+                    f"no data: {why} (supply some: samples={{{component.name!r}: function}}, which "
+                    "writes tiny data into a folder and returns options)"
+                )
+            with guarded(self.entry, "simulating data"):
+                return Opened(simulation(self.used), tried, told)
 
     def splits(self) -> Iterator[tuple[str, ImageSplit]]:
         """Yield the splits that there are, by name."""
@@ -71,24 +90,57 @@ class DatasetSubject(Subject):
         """Return a few samples of a split, spread over it."""
         return items_of(split, LOOKED_AT)
 
-    def missing(self) -> Any:
-        """Open the dataset where nothing is: at a root that does not exist."""
-        fields = self.entry.component.options.model_fields
-        if "root" not in fields:
-            raise SkipTest("this dataset has no option root")
-        root = str(self.folder / "nowhere")
-        options = self.entry.component.options.model_validate({**self._example(), "root": root})
+    @cached_property
+    def nowhere(self) -> tuple[Options, Path]:
+        """Return options that send the dataset to data that are not there, and where that is.
+
+        Every option of the sample that names a place below the folder is sent elsewhere; without a
+        sample it is the option ``root``.
+        """
+        options, nowhere = self.entry.component.options, self.folder / "nowhere"
+        given = self._given
+        moved = {name: _moved(value, self.folder, nowhere) for name, value in given.items()}
+        if not any(moved[name] != given[name] for name in given):
+            if "root" not in options.model_fields:
+                raise SkipTest(
+                    "no option says where the data lie: neither one called root, nor one that a "
+                    "sample sets to a place below its folder"
+                )
+            moved["root"] = str(nowhere)
+        return options.model_validate({**self._example(), **moved}), nowhere
+
+    def missing(self) -> str:
+        """Open the dataset where nothing is, and return what it says."""
+        options, nowhere = self.nowhere
         try:
             self.entry.component.load()(options)
         except MissingDataError as error:
-            expect(root in str(error), f"the message does not name {root}: {error}")
+            expect(str(nowhere) in str(error), f"the message does not name {nowhere}: {error}")
             return str(error)
         except DataError as error:
             fail(f"expected MissingDataError, got {type(error).__name__}: {error}")
-        return fail(f"root = {root!r} does not exist, and nothing was raised")
+        return fail(f"{nowhere} does not exist, and nothing was raised")
+
+    @cached_property
+    def _given(self) -> Mapping[str, Any]:
+        """Return what the sample, which writes its data once, says about reading them."""
+        return self.sample(self.folder) if self.sample else {}
 
     def _example(self) -> dict[str, Any]:
         return dict(self.entry.component.example)
+
+
+def _moved(value: Any, folder: Path, nowhere: Path) -> Any:
+    """Return an option's value with every place below ``folder`` below ``nowhere`` instead."""
+    if isinstance(value, str | Path):
+        path = Path(value)
+        moved = nowhere / path.relative_to(folder) if path.is_relative_to(folder) else value
+        return str(moved) if isinstance(value, str) else moved
+    if isinstance(value, Mapping):
+        return {key: _moved(one, folder, nowhere) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(one, folder, nowhere) for one in value)
+    return value
 
 
 def _none(faults: Iterator[str]) -> None:
@@ -151,7 +203,7 @@ def check_dataset_planned_shape(subject: DatasetSubject) -> None:
 
 @promise("dataset", since="0.1")
 def check_dataset_missing(subject: DatasetSubject) -> None:
-    """Check that a missing root is a `MissingDataError` with its path and the expected tree."""
+    """Check that data that are not there are a `MissingDataError` with path and expected tree."""
     message = subject.missing()
     expect("expected" in message, f"the message does not say what was expected: {message}")
 
@@ -159,10 +211,17 @@ def check_dataset_missing(subject: DatasetSubject) -> None:
 @promise("dataset", since="0.1")
 def check_dataset_downloads_nothing(subject: DatasetSubject) -> None:
     """Check that constructing a dataset asks nothing of the network, data or no data."""
-    with offline() as tried:
-        if "root" in subject.entry.component.options.model_fields:
-            subject.missing()
-        else:
-            with suppress(MissingDataError):
-                subject.entry.component.load()(subject.options)
+    with offline() as tried, suppress(SkipTest, MissingDataError):
+        subject.entry.component.load()(subject.nowhere[0])
+    with suppress(SkipTest):
+        tried += subject.opened.tried
     expect(not tried, f"asked for {', '.join(tried)}; tell the user how to get the data instead")
+
+
+@promise("dataset", since="0.1")
+def check_dataset_leaves_process(subject: DatasetSubject) -> None:
+    """Check that opening and reading a dataset leave the state of the process as it was."""
+    told = subject.opened.told
+    expect(not told, "\n".join(told))
+    calls = {"reading the data": lambda: [subject.items(split) for _, split in subject.splits()]}
+    untouched(subject.entry, calls)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-__all__ = ["offline"]
+from anokit.testing.check import expect
+
+__all__ = ["asks_nothing", "offline"]
 
 
 @contextmanager
@@ -37,3 +39,14 @@ def offline() -> Iterator[list[str]]:
         mock.patch.object(socket, "gethostbyname", refuse),
     ):
         yield tried
+
+
+def asks_nothing(call: Callable[[], object]) -> None:
+    """Make a call `offline`; raise `CheckFailed` where it asked for anything."""
+    with offline() as tried:
+        call()
+    expect(
+        not tried,
+        f"asked for {', '.join(tried)}; have the user say where the data or weights lie, or make "
+        "what asks for them an option, off in the example",
+    )

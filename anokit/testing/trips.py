@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor
 
+from anokit.scoring.built_score import batch_of
 from anokit.scoring.probing import select
 from anokit.types import ImageSpec, RoundTrip
 from anokit.types.models import ROUND_TRIP_FIELDS
 
-__all__ = ["random_trip", "select"]
+__all__ = ["Batches", "batch_of", "random_trip", "select"]
 
 SPEC = ImageSpec(3, 16, 16)
 LATENT, FEATURES, PATCH_GRID = 8, 12, (4, 4)
@@ -62,3 +65,30 @@ def changed_fields(before: RoundTrip, after: RoundTrip) -> list[str]:
         if first is None or second is None or not torch.equal(first, second):
             found.append(name)
     return found
+
+
+class Batches:
+    """Trips that a score is fitted on, each a copy: walked again and again, and not indexed.
+
+    No more than this is what a run hands to ``fit``.
+    """
+
+    def __init__(self, trips: Sequence[RoundTrip]) -> None:
+        self.trips = trips
+        self.lent: list[tuple[RoundTrip, RoundTrip]] = []
+        """every trip that was handed out, behind what it was made from"""
+
+    @classmethod
+    def of(cls, whole: RoundTrip, size: int) -> Batches:
+        """Return a trip in batches of at most ``size``."""
+        count = batch_of(whole)
+        starts = range(0, count, size)
+        return cls([select(whole, range(at, min(at + size, count))) for at in starts])
+
+    def __len__(self) -> int:
+        return len(self.trips)
+
+    def __iter__(self) -> Iterator[RoundTrip]:
+        for trip in self.trips:
+            self.lent.append((trip, cloned(trip)))
+            yield self.lent[-1][1]

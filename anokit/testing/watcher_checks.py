@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from anokit.testing.check import expect, fail, promise
+from anokit.testing.guarding import untouched
+from anokit.testing.offline import asks_nothing
 from anokit.testing.subject import Subject
 from anokit.types import Phase
 from anokit.watching import Watcher
@@ -145,18 +144,13 @@ def check_watcher_leaves_directory(subject: WatcherSubject) -> None:
 
 @promise("watcher", since="0.1")
 def check_watcher_leaves_randomness(subject: WatcherSubject) -> None:
-    """Check that PyTorch's and NumPy's global random states and PyTorch's threads stay."""
+    """Check that the state of the process stays: random generators, threads, settings, folder."""
     with subject.somewhere() as (make, directory):
-        before = _state()
-        whole_run(make, directory)
-        after = _state()
-    changed = [name for name in before if before[name] != after[name]]
-    expect(not changed, f"changed: {', '.join(changed)}; the run's results hang on it")
+        untouched(subject.entry, {"being told of a run": lambda: whole_run(make, directory)})
 
 
-def _state() -> dict[str, Any]:
-    return {
-        "torch's random state": torch.get_rng_state().tolist(),
-        "numpy's random state": str(np.random.get_state()),  # noqa: NPY002
-        "torch's threads": torch.get_num_threads(),
-    }
+@promise("watcher", since="0.1")
+def check_watcher_no_network(subject: WatcherSubject) -> None:
+    """Check that building a watcher asks nothing of the network: that is for `begun` and later."""
+    with subject.somewhere() as (make, _):
+        asks_nothing(make)

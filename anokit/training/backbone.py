@@ -193,7 +193,7 @@ def build_backbone(
     part = recipe.backbone
     changes = part.entry.component.restored if restored else {}
     options = part.options.model_copy(update=dict(changes))
-    losses = build_losses(recipe)
+    losses = build_losses(recipe, device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(recipe.seed, "weights"))
         with guarded(part.entry, "being built", draws="left", generators=False):
@@ -221,13 +221,15 @@ def load_backbone(
     return backbone
 
 
-def build_losses(recipe: Recipe) -> tuple[WeightedLoss, ...]:
-    """Build the recipe's encoder losses."""
+def build_losses(recipe: Recipe, device: torch.device) -> tuple[WeightedLoss, ...]:
+    """Build the recipe's encoder losses; one that is a module is put on the device."""
     found = []
     for part in recipe.encoder_losses:
         component = part.entry.component
         with guarded(part.entry, "being built", draws="restored"):
             loss = component.load()(part.options)
+        if isinstance(loss, nn.Module):
+            loss = loss.to(device)
         needs = resolve_fields(component.needs, part.options)
         found.append(
             WeightedLoss(

@@ -1,6 +1,7 @@
 """Every check of a component of any kind can fail: broken ones are caught."""
 
 import contextlib
+import os
 import socket
 import sys
 from pathlib import Path
@@ -116,6 +117,126 @@ def nothing_learned(self, trips):
     self.mean = 0.0
 
 
+def ask_and_build(self, options):
+    Distance.__init__(self, options)
+    asks_network()
+
+
+def ask_and_fit(self, trips):
+    Distance.fit(self, trips)
+    asks_network()
+
+
+def spoiling_map(self, trip):
+    return trip.image.mul_(0.5).mean(dim=1)
+
+
+def stretched_map(self, trip):
+    residual = (trip.image - trip.image_hat).abs().mean(dim=1)
+    return residual / residual.amax(dim=(1, 2), keepdim=True)
+
+
+def leaking(offset):
+    """Return a score that a thousandth of its batch's mean leaks into, behind an offset."""
+    return scored(lambda v, t: v + offset + 1e-3 * v.mean())
+
+
+class Remembers(Distance):
+    """A score that standardises by the first batch that it is ever asked about."""
+
+    first = None
+
+    def forward(self, trip):
+        value = super().forward(trip)
+        if self.first is None:
+            self.first = value.mean()
+        return value / self.first
+
+
+class Whitened(nn.Module):
+    """A score that inverts a covariance of latents, which copies make singular."""
+
+    def __init__(self, options):
+        super().__init__()
+        self.register_buffer("factor", torch.empty(0))
+
+    def fit(self, trips):
+        rows = torch.cat([trip.latent for trip in trips])
+        self.factor = torch.linalg.cholesky(rows.T.cov())
+
+    def forward(self, trip):
+        solved = torch.linalg.solve_triangular(self.factor, trip.latent.T, upper=False)
+        return torch.linalg.vector_norm(solved, dim=0)
+
+
+class Accumulates(Distance):
+    """A score that goes on from what it learned before."""
+
+    total, count = 0.0, 0
+
+    def fit(self, trips):
+        for trip in trips:
+            self.total = self.total + trip.image.sum(dim=0)
+            self.count += len(trip.image)
+        self.mean = self.total / self.count
+
+
+class Jackknife(Distance):
+    """A sound score that can leave an image out: its mean without the image."""
+
+    def __init__(self, options):
+        super().__init__(options)
+        self.register_buffer("images", torch.empty(0))
+
+    def fit(self, trips):
+        self.images = torch.cat([trip.image for trip in trips])
+        self.mean = self.images.mean(dim=0)
+
+    def leave_one_out(self, trip, places):
+        count = len(self.images)
+        mean = (count * self.mean - self.images[places]) / (count - 1)
+        return (trip.image - mean).square().mean(dim=(1, 2, 3))
+
+
+def last_batch(self, trips):
+    for trip in trips:
+        self.mean = trip.image.mean(dim=0)
+
+
+def mean_of_spreads(self, trips):
+    spreads = [trip.image.std(dim=0, correction=0) for trip in trips]
+    self.mean = torch.stack(spreads).mean(dim=0)
+
+
+def on_cpu(self, trips):
+    total = torch.zeros(3, 16, 16)
+    for trip in trips:
+        total = total + trip.image.sum(dim=0)
+    self.mean = total
+
+
+class Kernel(Distance):
+    """A score with a tensor that does not move with it."""
+
+    def __init__(self, options):
+        super().__init__(options)
+        self.kernel = torch.full((1, 1, 3, 3), 1 / 9)
+
+    def map(self, trip):
+        grey = trip.image.mean(dim=1, keepdim=True)
+        return nn.functional.conv2d(grey, self.kernel, padding=1)[:, 0]
+
+
+def threads(values, trip):
+    torch.set_num_threads(torch.get_num_threads() + 1)
+    return values
+
+
+def seeding(self, trips):
+    torch.manual_seed(0)
+    Distance.fit(self, trips)
+
+
 def planted():
     """Plant anomalies: the second half of the images is bright, far from every training image."""
     ordinary = random_trip(8)
@@ -128,13 +249,22 @@ SCORES = {
     "check_score_finite": [scored(lambda v, t: v.log().log())],
     "check_score_float32": [scored(lambda v, t: v.double())],
     "check_score_keeps_no_gradient": [Graph],
-    "check_score_leaves_inputs": [scored(spoil)],
+    "check_score_leaves_inputs": [
+        scored(spoil),
+        scored(lambda v, t: v + 0 * t.image.clamp_(0, 1).mean()),
+        changed(Distance, map=spoiling_map),
+    ],
     "check_score_deterministic": [scored(lambda v, t: v + torch.rand(()))],
     "check_score_one_image": [
         scored(lambda v, t: v / v.std()),
         scored(lambda v, t: v if len(v) > 1 else v[2:]),
     ],
-    "check_score_independent_of_batch": [scored(lambda v, t: v - v.mean())],
+    "check_score_independent_of_batch": [
+        scored(lambda v, t: v - v.mean()),
+        scored(lambda v, t: v + 1e-3 * v.mean()),
+        *[leaking(offset) for offset in (1, 10, 100, -1000)],
+        Remembers,
+    ],
     "check_score_independent_of_order": [scored(lambda v, t: v + torch.arange(len(v)))],
     "check_score_declares_needs": [
         scored(lambda v, t: v + t.latent.mean(dim=1)),
@@ -142,7 +272,51 @@ SCORES = {
     ],
     "check_score_finds_planted": [scored(lambda v, t: -v)],
     "check_score_fit_repeats": [fits(unsteady)],
+    "check_score_fit_starts_anew": [Accumulates],
+    "check_score_fit_independent_of_batches": [fits(last_batch), fits(mean_of_spreads)],
     "check_score_fit_leaves_inputs": [fits(spoiling)],
+    "check_score_leave_one_out": [
+        changed(Jackknife, leave_one_out=lambda self, trip, places: self(trip)),
+        changed(
+            Jackknife,
+            leave_one_out=lambda self, trip, places: Jackknife.leave_one_out(
+                self, trip, torch.arange(len(places))
+            ),
+        ),
+        changed(Jackknife, leave_one_out=lambda self, trip, places: self(trip)[:1]),
+    ],
+    "check_score_edge_images": [
+        scored(lambda v, t: v / t.image.std(dim=(1, 2, 3))),
+        scored(lambda v, t: 1 / (t.image - t.image_hat).abs().mean(dim=(1, 2, 3))),
+        scored(lambda v, t: v / t.latent.norm(dim=1)),
+        scored(lambda v, t: t.image[t.image.std(dim=(1, 2, 3)) > 0].mean(dim=(1, 2, 3))),
+        changed(Distance, map=stretched_map),
+        changed(Distance, map=lambda self, trip: trip.image.std(dim=1).log()),
+        fits(lambda self, trips: setattr(self, "mean", 1 / torch.cat([t.latent for t in trips]))),
+        Whitened,
+    ],
+    "check_score_image_shapes": [
+        scored(lambda v, t: t.image[:, 2].mean(dim=(1, 2))),
+        scored(lambda v, t: t.image.view(len(v), -1, 256).mean(dim=(1, 2))[:, None][:, 0] + 0),
+        changed(Distance, map=lambda self, trip: Distance.map(self, trip).mT),
+        changed(Distance, map=lambda self, trip: Distance.map(self, trip)[:, :16, :16]),
+    ],
+    "check_score_leaves_process": [
+        scored(threads),
+        scored(lambda v, t: v + 0 * torch.rand(())),
+        scored(lambda v, t: v + 0 * np.random.rand()),  # noqa: NPY002
+        scored(lambda v, t: (torch.set_default_dtype(torch.float64), v)[1]),
+        fits(seeding),
+        changed(Distance, map=lambda self, t: Distance.map(self, t) + 0 * torch.rand(())),
+    ],
+    "check_score_no_network": [changed(Distance, __init__=ask_and_build), fits(ask_and_fit)],
+    "check_score_device": [
+        scored(lambda v, t: v + torch.zeros(len(v))),
+        scored(lambda v, t: torch.cat([v[:1], torch.ones(len(v) - 1)])),
+        fits(on_cpu),
+        Kernel,
+        changed(Distance, map=lambda self, t: Distance.map(self, t) * torch.ones(16, 16)),
+    ],
     "check_score_state_survives": [Plain, Hidden, fits(nothing_learned)],
     "check_score_map": [
         changed(Distance, map=lambda self, trip: trip.image),
@@ -174,7 +348,10 @@ LOSSES = {
         loss(lambda d, t: 1.0),
         loss(lambda d, t: (d * 10).long().sum()),
     ],
-    "check_loss_finite": [loss(lambda d, t: (d.mean() - 5).log())],
+    "check_loss_finite": [
+        loss(lambda d, t: (d.mean() - 5).log()),
+        loss(lambda d, t: d.abs().mean() / t.latent.norm()),
+    ],
     "check_loss_leaves_inputs": [loss(lambda d, t: t.image_hat.zero_().mean())],
     "check_loss_declares_needs": [
         loss(lambda d, t: d.abs().mean() + t.latent.square().mean()),
@@ -186,6 +363,26 @@ LOSSES = {
         loss(lambda d, t: d.abs().sqrt().sum() * 1e30 * d.abs().exp().mean() ** 1e5),
     ],
     "check_loss_zero_when_perfect": [loss(lambda d, t: d.abs().mean() + 1)],
+    "check_loss_gradient_when_perfect": [
+        loss(lambda d, t: d.square().flatten(1).sum(dim=1).sqrt().mean()),
+        loss(lambda d, t: (d * d).mean().sqrt()),
+    ],
+    "check_loss_not_negative": [
+        loss(lambda d, t: -d.abs().mean()),
+        loss(lambda d, t: d.abs().mean() - 1e-3),
+    ],
+    "check_loss_device": [
+        loss(lambda d, t: (d.abs() * torch.ones(16, 16)).mean()),
+        loss(lambda d, t: nn.functional.l1_loss(d, torch.zeros(d.shape))),
+    ],
+    "check_loss_leaves_process": [
+        loss(lambda d, t: (d + 0 * torch.rand(())).abs().mean()),
+        loss(lambda d, t: threads(d.abs().mean(), t)),
+    ],
+    "check_loss_no_network": [
+        changed(Mean, __init__=lambda self, options: asks_network()),
+        loss(lambda d, t: (asks_network(), d.abs().mean())[1]),
+    ],
 }
 
 
@@ -422,6 +619,21 @@ def downloading(self, options):
     Stripes.__init__(self, options)
 
 
+def always_downloading(self, options):
+    Stripes.__init__(self, options)
+    asks_network()
+
+
+def drawing(self, options):
+    np.random.rand()  # noqa: NPY002
+    Stripes.__init__(self, options)
+
+
+def drawn_sample():
+    torch.rand(())
+    return sample()
+
+
 def deceived(self, options):
     Stripes.__init__(self, options)
     self.train = Deceiving(self.train.images, self.train.ids)
@@ -468,7 +680,14 @@ DATASETS = {
         with_error(MissingDataError("the data are missing")),
         with_error(FileNotFoundError("no such folder")),
     ],
-    "check_dataset_downloads_nothing": [changed(Stripes, __init__=downloading)],
+    "check_dataset_downloads_nothing": [
+        changed(Stripes, __init__=downloading),
+        changed(Stripes, __init__=always_downloading),
+    ],
+    "check_dataset_leaves_process": [
+        changed(Stripes, __init__=drawing),
+        with_train(drawn_sample),
+    ],
 }
 
 
@@ -512,11 +731,18 @@ WATCHERS = {
     "check_watcher_leaves_randomness": [
         changed(Diary, metrics=lambda self, line: torch.manual_seed(0)),
         changed(Diary, metrics=lambda self, line: np.random.rand(3)),  # noqa: NPY002
+        changed(Diary, metrics=lambda self, line: torch.set_num_threads(9)),
+        changed(Diary, done=lambda self: os.chdir("/")),
     ],
+    "check_watcher_no_network": [changed(Diary, __init__=lambda self, options: asks_network())],
 }
 
 KINDS = {
-    "score": (SCORES, Distance, {"needs": frozenset({"image"}), "map_needs": frozenset({"image"})}),
+    "score": (
+        SCORES,
+        Jackknife,
+        {"needs": frozenset({"image"}), "map_needs": frozenset({"image"})},
+    ),
     "encoder-loss": (LOSSES, Mean, {"needs": IMAGES, "trip_from": "image"}),
     "backbone": (
         BACKBONES,
@@ -588,6 +814,190 @@ def test_a_sound_component_passes_every_check_of_its_kind(checks, kind):
     found = checks(kind, KINDS[kind][1])
     for name in KINDS[kind][0]:
         found[name]()
+
+
+def offset(value):
+    """Return a score of many summands with a large offset, rounded as float32 rounds."""
+    return scored(lambda v, t: ((t.image - t.image_hat).abs() + value).mean(dim=(1, 2, 3)))
+
+
+class Wide(Distance):
+    """A score that computes in float64 and keeps what it learned in float32."""
+
+    def fit(self, trips):
+        super().fit(trips)
+        self.exact = torch.cat([trip.image for trip in trips]).double().mean(dim=0)
+
+    def forward(self, trip):
+        mean = getattr(self, "exact", self.mean)
+        return (trip.image - mean).square().mean(dim=(1, 2, 3)).float()
+
+
+class Estimator(Distance):
+    """A score whose fit goes through NumPy on the CPU, and comes back."""
+
+    def fit(self, trips):
+        rows = np.concatenate([trip.image.cpu().numpy() for trip in trips])
+        self.mean = torch.from_numpy(rows.mean(axis=0)).to(self.mean.device)
+
+
+class Moving(Kernel):
+    """A score that moves its own tensors along with it."""
+
+    def _apply(self, fn, recurse=True):
+        self.kernel = fn(self.kernel)
+        return super()._apply(fn, recurse)
+
+
+def refusing(self, trips):
+    Distance.fit(self, trips)
+    if float(self.mean.std()) < 0.05:
+        raise DataError("all training images are of one grey level: look at them")
+
+
+def colour_squares(values, trip):
+    if trip.image.shape[1] != 3 or trip.image.shape[2] != trip.image.shape[3]:
+        raise DataError("expected square colour images")
+    return trip.image[:, 2].mean(dim=(1, 2))
+
+
+def indexing(values, trip):
+    """Do with CPU tensors what works on a GPU too."""
+    order = torch.arange(len(values) - 1, -1, -1)
+    values[order[:0]] = 0
+    return values[order].flip(0) * torch.tensor(1.0)
+
+
+RIGHT = {
+    **{f"offset-{value:g}": offset(value) for value in (0, 10, -1e3, 1e5, 1e7)},
+    "loads-in-float32": Wide,
+    "estimator": Estimator,
+    "moves-its-own": Moving,
+    "leaves-one-out": Jackknife,
+    "refuses-flat-images": fits(refusing),
+    "refuses-shapes": scored(colour_squares),
+    "indexes-from-the-cpu": scored(indexing),
+    "draws-when-built": changed(
+        Distance,
+        __init__=lambda self, options: (Distance.__init__(self, options), torch.rand(3))[0],
+    ),
+    "draws-from-its-own-generator": fits(
+        lambda self, trips: (
+            Distance.fit(self, trips),
+            torch.rand(3, generator=torch.Generator().manual_seed(3)),
+        )[0]
+    ),
+}
+
+
+@pytest.mark.parametrize("factory", RIGHT.values(), ids=RIGHT)
+def test_a_sound_score_passes_however_it_is_made(checks, factory):
+    needs = {"needs": IMAGES, "map_needs": frozenset({"image"})}
+    found = checks("score", factory, samples=False, **needs)
+    results = run_checks([found[name] for name in SCORES if name != "check_score_finds_planted"])
+    assert not [result for result in results if result.outcome == "failed"]
+
+
+def test_of_what_needs_numbers_it_is_said_that_nothing_can_be_told(checks):
+    with pytest.raises(SkipTest, match=r"without a GPU.*being fitted"):
+        checks("score", Estimator, samples=False)["check_score_device"]()
+    reads = scored(lambda v, t: v + float(v.max() > 9))
+    with pytest.raises(SkipTest, match=r"without a GPU.*scoring images"):
+        checks("score", reads, samples=False)["check_score_device"]()
+
+
+def test_the_number_that_a_score_was_fitted_to_can_be_read_without_a_gpu(checks):
+    class Counts(Distance):
+        def __init__(self, options):
+            super().__init__(options)
+            self.register_buffer("count", torch.empty(0, dtype=torch.int64))
+
+        def fit(self, trips):
+            super().fit(trips)
+            self.count = torch.tensor([40])
+
+        def forward(self, trip):
+            if int(self.count) != 40:
+                raise DataError("fitted to other images")
+            return super().forward(trip)
+
+    checks("score", Counts, samples=False)["check_score_device"]()
+
+
+def test_the_line_where_a_cpu_tensor_meets_a_cuda_one_is_said(checks, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    code = "import torch\n\n\nclass Far:\n    def __init__(self, options):\n        pass\n\n"
+    code += "    def __call__(self, trip):\n        values = trip.image.mean(dim=(1, 2, 3))\n"
+    (tmp_path / "kit_far.py").write_text(
+        code + "        return values + torch.zeros(len(values))\n"
+    )
+    found = checks("score", "kit_far:Far", samples=False, map_needs=frozenset())
+    try:
+        with pytest.raises(AssertionError, match=r"scoring images \(.*kit_far\.py:10\)"):
+            found["check_score_device"]()
+    finally:
+        sys.modules.pop("kit_far", None)
+
+
+def test_no_check_of_a_score_sees_what_an_earlier_one_left(checks):
+    found = checks("score", scored(spoil), samples=False)
+    order = ["check_score_shape", "check_score_map", "check_score_leaves_inputs"]
+    outcomes = {r.check: r.outcome for r in run_checks([found[name] for name in order])}
+    assert outcomes["check_score_leaves_inputs"] == "failed"
+
+
+def test_a_sound_loss_passes_however_it_is_made(checks):
+    class Weighted(nn.Module):
+        def __init__(self, options):
+            super().__init__()
+            self.register_buffer("kernel", torch.full((1, 1, 3, 3), 1 / 9))
+
+        def forward(self, trip):
+            difference = (trip.image - trip.image_hat).mean(dim=1, keepdim=True)
+            smooth = nn.functional.conv2d(difference, self.kernel)
+            return (smooth.square().mean() + 1e-12).sqrt() - 1e-6
+
+    found = checks("encoder-loss", Weighted)
+    for name in LOSSES:
+        found[name]()
+
+
+class PlaceOptions(Options):
+    """Options of a dataset that is read from several places."""
+
+    folders: tuple[str, ...] = Field((), description="folders with data")
+    lists: Path | None = Field(None, description="file that lists them")
+
+
+class Elsewhere(Stripes):
+    """A sound dataset none of whose options is called root."""
+
+    def __init__(self, options):
+        for place in (*options.folders, *([options.lists] if options.lists else ())):
+            if not Path(place).exists():
+                raise MissingDataError(f"{place} does not exist; expected a folder of images")
+        super().__init__(RootOptions(root="."))
+
+
+def places(folder):
+    (folder / "a").mkdir(exist_ok=True)
+    (folder / "list.txt").write_text("a")
+    return {"folders": [str(folder / "a")], "lists": folder / "list.txt"}
+
+
+def test_the_options_of_a_dataset_need_not_be_called_root(checks, monkeypatch):
+    monkeypatch.setitem(SAMPLES, "dataset", places)
+    options = {"options": PlaceOptions, "example": {}}
+    found = checks("dataset", Elsewhere, **options)
+    for name in DATASETS:
+        found[name]()
+    careless = checks("dataset", changed(Elsewhere, __init__=careless_at(".")), **options)
+    with pytest.raises(AssertionError, match="nothing was raised"):
+        careless["check_dataset_missing"]()
+
+
+def careless_at(root):
+    return lambda self, options: Stripes.__init__(self, RootOptions(root=root))
 
 
 def test_every_check_of_every_kind_is_proved_here():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from anokit.training.backbone import build_losses
 from anokit.types import RoundTrip
 
 NEEDS = frozenset({"image", "latent"})
@@ -60,3 +61,21 @@ def test_evaluating_puts_the_mode_back(guarded):
     with backbone.evaluating():
         assert not backbone.module.training
     assert backbone.module.training
+
+
+def test_an_encoder_loss_that_is_a_module_goes_to_the_device_as_scores_do(make, monkeypatch):
+    class Weighted(torch.nn.Module):
+        def __init__(self, options):
+            super().__init__()
+            self.register_buffer("weights", torch.ones(4))
+
+        def forward(self, trip):
+            return (trip.latent * self.weights).square().mean()
+
+    recipe = make()
+    (part,) = recipe.encoder_losses
+    monkeypatch.setattr(type(part.entry.component), "load", lambda component: Weighted)
+    device = torch.device("meta")
+    (loss,) = build_losses(recipe, device)
+    trip = RoundTrip(latent=torch.ones(2, 4, device=device))
+    assert loss.loss(trip).device == device
