@@ -37,9 +37,11 @@ def open_dataset(dataset: DatasetPart, watcher: Watcher = NOBODY) -> tuple[Datas
         Where it is not there and the recipe does not say ``when_missing = "simulate"``.
     """
     component = dataset.entry.component
+    with guarded(dataset.entry, "being imported", draws="restored"):
+        make = component.load()  # libraries may draw at random when they are imported
     with guarded(dataset.entry, "opening the data"):
         try:
-            source: DatasetSource = component.load()(dataset.options)
+            source: DatasetSource = make(dataset.options)
             return source, False
         except MissingDataError as error:
             simulation = component.load_simulation()

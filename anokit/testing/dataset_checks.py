@@ -65,12 +65,13 @@ class DatasetSubject(Subject):
         """Open the dataset once, watched: a simulation may take long."""
         component, told = self.entry.component, list[str]()
         with offline() as tried, telling(told.append):
+            with guarded(self.entry, "being imported", draws="restored"):
+                make, simulation = component.load(), component.load_simulation()
             try:
                 with guarded(self.entry, "opening the data"):
-                    return Opened(component.load()(self.used), tried, told)
+                    return Opened(make(self.used), tried, told)
             except MissingDataError as error:
                 why = str(error).splitlines()[0]
-            simulation = component.load_simulation()
             if simulation is None:
                 raise SkipTest(
                     f"no data: {why} (supply some: samples={{{component.name!r}: function}}, which "

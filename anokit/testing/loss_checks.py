@@ -127,8 +127,8 @@ def check_loss_not_negative(subject: LossSubject) -> None:
 @promise("encoder-loss", since="0.1")
 def check_loss_leaves_process(subject: LossSubject) -> None:
     """Check that building and calling a loss leave the state of the process as it was."""
-    calls = {"being built": subject.make, "computing the loss": lambda: subject.value(subject.trip)}
-    untouched(subject.entry, calls)
+    untouched(subject.entry, {"being built": subject.make}, draws="restored")
+    untouched(subject.entry, {"computing the loss": lambda: subject.value(subject.trip)})
 
 
 @promise("encoder-loss", since="0.1")

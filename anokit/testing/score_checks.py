@@ -173,10 +173,10 @@ def check_score_leaves_process(subject: ScoreSubject) -> None:
         with torch.no_grad():
             return score(subject.trip)
 
-    score = subject.score
+    score, new = subject.score, subject.make()
+    untouched(subject.entry, {"being built": subject.make}, draws="restored")
     calls: dict[str, Callable[[], object]] = {
-        "being built": subject.make,
-        "being fitted": subject.fresh,
+        "being fitted": lambda: subject.fresh(score=new),
         "scoring images": lambda: draw(score),
     }
     if subject.has_map:

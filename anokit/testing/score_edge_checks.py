@@ -43,7 +43,7 @@ def check_score_image_shapes(subject: ScoreSubject) -> None:
             images = subject.random(COUNT + learning, seed=8, spec=spec)
         except AnokitError:
             continue  # a backbone that its own fields come from takes no such images
-        others = select(images, range(COUNT, COUNT + learning))
+        others = select(images, range(COUNT, COUNT + learning)) if learning else images
         fit = partial(subject.fresh, Batches.of(others, BATCH))
         faults += _faults(subject, fit, {f"images of {spec}": select(images, range(COUNT))})
     expect(not faults, "\n".join(faults))

@@ -146,6 +146,7 @@ def check_watcher_leaves_directory(subject: WatcherSubject) -> None:
 def check_watcher_leaves_randomness(subject: WatcherSubject) -> None:
     """Check that the state of the process stays: random generators, threads, settings, folder."""
     with subject.somewhere() as (make, directory):
+        make()  # what it imports may draw at random
         untouched(subject.entry, {"being told of a run": lambda: whole_run(make, directory)})
 
 

@@ -1,6 +1,7 @@
 """The training set of a run: contamination is exact, seeded, nested and never in the test set."""
 
 import itertools
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from anokit.data.preparing import contaminant_count, prepare
 from anokit.data.sets import ImageTable
 from anokit.errors import DataError, MissingDataError, RecipeError
 from anokit.registry.blame import PluginFault
+from anokit.registry.guard import telling
 
 
 @pytest.fixture
@@ -255,3 +257,19 @@ def test_a_dataset_that_raises_is_blamed(make, monkeypatch, toys):
         PluginFault, match=r"dataset 'blobs' of toys sha256:\w+ failed while opening"
     ):
         prepare(make().dataset, 3)
+
+
+def test_a_library_that_draws_when_it_is_imported_is_no_fault_of_the_dataset(make, monkeypatch):
+    dataset = make().dataset
+    real = type(dataset.entry.component).load
+
+    def load(component):
+        random.random()
+        return real(component)
+
+    monkeypatch.setattr(type(dataset.entry.component), "load", load)
+    said, before = [], random.getstate()
+    with telling(said.append):
+        prepare(dataset, 3)
+    assert not said
+    assert random.getstate() == before

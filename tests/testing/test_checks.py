@@ -879,7 +879,11 @@ RIGHT = {
     "indexes-from-the-cpu": scored(indexing),
     "draws-when-built": changed(
         Distance,
-        __init__=lambda self, options: (Distance.__init__(self, options), torch.rand(3))[0],
+        __init__=lambda self, options: (
+            Distance.__init__(self, options),
+            torch.rand(3),
+            np.random.rand(3),  # noqa: NPY002
+        )[0],
     ),
     "draws-from-its-own-generator": fits(
         lambda self, trips: (
