@@ -16,6 +16,7 @@ from anokit.nn.field_scores import (
 from anokit.nn.filling import Source, fill
 from anokit.nn.freezing import frozen
 from anokit.nn.gradient_penalty import gradient_penalty
+from anokit.nn.learning_rate import set_learning_rate
 from anokit.nn.minibatch_stddev import MinibatchStddev, minibatch_stddev
 from anokit.nn.pixel_norm import PixelNorm, pixel_norm
 from anokit.nn.precision import Precision, autocast, tf32, to_double, uses_bf16
@@ -62,6 +63,7 @@ __all__ = [
     "pixel_norm",
     "read_field",
     "residual_objective",
+    "set_learning_rate",
     "settle",
     "tensorflow_rmsprop",
     "tf32",

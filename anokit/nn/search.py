@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
+from anokit.nn.learning_rate import set_learning_rate
 from anokit.nn.shapes import assert_shape
 
 __all__ = ["FoundLatents", "latent_search", "residual_objective", "settle"]
@@ -151,7 +152,7 @@ def _descend(
     z = start.detach().clone().requires_grad_()
     adam = Adam([z], lr=learning_rate)
     for step in range(steps):
-        adam.param_groups[0]["lr"] = learning_rate * schedule(step / steps)
+        set_learning_rate(adam, learning_rate * schedule(step / steps))
         with torch.enable_grad():
             loss = minimand(z)
             assert_shape(loss, (len(z),), "objective of a latent search")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,6 +19,7 @@ Blaming = Callable[[], AbstractContextManager[None]]
 """Makes the context in which the code of one component runs: `blame` with its arguments given."""
 
 CORE = Path(__file__).resolve().parents[1]
+LIBRARIES = Path(sysconfig.get_paths()["purelib"])
 
 
 class PluginFault(PluginError):
@@ -79,8 +81,9 @@ def line_of(entry: Entry, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     home = _home(entry)
     own = [f for f in frames if home and Path(f.filename).is_relative_to(home)]
-    # A factory may come from elsewhere: then the last line that is not the core's.
-    own = own or [f for f in frames if not Path(f.filename).is_relative_to(CORE)]
+    # A factory may come from elsewhere: then the last line that is not the core's or a library's.
+    others = [f for f in frames if not Path(f.filename).is_relative_to(CORE)]
+    own = own or [f for f in others if not Path(f.filename).is_relative_to(LIBRARIES)] or others
     return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
 
 

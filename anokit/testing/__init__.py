@@ -10,8 +10,15 @@ The test file of a plugin needs three lines::
         check()
 """
 
-from anokit.testing.check import Check, CheckFailed
+from anokit.testing.check import Check, CheckFailed, CheckWarning
 from anokit.testing.collect import collect_checks, parametrize_checks
 from anokit.testing.trips import random_trip
 
-__all__ = ["Check", "CheckFailed", "collect_checks", "parametrize_checks", "random_trip"]
+__all__ = [
+    "Check",
+    "CheckFailed",
+    "CheckWarning",
+    "collect_checks",
+    "parametrize_checks",
+    "random_trip",
+]

@@ -15,6 +15,10 @@ class CheckFailed(AnokitError, AssertionError):
     """A plugin breaks a promise; the text says what was expected and what was found."""
 
 
+class CheckWarning(UserWarning):
+    """What a check found that is no failure, and that an author should know."""
+
+
 @dataclass(frozen=True)
 class Promise:
     """A kind of check: it is made into a `Check` for everything that it is about."""

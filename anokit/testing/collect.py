@@ -14,9 +14,11 @@ from packaging.version import Version
 from anokit.errors import UsageError
 from anokit.testing import (
     backbone_checks,
+    backbone_training_checks,
     dataset_checks,
     device_checks,
     loss_checks,
+    metadata_checks,
     plugin_checks,
     readme_checks,
     score_checks,
@@ -47,7 +49,9 @@ SUBJECTS: dict[str, type[Subject]] = {
 
 SOURCES = (
     plugin_checks,
+    metadata_checks,
     readme_checks,
+    backbone_training_checks,
     backbone_checks,
     loss_checks,
     score_checks,

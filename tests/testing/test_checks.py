@@ -1,4 +1,4 @@
-"""Every check of a component of any kind can fail: broken ones are caught."""
+"""Every check of a component can fail: broken ones are caught; backbones have their own file."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from anokit import Component, ImageSpec, Options, Phase, RoundTrip, Sample, Watcher, hookimpl
+from anokit import Component, ImageSpec, Options, RoundTrip, Sample, Watcher, hookimpl
 from anokit.data import ArraySplit
 from anokit.errors import DataError, MissingDataError
 from anokit.testing import collect_checks, random_trip
@@ -386,152 +386,6 @@ LOSSES = {
 }
 
 
-class Autoencoder(nn.Module):
-    """A sound backbone: one linear layer each way."""
-
-    def __init__(self, options, spec, encoder_losses):
-        super().__init__()
-        size = spec.channels * spec.height * spec.width
-        self.spec = spec
-        self.encoder, self.decoder = nn.Linear(size, 4), nn.Linear(4, size)
-
-    def phases(self):
-        return [Phase(name="all", images=4, batch_size=2, step=self.step, optimisers=self.start)]
-
-    def start(self):
-        self.optimiser = torch.optim.SGD(self.parameters(), 0.1)
-        return {"sgd": self.optimiser}
-
-    def step(self, batch):
-        trip = self.round_trip(batch.images, IMAGES)
-        error = (trip.image - trip.image_hat).square().mean()
-        self.optimiser.zero_grad()
-        error.backward()
-        self.optimiser.step()
-        return {"error": error.detach()}
-
-    def round_trip(self, images, needs):
-        latent = self.encoder(images.flatten(1))
-        wanted = "image_hat" in needs
-        return RoundTrip(
-            image=images,
-            latent=latent if "latent" in needs else None,
-            image_hat=self.decoder(latent).view_as(images) if wanted else None,
-        )
-
-
-def phased(**changes):
-    """Return a backbone with another phase."""
-
-    def phases(self):
-        given = {"name": "all", "images": 4, "batch_size": 2, "step": self.step}
-        return [Phase(**{**given, "optimisers": self.start, **changes})]
-
-    return changed(Autoencoder, phases=phases)
-
-
-def twice(self):
-    return [*Autoencoder.phases(self), *Autoencoder.phases(self)]
-
-
-def attached(self, batch):
-    return {"error": (self.encoder.weight * 1).sum()}
-
-
-def idle(self, batch):
-    self.optimiser.zero_grad()
-    return {}
-
-
-def only_encoder(self, batch):
-    self.optimiser.zero_grad()
-    self.encoder(batch.images.flatten(1)).square().mean().backward()
-    self.optimiser.step()
-    return {}
-
-
-def noisy(self, batch):
-    with torch.no_grad():
-        self.encoder.bias.add_(torch.randn(4))
-    return Autoencoder.step(self, batch)
-
-
-def everything(self, images, needs):
-    return Autoencoder.round_trip(self, images, frozenset({"latent", "image_hat"}))
-
-
-def flat(self, images, needs):
-    trip = Autoencoder.round_trip(self, images, needs)
-    return RoundTrip(image=images, latent=trip.latent, image_hat=trip.image.flatten(1))
-
-
-def crowd(self, images, needs):
-    return Autoencoder.round_trip(self, images - images.mean(dim=0), needs)
-
-
-def weighing(self, batch):
-    batch.average(batch.images.mean(dim=(1, 2, 3)), batch.images.mean(dim=(1, 2, 3)))
-    return Autoencoder.step(self, batch)
-
-
-class Small(Autoencoder):
-    """A backbone that takes grey images alone."""
-
-    def __init__(self, options, spec, encoder_losses):
-        if spec.channels != 1:
-            raise DataError("grey images only")
-        super().__init__(options, spec, encoder_losses)
-
-
-class Forgetful(Autoencoder):
-    """A backbone with a weight that no file holds."""
-
-    def __init__(self, options, spec, encoder_losses):
-        super().__init__(options, spec, encoder_losses)
-        self.scale = torch.rand(())
-
-    def round_trip(self, images, needs):
-        return super().round_trip(images * self.scale, needs)
-
-
-class Downloads(Autoencoder):
-    """A backbone that asks the network for its weights."""
-
-    def __init__(self, options, spec, encoder_losses):
-        super().__init__(options, spec, encoder_losses)
-        asks_network()
-
-
-BACKBONES = {
-    "check_backbone_phases": [
-        phased(epochs=1.0),
-        phased(images=None),
-        phased(batch_size=0),
-        changed(Autoencoder, phases=twice),
-        changed(Autoencoder, step=attached),
-        changed(Autoencoder, step=lambda self, batch: {"error": torch.tensor(float("nan"))}),
-    ],
-    "check_backbone_says_how_it_trains": [
-        changed(Autoencoder, step=weighing),
-        changed(Autoencoder, phases=lambda self: []),
-    ],
-    "check_backbone_gradients": [
-        changed(Autoencoder, step=idle),
-        changed(Autoencoder, step=only_encoder),
-    ],
-    "check_backbone_fills_what_is_asked": [
-        changed(Autoencoder, round_trip=everything),
-        changed(Autoencoder, round_trip=lambda self, images, needs: RoundTrip(image=images)),
-        changed(Autoencoder, round_trip=lambda self, images, needs: images),
-    ],
-    "check_backbone_shapes": [changed(Autoencoder, round_trip=flat), Small, Distance],
-    "check_backbone_independent_of_batch": [changed(Autoencoder, round_trip=crowd)],
-    "check_backbone_one_seed": [changed(Autoencoder, step=noisy)],
-    "check_backbone_state_survives": [Forgetful],
-    "check_backbone_no_network": [Downloads],
-}
-
-
 class RootOptions(Options):
     """Options of the dataset below."""
 
@@ -744,11 +598,6 @@ KINDS = {
         {"needs": frozenset({"image"}), "map_needs": frozenset({"image"})},
     ),
     "encoder-loss": (LOSSES, Mean, {"needs": IMAGES, "trip_from": "image"}),
-    "backbone": (
-        BACKBONES,
-        Autoencoder,
-        {"provides": IMAGES | {"latent"}, "trips": frozenset({"image"})},
-    ),
     "dataset": (
         DATASETS,
         Stripes,
@@ -763,7 +612,6 @@ KINDS = {
 HOOKS = {
     "score": "anokit_scores",
     "encoder-loss": "anokit_encoder_losses",
-    "backbone": "anokit_backbones",
     "dataset": "anokit_datasets",
     "watcher": "anokit_watchers",
 }
@@ -1006,7 +854,8 @@ def careless_at(root):
 
 def test_every_check_of_every_kind_is_proved_here():
     known = {(kind, name) for kind, (broken, _, _) in KINDS.items() for name in broken}
-    about = {(p.about, p.name) for p in PROMISES if p.about not in ("plugin", "component")}
+    elsewhere = ("plugin", "component", "backbone")
+    about = {(p.about, p.name) for p in PROMISES if p.about not in elsewhere}
     assert about == known
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.optim import Adam
 
+from anokit.nn import set_learning_rate
 from anokit.types import Phase
 
 if TYPE_CHECKING:
@@ -60,9 +61,8 @@ class Descent:
 
     def step(self, loss: Tensor, progress: float) -> None:
         """Take a step down the gradient of ``loss``; ``progress``: as in `Batch`."""
-        rate = self.learning_rate * (DROP if progress >= self.drop_at else 1.0)
-        for group in self._adam.param_groups:
-            group["lr"] = rate
+        dropped = DROP if progress >= self.drop_at else 1.0
+        set_learning_rate(self._adam, self.learning_rate * dropped)
         self._adam.zero_grad()
         torch.autograd.backward(loss, inputs=self._weights)
         self._adam.step()

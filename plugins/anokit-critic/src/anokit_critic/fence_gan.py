@@ -15,6 +15,7 @@ from anokit.nn import (
     check_square,
     fill,
     frozen,
+    set_learning_rate,
     uses_bf16,
 )
 from anokit.types import Phase, RoundTrip
@@ -182,8 +183,8 @@ class FenceGAN(nn.Module):
 
     def _update_d(self, loss: Tensor, updates: int) -> None:
         """Take a step of D, which has taken ``updates`` before; its size falls with them."""
-        for group in self._adam_d.param_groups:
-            group["lr"] = self.options.learning_rate_d / (1 + self.options.decay * updates)
+        rate = self.options.learning_rate_d / (1 + self.options.decay * updates)
+        set_learning_rate(self._adam_d, rate)
         self._adam_d.zero_grad()
         torch.autograd.backward(loss)
         self._adam_d.step()
