@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -72,17 +73,22 @@ def check_plugin_command(
         str, typer.Argument(metavar="MODULE", help="Such as acme_angle.plugin, or acme-angle.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the stable form.")] = False,
+    certificate: Annotated[
+        bool, typer.Option("--certificate", help="Write what was found into the package, to ship.")
+    ] = False,
 ) -> None:
     """Run the conformance checks of a plugin; exit 1 if one fails."""
     from anokit.testing import table
 
-    results = table.check_plugin(module)
+    checked = table.check_plugin(module)
     if as_json:
-        print(table.as_json(results))
+        print(table.as_json(checked))
     else:
-        table.print_results(results)
-    if any(result.outcome == "failed" for result in results):
+        table.print_results(checked)
+    if checked.counts["failed"]:
         raise typer.Exit(1)
+    if certificate:
+        print(f"certificate written: {table.keep(checked)}", file=sys.stderr)
 
 
 def schema_command(plugin: PluginFiles = None) -> None:

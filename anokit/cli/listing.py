@@ -10,6 +10,7 @@ from anokit.authoring.words import facts, option_rows, snippet
 from anokit.recipe.shipped import AboutRecipe
 from anokit.registry.entries import Entry
 from anokit.registry.lookup import Registry
+from anokit.store.certificate import Certified, certified
 
 
 def as_json(registry: Registry, kind: str | None = None) -> str:
@@ -28,8 +29,17 @@ def as_json(registry: Registry, kind: str | None = None) -> str:
         for e in registry.entries
         if kind in (None, e.kind)
     ]
-    slow = [vars(one) for one in registry.slow]
-    return _json(components=components, problems=_problems(registry), slow_imports=slow)
+    return _json(
+        components=components,
+        problems=_problems(registry),
+        slow_imports=[vars(one) for one in registry.slow],
+        certificates=[one.as_dict() for one in certificates(registry)],
+    )
+
+
+def certificates(registry: Registry) -> list[Certified]:
+    """Return what installed plugins ship about their conformance."""
+    return [found for plugin in registry.plugins if (found := certified(plugin))]
 
 
 def recipes_as_json(found: Sequence[AboutRecipe], registry: Registry) -> str:
@@ -78,6 +88,10 @@ def print_table(registry: Registry, kind: str | None = None) -> None:
         print("no components; install plugins, for example: pip install anokit[all]")
         return
     _print_columns(("KIND", "NAME", "SUMMARY", "PLUGIN"), rows)
+    if shipped := certificates(registry):
+        print("\nconformance, as their authors checked it")
+        for one in shipped:
+            print(f"  {one.plugin} {one.version}: {one.text}")
 
 
 def print_recipes(found: Sequence[AboutRecipe], registry: Registry) -> None:

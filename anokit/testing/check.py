@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from anokit.errors import AnokitError
+from anokit.registry.entries import Entry
 
 T = TypeVar("T")
 
@@ -48,6 +49,8 @@ class Check:
     promise: str
     """one sentence: what is promised"""
     test: Callable[[], None]
+    entry: Entry | None = None
+    """the component that it is about; None for a check of the plugin as a whole"""
 
     @property
     def id(self) -> str:

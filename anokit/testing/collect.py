@@ -98,7 +98,8 @@ def collect_checks(
         for p in PROMISES:
             if p.about in ("component", kind):
                 label = f"{kind} {name}" if p.about == "component" else name
-                found.append(Check(p.name, label, p.since, p.text, partial(p.test, subject)))
+                test = partial(p.test, subject)
+                found.append(Check(p.name, label, p.since, p.text, test, subject.entry))
     return [c for c in found if as_of is None or Version(c.since) <= Version(as_of)]
 
 

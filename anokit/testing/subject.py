@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import ModuleType
 from typing import Any
@@ -76,9 +76,14 @@ class Subject:
 
 def open_plugin(module: ModuleType, samples: Mapping[str, Sample] | None = None) -> Plugin:
     """Ask a plugin's module for its components, one by one and in isolation, as anokit does."""
+    found = plugin_of(module.__name__)
+    loaded = discovery.load(replace(found, modules=(module.__name__,), requires=()))
+    return Plugin(module, found.name, loaded, dict(samples or {}))
+
+
+def plugin_of(module: str) -> FoundPlugin:
+    """Return the installed plugin that a module belongs to, or one that is named for the module."""
     installed, _ = discovery.find()
-    known = next((plugin for plugin in installed if module.__name__ in plugin.modules), None)
-    name = known.name if known else re.sub(r"[._]+", "-", module.__name__.partition(".")[0])
-    version = known.version if known else "not installed"
-    loaded = discovery.load(FoundPlugin(name, version, (module.__name__,)))
-    return Plugin(module, name, loaded, dict(samples or {}))
+    known = next((plugin for plugin in installed if module in plugin.modules), None)
+    name = re.sub(r"[._]+", "-", module.partition(".")[0])
+    return known or FoundPlugin(name, "not installed", (module,))

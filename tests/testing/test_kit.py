@@ -14,9 +14,11 @@ from pydantic import ConfigDict, Field
 
 from anokit import Component, Options, hookimpl
 from anokit.errors import UsageError
+from anokit.store.certificate import Certificate, Outcome
 from anokit.testing import CheckFailed, collect_checks, parametrize_checks, random_trip
 from anokit.testing.check import PROMISES
-from anokit.testing.table import as_json, check_plugin, print_results, run_checks
+from anokit.testing.subject import plugin_of
+from anokit.testing.table import Checked, as_json, check_plugin, print_results, run_checks
 
 RECIPE = """
 Use it so:
@@ -333,13 +335,15 @@ def test_the_table_counts_and_explains(plugin, capsys):
     results = run_checks(own)
     failed = [r for r in results if r.outcome == "failed"]
     assert [(r.check, r.subject) for r in failed] == [("check_component_summary", "score other")]
-    print_results(results)
+    print_results(Checked(plugin_of("kit_toy"), tuple(results)))
     out, err = capsys.readouterr()
     assert "check_component_summary" in out
     assert "ok: score bright; FAILED: score other" in out
     assert ", 1 failed, " in out
     assert "ends with a full stop" in err
-    assert json.loads(as_json(failed))[0]["outcome"] == "failed"
+    found = json.loads(as_json(Checked(plugin_of("kit_toy"), tuple(failed))))
+    assert found["counts"] == {"passed": 0, "failed": 1, "skipped": 0, "warnings": 0}
+    assert found["checks"][0]["outcome"] == "failed"
 
 
 def test_what_a_plugin_raises_is_its_failure(plugin):
@@ -359,7 +363,8 @@ def test_the_command_exits_1_where_a_check_fails(anokit, on_path, monkeypatch):
     assert re.search(r"^check_component_factory +FAILED: score bright$", done.out, re.MULTILINE)
     assert "No module named 'a'" in done.err
     found = json.loads(anokit("check-plugin", "kit_command", "--json").out)
-    assert {"check", "subject", "since", "promise", "outcome", "message"} == set(found[0])
+    assert set(found) == set(Certificate.model_fields)
+    assert set(found["checks"][0]) == set(Outcome.model_fields)
     assert anokit("check-plugin", "no-such-plugin").code == 2
 
 
