@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from anokit import Component, ImageSpec, Options, RoundTrip, Sample, hookimpl
+from anokit import Component, ImageSpec, Options, Phase, RoundTrip, Sample, hookimpl
 
 
 class HostileOptions(Options):
@@ -133,6 +133,26 @@ class Model(nn.Module):
         return RoundTrip(image=images, latent=latent, image_hat=images)
 
 
+class Trained(Model):
+    """A backbone whose second training step spoils things."""
+
+    def __init__(self, options, spec, encoder_losses):
+        super().__init__(options.model_copy(update={"how": "nothing"}), spec, encoder_losses)
+        self.what = options.how
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def phases(self):
+        return [Phase(name="only", step=self.step, optimisers=self.start, batch_size=8, images=32)]
+
+    def start(self):
+        return {"sgd": torch.optim.SGD(self.parameters(), 0.1)}
+
+    def step(self, batch):
+        if batch.step == 1:
+            end(self.what)
+        return {"loss": self.weight.detach()}
+
+
 class Loss:
     """An encoder loss that spoils the trip, or is none."""
 
@@ -225,6 +245,13 @@ def anokit_backbones():
         options=HostileOptions,
         provides=FIELDS,
         trained=False,
+    )
+    yield Component(
+        name="trained",
+        summary="Does what it may not while it is trained",
+        factory=Trained,
+        options=HostileOptions,
+        provides=FIELDS,
     )
 
 

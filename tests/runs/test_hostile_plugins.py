@@ -190,8 +190,8 @@ ENDS = {
 def command(toykit, tmp_path):
     """Run a small recipe with one hostile part in it, as a whole command."""
 
-    def call(kind, how):
-        part = {"use": "hostile/hostile", "how": how}
+    def call(kind, how, use="hostile/hostile"):
+        part = {"use": use, "how": how}
         tables = {
             "dataset": {"use": "blobs"},
             "backbone": {"use": "toys/linear", "images": 32},
@@ -221,6 +221,17 @@ def test_a_plugin_that_would_end_the_process_is_blamed(command, tmp_path, kind, 
     assert line.startswith(f"error: {kind} 'hostile' of hostile sha256:")
     assert ENDS[how] in line
     assert "hostile.py:" in line
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_training_step_that_would_end_the_process_is_blamed(command, tmp_path, how):
+    found = command("backbone", how, use="hostile/trained")
+    assert found.code == 1
+    line = found.err.splitlines()[0]
+    assert line.startswith("error: backbone 'trained' of hostile sha256:")
+    assert ENDS[how] in line
+    assert f"--resume {tmp_path / 'run'}" in line
     assert not (tmp_path / "run" / "results.json").exists()
 
 
