@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from anokit import Component, ImageSpec, Options, RoundTrip, Sample, hookimpl
+from anokit import Component, ImageSpec, Options, Phase, RoundTrip, Sample, hookimpl
 
 
 class HostileOptions(Options):
@@ -70,11 +70,15 @@ class Score(nn.Module):
             self.seen = trip.image.mean(dim=0)
             if self.how == "fit-write":
                 trip.image.zero_()
+            elif self.how == "fit-behind":
+                trip.image.data.zero_()
 
     def draw(self, trip):
         value = trip.image.mean(dim=1)
         if self.how == "map-write":
             trip.image.mul_(0.5)
+        elif self.how == "map-behind":
+            trip.image.data.mul_(0.5)
         return value
 
     def forward(self, trip):
@@ -94,7 +98,8 @@ class Score(nn.Module):
             value = (value - value.mean()) / (value.std(correction=0) + 1e-6)
         elif self.how == "place":
             value = value + torch.arange(len(value))
-        elif self.how == "late" and self.training_is_over(trip):
+        elif self.how.startswith("late") and self.training_is_over(trip):
+            end(self.how.removeprefix("late-"))
             raise ValueError("only after training")
         return value
 
@@ -117,12 +122,35 @@ class Model(nn.Module):
         latent = images.flatten(1)
         if self.how == "write":
             images.zero_()
+        elif self.how == "behind":
+            images.data.mul_(0.5)
         elif self.how == "mode":
             self.train()
         elif self.how == "crowd":
             latent = latent - latent.mean(dim=0)
         meddle(self.how)
+        end(self.how)
         return RoundTrip(image=images, latent=latent, image_hat=images)
+
+
+class Trained(Model):
+    """A backbone whose second training step spoils things."""
+
+    def __init__(self, options, spec, encoder_losses):
+        super().__init__(options.model_copy(update={"how": "nothing"}), spec, encoder_losses)
+        self.what = options.how
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def phases(self):
+        return [Phase(name="only", step=self.step, optimisers=self.start, batch_size=8, images=32)]
+
+    def start(self):
+        return {"sgd": torch.optim.SGD(self.parameters(), 0.1)}
+
+    def step(self, batch):
+        if batch.step == 1:
+            end(self.what)
+        return {"loss": self.weight.detach()}
 
 
 class Loss:
@@ -132,8 +160,11 @@ class Loss:
         self.how = options.how
 
     def __call__(self, trip):
+        end(self.how)
         if self.how == "write":
             trip.image.mul_(2)
+        elif self.how == "behind":
+            trip.image.data.mul_(2)
         elif self.how == "shape":
             return trip.latent.square().mean(dim=1)
         elif self.how == "raise":
@@ -153,6 +184,7 @@ class Split:
         return self.count
 
     def __getitem__(self, index):
+        end(self.how)
         source = torch.Generator().manual_seed(index + 1000 * (self.name == "test"))
         image = torch.randint(0, 256, (1, 8, 8), generator=source).to(torch.uint8)
         if self.how == "float":
@@ -213,6 +245,13 @@ def anokit_backbones():
         options=HostileOptions,
         provides=FIELDS,
         trained=False,
+    )
+    yield Component(
+        name="trained",
+        summary="Does what it may not while it is trained",
+        factory=Trained,
+        options=HostileOptions,
+        provides=FIELDS,
     )
 
 

@@ -11,12 +11,14 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -193,6 +195,48 @@ for dist in metadata.distributions():
     names = environment.run(f"python {environment.folder / 'needs.py'}").stdout.split()
     assert "anokit" in names
     assert len(names) > 5
+
+
+# Plugins as they were released: what was published for one 0.x goes on working
+
+RELEASED = sorted((REPOSITORY / "tests" / "compat").glob("acme-*-0.1.0"))
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory, lent, wheels):
+    """An environment with the example plugins as they were released for anokit 0.1, from wheels."""
+    made = Environment(tmp_path_factory.mktemp("released"), lent)
+    for source in RELEASED:
+        copy = shutil.copytree(source, made.folder / source.name)
+        call("uv", "build", "--wheel", "--out-dir", made.folder / "dist", cwd=copy)
+    made.install(*wheels, *sorted((made.folder / "dist").glob("*.whl")))
+    return made
+
+
+@pytest.mark.parametrize("name", [path.name.removesuffix("-0.1.0") for path in RELEASED])
+def test_a_released_plugin_still_keeps_the_contract(released, name):
+    assert "passed" in released.run(f"anokit check-plugin {name}").stdout
+
+
+def test_released_plugins_still_work_together(released):
+    assert len(RELEASED) == 5, "one of every kind"
+    listed = json.loads(released.run("anokit list-plugins --strict --json").stdout)
+    ours = {c["kind"] for c in listed["components"] if c["qualified"].startswith("acme-")}
+    assert ours == {"backbone", "dataset", "encoder-loss", "score", "watcher"}
+    rng = np.random.default_rng(0)
+    for name in ("train", "test"):
+        images = rng.integers(0, 256, (40, 1, 16, 16)).astype(np.uint8)
+        np.save(released.work / f"{name}.npy", images)
+    np.save(released.work / "labels.npy", np.arange(40) % 2)
+    (released.work / "together.toml").write_text(
+        '[dataset]\nuse = "data"\nroot = "."\n[backbone]\nuse = "model"\nlatent_size = 4\n'
+        'width = 2\nimages = 64\nbatch_size = 16\n[[scores]]\nuse = "angle"\n'
+        "[evaluation]\nresamples = 10\n"
+    )
+    released.run("anokit run together.toml --out done --device cpu --watch ledger")
+    results = json.loads((released.work / "done" / "results.json").read_text())
+    assert [row["name"] for row in results["rows"]] == ["angle"]
+    assert "angle" in (released.work / "ledger.csv").read_text()
 
 
 # Broken plugins

@@ -34,6 +34,7 @@ from anokit.cli.recipes import copy_recipe_command, recipes_command, show_recipe
 from anokit.cli.running import LATEST, check_command, run_command
 from anokit.cli.scanning import scan_command
 from anokit.cli.sweeping import HERE, sweep_command
+from anokit.cli.trying import try_command
 from anokit.errors import AnokitError
 from anokit.version import __version__
 
@@ -105,6 +106,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recipes copy": copy_recipe_command,
     "score": score_command,
     "suspects": suspects_command,
+    "try": try_command,
     "add-scores": add_scores_command,
     "explain": explain_command,
     "sweep": sweep_command,

@@ -91,7 +91,7 @@ class Console(Watcher):
         if results.quick:
             self.banner(QUICK)
         if ranking and not labelled:
-            table = ranking_table(ranking.by_primary(), SUSPECTS)
+            table = ranking_table(ranking.by(), SUSPECTS)
             table.title = "Training images, most anomalous first"
             self.rich.print(table)
             self.rich.print()

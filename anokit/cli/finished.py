@@ -19,6 +19,13 @@ def score_command(
     maps: Annotated[
         Path | None, typer.Option(help="Write heat-map overlays to this folder.")
     ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Paint this score's maps, in its order, instead of the first one's.",
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Rows of the table.")] = 20,
     false_alarms: Annotated[
         float | None,
@@ -61,6 +68,7 @@ def score_command(
         paths,
         out=out,
         maps=maps,
+        score=score or "",
         top=top,
         false_alarms=false_alarms,
         false_discoveries=false_discoveries,
@@ -173,17 +181,24 @@ def add_scores_command(
     from anokit.cli.console import Console
     from anokit.results.rows import read_results
     from anokit.runs.add_scores import add_scores
+    from anokit.runs.scoring import ScoresFailed
+    from anokit.store.run_directory import RunDirectory
 
     console = Console()
-    directory = add_scores(
-        run,
-        scores,
-        console,
-        device=device,
-        plugins=plugin or [],
-        trust_plugins=trust_plugins,
-        replace=replace,
-    )
+    try:
+        directory = add_scores(
+            run,
+            scores,
+            console,
+            device=device,
+            plugins=plugin or [],
+            trust_plugins=trust_plugins,
+            replace=replace,
+        )
+    except ScoresFailed as error:
+        failed = RunDirectory(error.path)
+        console.results(read_results(failed), failed)
+        raise
     console.results(read_results(directory), directory)
 
 

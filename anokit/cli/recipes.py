@@ -65,4 +65,5 @@ def copy_recipe_command(
     from anokit.recipe.shipped import copy_recipe
     from anokit.registry.lookup import Registry
 
-    print(copy_recipe(find_shipped(name, Registry.load(plugin or [])), to, force=force))
+    registry = Registry.load(plugin or [])
+    print(copy_recipe(find_shipped(name, registry), to, registry, force=force))

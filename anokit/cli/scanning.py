@@ -64,9 +64,15 @@ def scan_command(
 
     from anokit.results.rows import read_results
     from anokit.runs.run import run
+    from anokit.runs.scoring import ScoresFailed
+    from anokit.store.run_directory import RunDirectory
 
+    failed: ScoresFailed | None = None
     with watched(console, watchers) as watcher:
-        directory = run(made, registry, watcher, device=device, out=out)
+        try:
+            directory = run(made, registry, watcher, device=device, out=out)
+        except ScoresFailed as error:
+            failed, directory = error, RunDirectory(error.path)
     if not directory.finished:
         return
     results = read_results(directory)
@@ -93,3 +99,5 @@ def scan_command(
             console.say(f"{what}: {path}")
     console.say(f"Beside the images most like them, to be judged: anokit suspects {directory.path}")
     console.say(f"Score more images by what was learnt here: anokit score {directory.path} PATH…")
+    if failed:
+        raise failed

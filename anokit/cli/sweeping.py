@@ -215,9 +215,9 @@ def _show_plan(
 ) -> None:
     from anokit.runs.sweep_cost import sweep_cost
 
-    for cell in sweep.cells:
-        state = folder.state(cell)
-        console.say(f"  {cell.name}: {state.status}{_because(state)}")
+    for state in map(folder.state, sweep.cells):
+        if state.status != "finished":  # how many are was said
+            console.say(f"  {state.cell.name}: {state.status}{_because(state)}")
     if left:
         console.say(sweep_cost(left, device, console).text(jobs))
     else:

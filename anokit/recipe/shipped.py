@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +52,13 @@ def _title(shipped: ShippedRecipe) -> str:
         return shipped.name
 
 
-def copy_recipe(shipped: ShippedRecipe, to: Path, *, force: bool = False) -> Path:
+def copy_recipe(
+    shipped: ShippedRecipe, to: Path, registry: Registry, *, force: bool = False
+) -> Path:
     """Copy a shipped recipe to a file, or into a folder under its own name; return the file.
+
+    Bare names in a recipe mean first what belongs to the plugin that ships it. A copy lies
+    elsewhere, so a line ``requires`` in it says the same, unless it has one already.
 
     Raises
     ------
@@ -62,7 +69,7 @@ def copy_recipe(shipped: ShippedRecipe, to: Path, *, force: bool = False) -> Pat
     try:
         text = shipped.path.read_text(encoding="utf-8")
         with target.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
+            file.write(_requiring(text, _needed(shipped, registry)))
     except FileExistsError:
         raise UsageError(
             f"{target}: is there already; choose another place, or replace it with --force"
@@ -70,3 +77,26 @@ def copy_recipe(shipped: ShippedRecipe, to: Path, *, force: bool = False) -> Pat
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{target}: the recipe cannot be copied: {error}") from None
     return target
+
+
+def _needed(shipped: ShippedRecipe, registry: Registry) -> list[str]:
+    """Return the distributions that offer what a recipe cannot do without; none if unknown."""
+    try:
+        recipe = load_recipe(shipped.path, registry)
+    except AnokitError:
+        return []  # it does not run here; what is wrong is said where it is used
+    if recipe.requires:
+        return []
+    # A baseline whose plugin is absent is left out, so none is needed.
+    needed = dataclasses.replace(recipe, baselines=()).plugins
+    return sorted(p.name for p in registry.plugins if p.name in needed and p.file is None)
+
+
+def _requiring(text: str, needed: Sequence[str]) -> str:
+    """Return a recipe with a line ``requires`` under the remarks that it begins with."""
+    if not needed:
+        return text
+    lines = text.splitlines(keepends=True)
+    place = next((n for n, line in enumerate(lines) if line.strip() and line[0] != "#"), len(lines))
+    names = ", ".join(f'"{name}"' for name in needed)
+    return "".join([*lines[:place], f"requires = [{names}]\n", *lines[place:]])

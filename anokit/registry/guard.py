@@ -1,8 +1,9 @@
 """Guard what is not a component's to change: what it was given, and the state of the process.
 
 What it was given is compared by the version that every tensor counts its writes with, which costs
-nothing. A tensor of inference mode has no version, so it is compared by value. The state of the
-process is restored after every call, and whoever changed it is told of, once.
+nothing. Where there are few images (`closely`), and for a tensor of inference mode, which has no
+version, it is compared by value too: writes through ``.data`` or NumPy are not counted. The state
+of the process is restored after every call, and whoever changed it is told of, once.
 
 Torch is imported by who calls: describing commands import this package too.
 """
@@ -38,6 +39,19 @@ of, put back alone, or left as they are, for others may go on from there."""
 Teller = Callable[[str], None]
 
 _teller: ContextVar[Teller | None] = ContextVar("teller", default=None)
+
+
+_close: ContextVar[bool] = ContextVar("close", default=False)
+
+
+@contextmanager
+def closely() -> Iterator[None]:
+    """Compare what components are given by value, too: a copy of all of it for every call."""
+    token = _close.set(True)
+    try:
+        yield
+    finally:
+        _close.reset(token)
 
 
 @contextmanager
@@ -219,8 +233,14 @@ class Unwritten:
     """Tensors that a component was given to read, as they were before."""
 
     def __init__(self, given: Mapping[str, Tensor]) -> None:
+        close = _close.get()
         self.known = [
-            (name, value, value.clone() if value.is_inference() else value._version)
+            (
+                name,
+                value,
+                None if value.is_inference() else value._version,
+                value.clone() if close or value.is_inference() else None,
+            )
             for name, value in given.items()
         ]
 
@@ -228,12 +248,9 @@ class Unwritten:
         """Return the names of those that were written into."""
         return [
             name
-            for name, value, before in self.known
-            if (
-                value._version != before
-                if isinstance(before, int)
-                else not bool(((value == before) | (value != value)).all())
-            )
+            for name, value, version, copy in self.known
+            if (version is not None and value._version != version)
+            or (copy is not None and not bool(((value == copy) | (value != value)).all()))
         ]
 
     def check(self, entry: Entry, doing: str, at: Any = None) -> None:

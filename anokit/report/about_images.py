@@ -7,6 +7,7 @@ from anokit.report import findings, gallery
 from anokit.report import latents as drawing
 from anokit.report.reading import Run
 from anokit.report.section import Picture, Plot, Section
+from anokit.store.records import GALLERY_MAP
 
 __all__ = ["latents", "matches", "samples"]
 
@@ -57,9 +58,15 @@ def matches(run: Run) -> Section:
     )
     if (table.labels == 1).any():
         text += " Anomalous queries are framed."
-    if "gallery_map" in run.arrays:
+    maps = run.maps(GALLERY_MAP)
+    if len(maps) == 1:
         what = "a large difference" if matched else "unlike the training images"
         text += f" All maps of one figure share a scale: bright is {what}."
+    elif maps:
+        text += (
+            f" Maps are by {', '.join(maps)}. Those of one score in one figure share a scale: "
+            "bright is what that score takes for anomalous."
+        )
     return Section(title, text=[text], plots=plots)
 
 

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from anokit.report import style
-from anokit.report.html import render
+from anokit.report.html import drawn_in, render
 from anokit.report.section import Plot, Section
 from anokit.report.style import INK, MUTED, panels
 from anokit.report.tables import Cell, Line, Table
@@ -28,11 +27,7 @@ def write_comparison(found: Comparison, path: Path) -> None:
     }
     with style.drawing():
         made = [comparison(found)]
-        drawn = {
-            plot.name: Markup(style.svg(plot.figure, plot.name))
-            for section in made
-            for plot in section.plots
-        }
+        drawn = drawn_in(made)
     known = {name: text for name, text in facts.items() if text}
     write_text(path, render(TITLE, known, [], made, drawn, FOOTER))
 

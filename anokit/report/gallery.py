@@ -13,8 +13,9 @@ from matplotlib.patches import Rectangle
 
 from anokit.report.reading import Run
 from anokit.report.style import ANOMALOUS, WIDTH
+from anokit.store.records import GALLERY_MAP, TRAIN_MAP
 
-__all__ = ["Group", "groups", "matches"]
+__all__ = ["Group", "groups", "matches", "train_maps"]
 
 Images = npt.NDArray[np.uint8]
 Pictures = npt.NDArray[Any]
@@ -52,8 +53,9 @@ def groups(labels: npt.NDArray[np.int64], scores: Floats, count: int = COLUMNS) 
 def matches(run: Run, group: Group) -> Figure | None:
     """Draw query, reconstruction and residual map of a group, or None if none was kept.
 
-    All maps of a figure share one colour scale, from 0, or the smallest value in it where that is
-    less (maps of standardised scores), to the largest.
+    There is a line of maps for each score that has some, the primary one's first. All maps of a
+    line share one colour scale, from 0, or the smallest value in it where that is less (maps of
+    standardised scores), to the largest.
     """
     primary = run.primary()
     index, images = run.arrays.get("gallery_index"), run.arrays.get("gallery_image")
@@ -68,17 +70,10 @@ def matches(run: Run, group: Group) -> Figure | None:
     strips: list[tuple[str, Pictures]] = [("query", images[chosen])]
     if (hats := run.arrays.get("gallery_image_hat")) is not None:
         strips.append(("reconstruction", hats[chosen]))
-    if (maps := run.arrays.get("gallery_map")) is not None:
-        strips.append(("map" if hats is None else "residual map", maps[chosen]))
-    figure, axes = sheet(len(strips), COLUMNS, left=0.2, below=0.32)
-    for line, (name, pictures) in enumerate(strips):
-        axes.text(-0.06, line + 0.5, name, rotation=90, ha="right", va="center", fontsize=7)
-        for column, picture in enumerate(pictures):
-            if picture.ndim == 2:
-                ends = (min(0.0, float(pictures.min())), float(pictures.max()))
-                place_map(axes, picture, line, column, ends)
-            else:
-                place_image(axes, picture, line, column)
+    maps = run.maps(GALLERY_MAP)
+    plain = ("map" if hats is None else "residual map") if len(maps) == 1 else ""
+    strips += [(plain or f"by {name}", found[chosen]) for name, found in maps.items()]
+    figure, axes = strips_of(strips, below=0.32)
     for column, row in enumerate(shown):
         label = {0: "normal", 1: "anomalous"}.get(int(table.labels[row]), "")
         # Two texts, since a page's font would put the lines of one off its middle.
@@ -89,6 +84,33 @@ def matches(run: Run, group: Group) -> Figure | None:
         if label == "anomalous":
             frame(axes, 0, column)
     return figure
+
+
+def train_maps(run: Run) -> Figure | None:
+    """Draw the most anomalous training images and their maps, or None if no map was kept.
+
+    As in `matches`, the maps of one score share one colour scale.
+    """
+    maps, images = run.maps(TRAIN_MAP), run.arrays.get("train_top_image")
+    if images is None or not maps:
+        return None
+    strips = [("image", images[:COLUMNS]), *((f"by {n}", m[:COLUMNS]) for n, m in maps.items())]
+    return strips_of(strips)[0]
+
+
+def strips_of(strips: Sequence[tuple[str, Pictures]], *, below: float = 0.0) -> tuple[Figure, Axes]:
+    """Draw lines of pictures, images ``[n, C, H, W]`` or maps ``[n, H, W]``, each with its name."""
+    figure, axes = sheet(len(strips), COLUMNS, left=0.2, below=below)
+    for line, (name, pictures) in enumerate(strips):
+        text = shortened(name, 20)
+        axes.text(-0.06, line + 0.5, text, rotation=90, ha="right", va="center", fontsize=7)
+        for column, picture in enumerate(pictures):
+            if picture.ndim == 2:
+                ends = (min(0.0, float(pictures.min())), float(pictures.max()))
+                place_map(axes, picture, line, column, ends)
+            else:
+                place_image(axes, picture, line, column)
+    return figure, axes
 
 
 def sheet(

@@ -40,16 +40,24 @@ def write_report(run_dir: Path, results: Results | None = None) -> Path:
     make_folder(folder)
     with style.drawing():
         made = sections(run)
-        drawn: dict[str, Markup] = {}
         for plot in (plot for section in made for plot in section.plots):
             with replacing(folder / f"{plot.name}.png") as new:
                 new.write_bytes(style.png(plot.figure))
-            # What matplotlib writes has escaped every label already.
-            drawn[plot.name] = Markup(style.svg(plot.figure, plot.name))
-    page = render(run.results.title, _facts(run), findings.banners(run), made, drawn)
+        drawn = drawn_in(made)
+    page = render(run.results.title, facts_of(run), findings.banners(run), made, drawn)
     target = run_dir / "report.html"
     write_text(target, page)
     return target
+
+
+def drawn_in(made: Sequence[Section]) -> dict[str, Markup]:
+    """Return the SVG of every plot in sections, by its name."""
+    # What matplotlib writes has escaped every label already.
+    return {
+        plot.name: Markup(style.svg(plot.figure, plot.name))
+        for section in made
+        for plot in section.plots
+    }
 
 
 def render(
@@ -80,7 +88,7 @@ def render(
     )
 
 
-def _facts(run: Run) -> dict[str, Any]:
+def facts_of(run: Run) -> dict[str, Any]:
     """Return the few facts under the title, in reading order; what is unknown is left out."""
     results = run.results
     training = None if results.train_images is None else f"{results.train_images:,} images"

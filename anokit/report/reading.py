@@ -65,6 +65,17 @@ class Run:
         """Whether any score has metrics: what a reader came for is then their table."""
         return any(row.metrics for row in self.results.rows)
 
+    def maps(self, kind: str) -> dict[str, Array]:
+        """Return maps ``[n, H, W]`` of a gallery's images by score name, the primary one's first.
+
+        ``kind`` is `anokit.store.records.GALLERY_MAP` or ``TRAIN_MAP``.
+        """
+        names = dict.fromkeys([self.results.primary, *(row.name for row in self.results.rows)])
+        found = {name: self.arrays.get(f"{kind}/{name}") for name in names}
+        if found[self.results.primary] is None:  # of a run that was made before others had maps
+            found[self.results.primary] = self.arrays.get(kind)
+        return {name: maps for name, maps in found.items() if maps is not None}
+
     def primary(self) -> tuple[ScoreTable, npt.NDArray[np.float64]] | None:
         """Return the table of scores and the primary score's column, or None if there is none."""
         if self.scores is None or self.results.primary not in self.scores.columns:

@@ -57,14 +57,32 @@ UNLABELLED: Order = (
 )
 """Without labels a reader wants to see which images stand out."""
 
+TRIED: dict[bool, Order] = {
+    True: (
+        about_scores.results,
+        about_scores.histograms,
+        about_scores.kinds,
+        about_images.matches,
+    ),
+    False: (
+        suspects.suspects,
+        suspects.threshold,
+        about_scores.scores,
+        about_scores.histograms,
+        about_images.matches,
+    ),
+}
+"""Of a score that was tried over a finished run, with labels and without: the rest is the run's."""
 
-def sections(run: Run) -> list[Section]:
+
+def sections(run: Run, *, tried: bool = False) -> list[Section]:
     """Return every section of a run's report that has something to show.
 
     What is left out, and why, stands in the last one; what a run gives no cause for, nowhere.
-    Call it inside `anokit.report.style.drawing`.
+    Call it inside `anokit.report.style.drawing`. ``tried``: only what is about scores and images.
     """
-    order = LABELLED if run.labelled else UNLABELLED
+    whole = LABELLED if run.labelled else UNLABELLED
+    order = TRIED[run.labelled] if tried else whole
     made = [section for make in order if (section := make(run)) is not None]
     shown = [section for section in made if not section.skipped]
     left_out = [f"{section.title}. {section.skipped}" for section in made if section.skipped]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from anokit.report import findings, thumbnails
 from anokit.report.figures import training_scores
+from anokit.report.gallery import train_maps
 from anokit.report.reading import Run
 from anokit.report.section import Card, Link, Plot, Section
 from anokit.store.score_table import Ranking
@@ -40,7 +41,20 @@ def suspects(run: Run) -> Section:
         text=[sentence for sentence in [*text, found] if sentence],
         cards=_cards(run, images, ranking, names),
         links=_links(run),
+        plots=_maps(run),
     )
+
+
+def _maps(run: Run) -> list[Plot]:
+    """Return the first images with the maps of every score, as far as the run kept any."""
+    figure = train_maps(run)
+    if figure is None:
+        return []
+    caption = (
+        "The first of them, and what each score that has a map finds in them, none fitted on the "
+        "image. The maps of one score share a scale: bright is what it takes for anomalous."
+    )
+    return [Plot("train_maps", figure, caption)]
 
 
 def _introduction(run: Run, count: int, ranking: Ranking | None, folder: str) -> str:
@@ -51,9 +65,14 @@ def _introduction(run: Run, count: int, ranking: Ranking | None, folder: str) ->
     if ranking is not None:
         text += (
             f" The p-value of an image is the share of the {len(ranking.images):,} training images "
-            f"that score as high. All of them, with every score, are in {SCORES}"
+            "that score as high."
         )
-        text += f"; names are those below {folder}/." if folder else "."
+        names = f"names are those below {folder}/." if folder else ""
+        if (run.directory / SCORES).is_file():
+            text += f" All of them, with every score, are in {SCORES}"
+            text += f"; {names}" if names else "."
+        elif names:
+            text += f" N{names[1:]}"
     return text
 
 

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from anokit.report import style
 from anokit.report.findings import Banner
-from anokit.report.html import render
+from anokit.report.html import drawn_in, render
 from anokit.report.section import Plot, Section
 from anokit.report.style import ACCENTS, DASHES, MARKERS, MUTED, PRINTED_LINES, panels
 from anokit.report.tables import Cell, Line, Table
@@ -65,8 +64,7 @@ def write_sweep_page(
     banners = [Banner("All runs", text) for text in _shared(table)]
     with style.drawing():
         made = _sections(table, laid_out, runs)
-        plots = [plot for section in made for plot in section.plots]
-        drawn = {plot.name: Markup(style.svg(plot.figure, plot.name)) for plot in plots}
+        drawn = drawn_in(made)
     write_text(path, render(title, facts, banners, made, drawn, FOOTER))
 
 

@@ -17,16 +17,13 @@ from anokit.results.explanations import Explanation
 from anokit.results.metrics import Floats
 from anokit.scoring.scorer import Scorer
 from anokit.training.job import Job
-from anokit.watching import Watcher, duration
+from anokit.watching import Watcher
 
 READ = frozenset({"latent", "image_hat"})
 """What norms and residuals read of a round trip: a score of an encoding or a reconstruction."""
 
-COPIES_SECONDS = 60.0
-"""Time that making and scoring copies of the test images may take at the end of a run."""
-
-EQUALISING_SECONDS = 2e-7
-"""What making one statistic equal takes for each value of an image; measured on one core."""
+COPIES_VALUES = 200_000_000
+"""Values that the copies of the test images may have at the end of a run: a minute, on one core."""
 
 
 def asks(scorer: Scorer, score: NamedScore) -> bool:
@@ -37,14 +34,14 @@ def asks(scorer: Scorer, score: NamedScore) -> bool:
 def explain_run(job: Job, found: Assessment) -> list[Explanation]:
     """Explain those of a run's scores that are norms or residuals.
 
-    Copies of the test images are scored only where that takes no longer than `COPIES_SECONDS`, as
-    far as the times measured before tell, since a search in a latent space takes seconds an image.
+    Copies of the test images are scored only where they have no more than `COPIES_VALUES` and the
+    network does not search, which takes seconds an image: by counts, not by the clock, so that
+    every machine finds the same.
     """
     recipe, test = job.recipe, labelled(job.data.test)
     chosen = [score for score in recipe.scores if asks(found.scorer, score)]
     if not chosen:
         return []
-    rows = {row.name: row for row in found.rows}
     job.watcher.notice("explaining scores by contrast, gradient and brightness")
     explainer = Explainer(
         job.data,
@@ -58,17 +55,22 @@ def explain_run(job: Job, found: Assessment) -> list[Explanation]:
     }
     if test is None:
         return explainer.explain(values)
-    # All scores share one trip through the network, which is most of what each one takes.
-    each = max(rows[score.name].ms_per_image or 0.0 for score in chosen) / 1000
-    each += int(np.prod(test.images.parts[0].shape[1:])) * EQUALISING_SECONDS
-    seconds = len(EQUALISED) * len(test) * each
-    if seconds > COPIES_SECONDS:
-        why = f"they would take about {duration(seconds)}, so they are left to anokit explain"
-        return explainer.explain(values, no_copies=why)
+    if why := _too_long(job, test):
+        return explainer.explain(values, no_copies=f"{why}, so they are left to anokit explain")
     score_copies = rescorer(test, found.scorer, chosen, recipe.evaluation.order, job.watcher)
     explained = explainer.explain(values, score_copies)
     job.watcher.done()
     return explained
+
+
+def _too_long(job: Job, test: TestSet) -> str:
+    """Return why copies of a test set would take too long for the end of a run, if they would."""
+    if job.backbone.searches:
+        return "the network searches for each image"
+    count = len(EQUALISED) * len(test) * int(np.prod(test.images.parts[0].shape[1:]))
+    if count > COPIES_VALUES:
+        return f"they would have {count:,} values, more than {COPIES_VALUES:,}"
+    return ""
 
 
 def rescorer(

@@ -1,4 +1,4 @@
-"""What the report draws from: latents, terms of sums, the images of its galleries."""
+"""What the report draws from: latents, terms of sums, the images of its galleries, maps of them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ import torch
 from torch import Tensor
 
 from anokit.data.pixels import to_uint8
-from anokit.data.sets import Rows, TestSet
+from anokit.data.sets import ImageTable, Rows, TestSet, all_rows
+from anokit.recipe.parts import Recipe
 from anokit.results.assess import Assessment
 from anokit.scoring.scorer import Values
+from anokit.store.records import GALLERY_MAP, TRAIN_MAP
 from anokit.training.job import Job
+
+OF_SCORES = ("term/", f"{GALLERY_MAP}/", f"{TRAIN_MAP}/")
+"""Beginnings of names of what belongs to one score, whose name stands next."""
 
 Terms = dict[str, list[tuple[str, float]]]
 
@@ -45,6 +50,15 @@ def term_values(job: Job, found: Assessment) -> dict[str, Tensor]:
         if len(score.terms) > 1
         for place, term in enumerate(score.terms)
     }
+
+
+def maps_of(found: Assessment, recipe: Recipe, images: ImageTable, kind: str) -> dict[str, Tensor]:
+    """Return maps ``[N, H, W]`` of images by every score that has one, as ``KIND/NAME``."""
+    scorer, scores = found.scorer, recipe.scores
+    keys = {term.key for score in scores for term in score.terms}
+    terms = scorer.maps_of(keys, images, all_rows(len(images)))
+    maps = {score.name: scorer.combine_maps(score, terms) for score in scores}
+    return {f"{kind}/{name}": torch.from_numpy(m) for name, m in maps.items() if m is not None}
 
 
 def _of_training(job: Job, found: Assessment) -> dict[str, Tensor]:
@@ -86,9 +100,6 @@ def _of_test(job: Job, test: TestSet, found: Assessment) -> dict[str, Tensor]:
     if job.backbone.fills("image_hat"):
         trips = found.scorer.trips(test.images, rows, frozenset({"image_hat"}))
         tensors["gallery_image_hat"] = torch.cat([to_uint8(t.image_hat).cpu() for t in trips])
-    maps = found.scorer.maps(primary, test.images, rows)
-    if maps is not None:
-        tensors["gallery_map"] = torch.from_numpy(maps)
     return tensors
 
 

@@ -176,9 +176,9 @@ class Results(BaseModel):
         return found or next((one.figure(metric) for one in explained), None)
 
     @property
-    def failed(self) -> list[str]:
-        """Return the names of scores that failed."""
-        return [row.name for row in self.rows if row.failed]
+    def failed(self) -> dict[str, str]:
+        """Return why scores failed, by their names."""
+        return {row.name: row.failed for row in self.rows if row.failed}
 
     @property
     def prints_published(self) -> bool:

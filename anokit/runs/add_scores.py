@@ -7,20 +7,27 @@ the results of the others.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from anokit.data.preparing import prepare
-from anokit.errors import CheckpointError, RecipeError, UsageError
+from anokit.errors import RecipeError, UsageError
 from anokit.recipe.changes import read_toml
 from anokit.recipe.parts import Recipe
 from anokit.registry.entries import FoundPlugin
 from anokit.report import write_report
-from anokit.results.assess import Assessment, assess
+from anokit.results.assess import Assessment
 from anokit.results.cues import explain_run
-from anokit.results.exhibits import term_values, terms_of
+from anokit.results.exhibits import OF_SCORES, term_values, terms_of
+from anokit.results.explanations import Explanation
 from anokit.results.rows import Results, write_results
 from anokit.runs.finished import OpenedRun, open_run
+from anokit.runs.other_scores import table_of, with_scores
+from anokit.runs.painting import draw_maps
+from anokit.runs.scoring import failed_row, noting, raise_if_failed, with_what_works
 from anokit.runs.trust import recorded_plugins
 from anokit.store.records import PLUGIN_FILES
 from anokit.store.run_directory import RunDirectory
@@ -45,7 +52,7 @@ def add_scores(
     """Add the ``[[scores]]`` of a TOML file to a finished run: its results, scores.csv and report.
 
     From then on they are the run's like its own. ``replace`` lets them take the place of scores of
-    the same name that were added before.
+    the same name that were added before. Where some fail, the others are added all the same.
 
     Raises
     ------
@@ -56,24 +63,39 @@ def add_scores(
         run has already, a key that is not ``scores``.
     UsageError
         Where a plugin is neither given nor trusted, or differs from the run's of the same name.
+    ScoresFailed
+        Where some fail; the row of each says why. One that was to replace another leaves that as it
+        was.
+    PluginFault
+        Where all fail; then the run is as it was.
     """
     opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins)
     directory = opened.directory
     recipe = _recipe(opened, scores)
     _check_names(opened, recipe, scores, replace)
-    used = [plugin for plugin in opened.registry.plugins if plugin.name in recipe.score_plugins]
-    _check_plugins(opened, recipe, used)
+    _check_plugins(opened, recipe, used_by(recipe, opened))
     with directory.locked():
         data = prepare(recipe.dataset, recipe.seed, watcher)
         directory.check_same_data(data.fingerprint)
         target = resolve_device(device)
         backbone = load_backbone(recipe, data.spec, target, directory.model)
         job = Job(recipe, data, backbone, directory, target, watcher)
-        results = _write(opened, job, assess(job), used)
+        with noting(watcher) as told:
+            job, found, made, failed = with_what_works(job, _made)
+        results = _write(opened, job, found, made, failed, told)
         watcher.notice("writing the report")
         write_report(run, results)
         write_results(directory, results)  # last: until then the run is what it was
+    words = ["add-scores", str(run), "--scores", str(scores), "--replace"]
+    words += [word for file in plugins for word in ("--plugin", str(file))]
+    words += ["--trust-plugins"] if trust_plugins else []
+    raise_if_failed(directory, failed, f"anokit {shlex.join(words)}")
     return directory
+
+
+def used_by(recipe: Recipe, opened: OpenedRun) -> list[FoundPlugin]:
+    """Return the plugins that offer the scores of a recipe."""
+    return [plugin for plugin in opened.registry.plugins if plugin.name in recipe.score_plugins]
 
 
 def _recipe(opened: OpenedRun, path: Path) -> Recipe:
@@ -85,21 +107,12 @@ def _recipe(opened: OpenedRun, path: Path) -> Recipe:
         raise RecipeError(
             f"{path}: expected [[scores]] alone, {got}; all else is the finished run's own"
         )
-    # What judged training images is done with; its name need not be among the new scores.
-    training = {**opened.tables["training"], "refine": None}
-    return opened.recipe(
-        path,
-        scores=tables["scores"],
-        training=training,
-        baselines=[],
-        published={},
-        requires=[],
-    )
+    return with_scores(opened, tables["scores"], path)
 
 
 def _check_names(opened: OpenedRun, recipe: Recipe, path: Path, replace: bool) -> None:
     new = {score.name for score in recipe.scores}
-    own = sorted(new & ({row.name for row in opened.results.rows} - set(opened.added)))
+    own = sorted(new & {row.name for row in opened.results.rows if not row.added})
     if own:
         raise RecipeError(
             f"{path}: the run has scores called {', '.join(own)} of its own, and what a run "
@@ -126,17 +139,32 @@ def _check_plugins(opened: OpenedRun, recipe: Recipe, used: Sequence[FoundPlugin
             )
 
 
-def _write(opened: OpenedRun, job: Job, found: Assessment, used: Sequence[FoundPlugin]) -> Results:
+Made = tuple[dict[str, Tensor], list[Explanation]]
+"""What the report draws from, and what scores follow."""
+
+
+def _made(job: Job, found: Assessment) -> Made:
+    """Return what the report draws of new scores beside what it has, and what they follow."""
+    explained = explain_run(job, found)
+    shown = load_tensors(job.directory.exhibits)
+    maps = draw_maps(job, found, shown, job.directory.read_ranking())
+    return term_values(job, found) | maps, explained
+
+
+def _write(
+    opened: OpenedRun,
+    job: Job,
+    found: Assessment,
+    made: Made,
+    failed: Mapping[str, str],
+    told: Sequence[str],
+) -> Results:
     """Write what was found beside what the run has; return all results, which come last."""
     directory, recipe = job.directory, job.recipe
     today = dt.date.today().isoformat()
     mark = f"added later ({today}): computed from the stored weights, the other results being known"
-    if job.data.test:
-        table = directory.read_scores()
-        if list(table.ids) != job.data.test.wholes.ids:
-            raise CheckpointError(
-                f"{directory.table}: damaged: its ids are not those of the test set"
-            )
+    table = table_of(directory, job.data.test)
+    if table is not None:
         directory.write_scores(table.with_columns(found.columns))
     directory.write_ranking(directory.read_ranking().with_columns(found.ranking))
     names = {score.name for score in recipe.scores}
@@ -146,9 +174,10 @@ def _write(opened: OpenedRun, job: Job, found: Assessment, used: Sequence[FoundP
     drawn = {
         name: value
         for name, value in load_tensors(directory.exhibits).items()
-        if not (name.startswith("term/") and name.split("/")[1] in names)
+        if not (name.startswith(OF_SCORES) and name.split("/")[1] in names)
     }
-    save_tensors(directory.exhibits, drawn | term_values(job, found))
+    save_tensors(directory.exhibits, drawn | made[0])
+    used = used_by(recipe, opened)
     entry = {
         "date": today,
         "anokit": __version__,
@@ -159,7 +188,11 @@ def _write(opened: OpenedRun, job: Job, found: Assessment, used: Sequence[FoundP
     directory.merge_json(
         "added.json", {score.name: {**entry, "score": score.as_dict()} for score in recipe.scores}
     )
-    rows = [row.model_copy(update={"added": mark}) for row in found.rows]
+    # What failed in the place of a score that was added before leaves that one as it is.
+    out = {name: why for name, why in failed.items() if name not in opened.added}
+    rows = [*found.rows, *(failed_row(name, job, why) for name, why in out.items())]
+    rows = [row.model_copy(update={"added": mark}) for row in rows]
+    warnings = [*told, *found.warnings, *(f"{name} failed: {why}" for name, why in out.items())]
     files = directory.hashes() | opened.results.files  # what was there has been checked
     results = opened.results.model_copy(update={"files": files})
-    return results.with_rows(rows, found.warnings, explain_run(job, found))
+    return results.with_rows(rows, warnings, made[1])

@@ -18,6 +18,7 @@ from anokit.results.explaining import Explainer, Values
 from anokit.results.explanations import Explanation
 from anokit.results.rows import Results, write_results
 from anokit.runs.finished import OpenedRun, open_run
+from anokit.runs.other_scores import table_of, with_scores
 from anokit.scoring.scorer import Scorer
 from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import Column
@@ -117,14 +118,7 @@ def _check_names(opened: OpenedRun, names: Sequence[str], given: Sequence[str]) 
 def _recipe(opened: OpenedRun, names: Sequence[str]) -> Recipe:
     """Return the run's recipe with these scores alone, whatever their part in it was."""
     tables = [*opened.tables["scores"], *opened.tables["baselines"]]
-    return opened.recipe(
-        scores=[table for table in tables if table["name"] in names],
-        # What judged training images is done with; its name need not be among these scores.
-        training={**opened.tables["training"], "refine": None},
-        baselines=[],
-        published={},
-        requires=[],
-    )
+    return with_scores(opened, [table for table in tables if table["name"] in names])
 
 
 def _explained(
@@ -137,9 +131,7 @@ def _explained(
 ) -> list[Explanation]:
     directory = opened.directory
     ranking = directory.read_ranking()
-    table = None if data.test is None else directory.read_scores()
-    if data.test is not None and table is not None and list(table.ids) != data.test.wholes.ids:
-        raise CheckpointError(f"{directory.table}: damaged: its ids are not those of the test set")
+    table = table_of(directory, data.test)
     rows = {row.name: row for row in opened.results.rows}
 
     def values(name: str) -> Values:

@@ -99,11 +99,11 @@ def open_run(run: Path, *, plugins: Sequence[Path] = (), trust_plugins: bool = F
     results = read_results(directory)
     directory.check_hashes(results.files)
     quick = bool(tables.pop("quick", False))
-    rows = {row.name for row in results.rows}
+    rows = {row.name for row in results.rows if not row.failed}
     # One without a row was being added when the process was killed.
     added = {name: entry for name, entry in directory.added().items() if name in rows}
     tables["scores"] = [*tables["scores"], *(entry.score for entry in added.values())]
-    failed = set(results.failed)
+    failed = results.failed
     for kind in ("scores", "baselines"):
         tables[kind] = [one for one in tables.get(kind, []) if one["name"] not in failed]
     kept = kept_plugins(directory, tables, added, plugins, trust_plugins)

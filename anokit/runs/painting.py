@@ -1,12 +1,13 @@
-"""Folders of images to look through: the most anomalous first, maps painted on the files."""
+"""Maps of what a report shows, and folders of images to look through with maps painted on them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from anokit.data.sets import ImageTable, Rows, all_rows
 from anokit.errors import DataError
@@ -15,10 +16,12 @@ from anokit.report.heat import Heat, stitch
 from anokit.report.originals import levels_of
 from anokit.report.ranked_gallery import Entry, Gallery, write_gallery
 from anokit.results.assess import Assessment
+from anokit.results.exhibits import maps_of
 from anokit.results.rows import MapScale
 from anokit.runs.files import FileReader
 from anokit.scoring.scorer import Scorer
 from anokit.scoring.training_scores import fit_without
+from anokit.store.records import GALLERY_MAP, TRAIN_MAP
 from anokit.store.score_table import Ranking
 from anokit.training.job import Job
 from anokit.watching import NOBODY, Watcher
@@ -84,46 +87,72 @@ def paint_ranking(
     return found
 
 
-def paint_training(job: Job, found: Assessment) -> Gallery | None:
-    """Write overlays/ of a run's directory; None where training images are no files.
+def draw_maps(
+    job: Job,
+    found: Assessment,
+    shown: Mapping[str, Tensor],
+    ranking: Ranking,
+    *,
+    overlays: bool = False,
+) -> dict[str, Tensor]:
+    """Return the maps, by every score, of the images that the report shows: of test images if any.
 
-    No map is by a score that was fitted on the image that it is of: those shown are left out of a
+    No map of a training image is by a score that was fitted on it: those shown are left out of a
     fit for the purpose.
+
+    Parameters
+    ----------
+    shown
+        What else the report draws from; with the images of its galleries.
+    ranking
+        The training images, as the run's primary score ranks them.
+    overlays
+        Whether to write overlays/ of the run's directory too, where training images are files.
     """
-    recipe, train = job.recipe, job.data.train
-    count = recipe.evaluation.overlays
-    if not count or not train.files or not all(train.files):
-        return None
-    ranking = found.ranking
-    reader = FileReader(recipe.dataset, job.data.spec)
-    top = [ranking.images[row] for row in ranking.order[:count]]
-    with fitted_without(job, found, np.flatnonzero(np.isin(train.files, top))):
-        return paint_ranking(
-            job.directory.overlays,
-            ranking,
-            count,
-            found.rows[0].map_scale,
-            drawn_by(found.scorer, recipe.primary, reader),
-            recipe,
-            title=f"{recipe.title}: the most anomalous training images",
-            watcher=job.watcher,
-        )
+    recipe, train, test = job.recipe, job.data.train, job.data.test
+    maps: dict[str, Tensor] = {}
+    if test and "gallery_image" in shown:
+        ids = [test.wholes.ids[place] for place in shown["gallery_index"].tolist()]
+        images = ImageTable([shown["gallery_image"]], ids)
+        maps = maps_of(found, recipe, images, GALLERY_MAP)
+    top = [ranking.images[row] for row in ranking.order]
+    drawn = 0 if test else len(shown.get("train_top_image", ()))
+    painted = recipe.evaluation.overlays if train.files and all(train.files) and overlays else 0
+    rows = np.flatnonzero(np.isin(train.names, top[: max(drawn, painted)]))
+    with _fitted_without(job, found, rows, recipe.scores if drawn else recipe.scores[:1]):
+        if drawn:
+            images = ImageTable([shown["train_top_image"]], top[:drawn])
+            maps |= maps_of(found, recipe, images, TRAIN_MAP)
+        if painted:
+            paint_ranking(
+                job.directory.overlays,
+                ranking,
+                painted,
+                found.rows[0].map_scale,
+                drawn_by(found.scorer, recipe.primary, FileReader(recipe.dataset, job.data.spec)),
+                recipe,
+                title=f"{recipe.title}: the most anomalous training images",
+                watcher=job.watcher,
+            )
+    return maps
 
 
 @contextmanager
-def fitted_without(job: Job, found: Assessment, rows: Rows) -> Iterator[None]:
-    """Fit what the primary score's map needs on all training images but ``rows``, for a while."""
-    terms = {term.key for term in job.recipe.primary.terms}
+def _fitted_without(
+    job: Job, found: Assessment, rows: Rows, scores: Sequence[NamedScore]
+) -> Iterator[None]:
+    """Fit what the maps of ``scores`` need on all training images but ``rows``, for a while."""
+    terms = {term.key for score in scores for term in score.terms}
     scorer = found.scorer
     mapped = {
         id(component)
         for key, component in scorer.components.items()
         if key in terms and component.has_map and component.fitted
     }
-    if mapped:
+    if mapped and len(rows):
         fit_without(scorer, job.data.train, rows, lambda c: id(c) in mapped, found.memory)
     try:
         yield
     finally:
-        if mapped:
+        if mapped and len(rows):
             scorer.load(job.directory.scores)

@@ -152,28 +152,34 @@ def write_csv(out: Path, blocks: Iterator[tuple[int, Ranking]]) -> None:
         raise UsageError(f"--out {error}") from None
 
 
-def paint(folder: Path, run: FinishedRun, ranking: Ranking, watcher: Watcher) -> Gallery:
-    """Write every file of a ranking with the primary score's map painted on it.
+def paint(
+    request: ScoreRequest, run: FinishedRun, ranking: Ranking, watcher: Watcher
+) -> Gallery | None:
+    """Write every file of a ranking with a score's map painted on it, if that is asked for.
 
-    Where the score has no map, the files alone.
+    They stand in the order of that score. Where the primary one has no map, the files alone.
 
     Raises
     ------
     UsageError
         Where the folder cannot be written, or holds something else.
     """
-    name = run.recipe.primary.name
-    row = next(row for row in run.results.rows if row.name == name)
-    draw = drawn_by(run.scorer, run.recipe.primary, run.files)
+    if request.maps is None:
+        return None
+    name = request.score or run.recipe.primary.name
+    score = next(score for score in run.recipe.scores if score.name == name)
+    row = run.results.row(name)
+    draw = drawn_by(run.scorer, score, run.files)
+    title = f"{run.results.title}: most anomalous first"
     try:
         return paint_ranking(
-            folder,
-            ranking,
+            request.maps,
+            ranking.by(name),
             len(ranking.images),
-            row.map_scale,
+            row.map_scale if row else None,
             draw,
             run.recipe,
-            title=f"{run.results.title}: most anomalous first",
+            title=f"{title}, by {name}" if request.score else title,
             watcher=watcher,
         )
     except (CheckpointError, UsageError) as error:

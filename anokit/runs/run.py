@@ -7,7 +7,6 @@ import importlib.metadata
 import platform
 import tempfile
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,12 @@ from anokit.data.preparing import prepare
 from anokit.data.sets import RunData
 from anokit.recipe.parts import Recipe
 from anokit.registry.blame import PluginFault
-from anokit.registry.guard import telling
 from anokit.registry.lookup import Registry
 from anokit.report import write_report
 from anokit.results.best_on_test import BestOnTest, remarks
 from anokit.results.rows import QUICK, SIMULATED, read_results
 from anokit.runs.before import keep_list
-from anokit.runs.scoring import finish, raise_if_failed, with_command
+from anokit.runs.scoring import finish, noting, raise_if_failed, with_command
 from anokit.scoring.judging import TrainingJudge
 from anokit.scoring.probing import try_out
 from anokit.store.documents import read_object
@@ -98,22 +96,16 @@ def _lead(
         else:
             _write_start(directory, recipe, registry, data, device)
         watcher.begun(directory.path, _resolved(recipe), {})
-        told: list[str] = []
         try:
-            with telling(partial(_tell, told, watcher)):
+            with noting(watcher) as told:
                 _carry_out(recipe, data, directory, device, world, watcher, stop, told)
         except BaseException as error:
             interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
             watcher.stopped(str(error) or type(error).__name__, interrupted=interrupted)
             raise
         watcher.finished(directory.path, read_object(directory.results))
-        raise_if_failed(directory, read_results(directory))
+        raise_if_failed(directory, read_results(directory).failed, directory.resume_command)
     return directory
-
-
-def _tell(told: list[str], watcher: Watcher, text: str) -> None:
-    told.append(text)
-    watcher.warning(text)
 
 
 def _carry_out(

@@ -173,7 +173,7 @@ def _finish(work: Work, paths: Sequence[Path]) -> ScoredFiles:
             f"none of {names.count} files can be read as an image; the first is {name}: {reason}"
         )
     ranked = rank_files(request, work.run, paths, work.folder, count)
-    gallery = paint(request.maps, work.run, ranked.ranking, work.watcher) if request.maps else None
+    gallery = paint(request, work.run, ranked.ranking, work.watcher)
     folders = [(str(path), why) for path, why in work.found.unreadable]
     return ScoredFiles(
         work.run,

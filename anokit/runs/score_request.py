@@ -22,6 +22,8 @@ class ScoreRequest:
     """the CSV file with all"""
     maps: Path | None = None
     """the folder of overlays"""
+    score: str = ""
+    """the score whose maps are painted, in whose order; empty for the primary one"""
     top: int = 20
     """files that are kept to be shown"""
     false_alarms: float | None = None
@@ -47,6 +49,11 @@ class ScoreRequest:
             check_share("--false-discoveries", self.false_discoveries)
         if self.false_alarms is not None:
             check_share("--false-alarms", self.false_alarms)
+        if self.score and self.maps is None:
+            raise UsageError(
+                "--score: says whose maps are painted, and --maps DIR where; --out FILE has every "
+                "score without it"
+            )
         for option, given in (("--shard", self.shard), ("--ray", self.ray)):
             if given is not None and self.out is None:
                 raise UsageError(f"{option}: needs --out FILE, beside which pieces are kept")
@@ -62,7 +69,21 @@ class ScoreRequest:
             check_maps(self.maps)
 
     def load(self) -> FinishedRun:
-        """Load the run."""
-        return load(
+        """Load the run; raise `UsageError` where the score that is named has no map in it."""
+        run = load(
             self.run, device=self.device, plugins=self.plugins, trust_plugins=self.trust_plugins
         )
+        if self.score:
+            check_mapped(run, self.score)
+        return run
+
+
+def check_mapped(run: FinishedRun, name: str) -> None:
+    """Raise `UsageError` where a run has no score of that name, or none with a map."""
+    names = [score.name for score in run.recipe.scores]
+    mapped = [row.name for row in run.results.rows if row.map_scale and row.name in names]
+    if name in mapped:
+        return
+    what = "has no map" if name in names else f"{run.directory.path} has no such score"
+    there = f"scores with a map: {', '.join(mapped)}" if mapped else "no score of this run has one"
+    raise UsageError(f"--score {name}: {what}; {there}")

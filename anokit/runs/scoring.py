@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, TypeVar
 
 from anokit.errors import AnokitError
 from anokit.registry.blame import PluginFault
+from anokit.registry.guard import telling
 from anokit.report import write_report
 from anokit.results.assess import Assessment, assess
 from anokit.results.best_on_test import how_weights_were_chosen
@@ -18,12 +21,15 @@ from anokit.results.making import make_results, score_table
 from anokit.results.refined import refined, write_rejected
 from anokit.results.rows import Results, Row, write_results
 from anokit.runs.before import compare_with_former
-from anokit.runs.painting import paint_training
+from anokit.runs.painting import draw_maps
 from anokit.scoring.built_score import failed_score
 from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import save_tensors
 from anokit.training.job import Job
 from anokit.training.state import State
+from anokit.watching import Watcher
+
+T = TypeVar("T")
 
 
 class ScoresFailed(AnokitError):
@@ -34,6 +40,19 @@ class ScoresFailed(AnokitError):
         self.path = path
 
 
+@contextmanager
+def noting(watcher: Watcher) -> Iterator[list[str]]:
+    """Warn of what components change that is not theirs; yields the sentences, for the results."""
+    told: list[str] = []
+
+    def note(text: str) -> None:
+        told.append(text)
+        watcher.warning(text)
+
+    with telling(note):
+        yield told
+
+
 def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:
     """Score, measure, and write all that a finished run leaves, also where some scores fail.
 
@@ -42,7 +61,7 @@ def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:
     directory, whole = job.directory, job
     if state.refinement.shown:
         write_rejected(job, state.refinement)
-    job, found, explained, failed = _assess_what_works(job)
+    job, found, explained, failed = with_what_works(job, _drawn)
     if job.data.test:
         directory.write_scores(score_table(job.data.test, found.columns))
     directory.write_ranking(found.ranking)
@@ -68,16 +87,25 @@ def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:
         directory.remove_checkpoints()
 
 
-def _assess_what_works(
-    job: Job,
-) -> tuple[Job, Assessment, list[Explanation], dict[str, str]]:
-    """Assess a job, and draw from it, without the scores whose code fails.
+def _drawn(job: Job, found: Assessment) -> list[Explanation]:
+    """Explain scores, write what the report draws from and overlays/; return the explanations."""
+    explained = explain_run(job, found)  # before maps are painted, which fits scores anew
+    shown = exhibits(job, found)
+    shown |= draw_maps(job, found, shown, found.ranking, overlays=True)
+    save_tensors(job.directory.exhibits, shown)
+    return explained
+
+
+def with_what_works(
+    job: Job, make: Callable[[Job, Assessment], T]
+) -> tuple[Job, Assessment, T, dict[str, str]]:
+    """Assess a job, and make something of it, without the scores whose code fails.
 
     Each that fails is left out and all others are scored again, so that nothing of it stays.
 
     Returns
     -------
-    job, assessment, explanations
+    job, assessment, made
         Without those that failed.
     failed
         Why, by name.
@@ -91,9 +119,7 @@ def _assess_what_works(
     while True:
         try:
             found = assess(job)
-            explained = explain_run(job, found)  # before maps are painted, which fits scores anew
-            save_tensors(job.directory.exhibits, exhibits(job, found))
-            paint_training(job, found)
+            made = make(job, found)
         except AnokitError as error:
             key = failed_score(error)
             recipe = job.recipe
@@ -107,7 +133,12 @@ def _assess_what_works(
             baselines = tuple(score for score in recipe.baselines if score.name not in out)
             job = replace(job, recipe=replace(recipe, scores=scores, baselines=baselines))
         else:
-            return job, found, explained, failed
+            return job, found, made, failed
+
+
+def failed_row(name: str, job: Job, why: str, kind: Literal["score", "baseline"] = "score") -> Row:
+    """Return the row of a score that failed: no figure, but why."""
+    return Row(name=name, kind=kind, protocol=job.data.protocol, failed=why)
 
 
 def _with_failed(results: Results, job: Job, failed: Mapping[str, str]) -> Results:
@@ -119,32 +150,24 @@ def _with_failed(results: Results, job: Job, failed: Mapping[str, str]) -> Resul
     return results.model_copy(
         update={
             "rows": [
-                rows.get(s.name)
-                or Row(
-                    name=s.name,
-                    kind=s.role,
-                    protocol=job.data.protocol,
-                    failed=failed[s.name],
-                )
-                for s in named
+                rows.get(s.name) or failed_row(s.name, job, failed[s.name], s.role) for s in named
             ],
             "warnings": [*results.warnings, *(f"{n} failed: {why}" for n, why in failed.items())],
         }
     )
 
 
-def raise_if_failed(directory: RunDirectory, results: Results) -> None:
-    """Raise `ScoresFailed` where scores of a run that is otherwise whole failed."""
-    if not results.failed:
+def raise_if_failed(directory: RunDirectory, failed: Mapping[str, str], command: str) -> None:
+    """Raise `ScoresFailed` where scores failed; ``command`` goes on once they are mended."""
+    if not failed:
         return
-    lines = [f"  {row.name}: {row.failed}" for row in results.rows if row.failed]
-    count = "1 score" if len(lines) == 1 else f"{len(lines)} scores"
+    count = "1 score" if len(failed) == 1 else f"{len(failed)} scores"
     raise ScoresFailed(
         "\n".join(
             [
                 f"{count} failed, all else is scored: see {directory.report}",
-                *lines,
-                f"mend what failed, or leave it out, then: {directory.resume_command}",
+                *(f"  {name}: {why}" for name, why in failed.items()),
+                f"mend what failed, or leave it out, then: {command}",
             ]
         ),
         directory.path,

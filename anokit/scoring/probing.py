@@ -20,6 +20,7 @@ from anokit.data.sets import ImageTable, Rows
 from anokit.errors import AnokitError
 from anokit.recipe.parts import NamedScore
 from anokit.registry.blame import PluginFault, place_of, who
+from anokit.registry.guard import closely
 from anokit.scoring.built_score import BuiltScore, batch_of, failing
 from anokit.scoring.scorer import LONG_SECONDS, Scorer
 from anokit.training.backbone import GuardedBackbone
@@ -51,6 +52,7 @@ def close(first: Tensor, second: Tensor, rtol: float) -> bool:
     return bool((near | (one == other) | (one.isnan() & other.isnan())).all())
 
 
+@closely()
 def try_out(job: Job) -> None:
     """Send two training images, and then one, through all that a recipe names, untrained.
 
@@ -121,6 +123,7 @@ def _trip(job: Job, rows: Rows, needs: frozenset[str]) -> RoundTrip:
     return job.backbone.round_trip(images, needs)
 
 
+@closely()
 def probe(scorer: Scorer, images: ImageTable, rows: Rows) -> None:
     """Score a few images whole, split and shuffled before the full pass.
 
@@ -133,7 +136,7 @@ def probe(scorer: Scorer, images: ImageTable, rows: Rows) -> None:
     components = list(scorer.components.values())
     needs = frozenset[str]().union({"image"}, *(c.needs | c.map_needs for c in components))
     backbone = scorer.backbone
-    slow = backbone is not None and hasattr(backbone.module, "progress")
+    slow = backbone is not None and backbone.searches
     rows = rows[: 2 if slow else PROBED]
     if not len(rows):
         return

@@ -57,6 +57,8 @@ class Trips:
         self.batch_size = batch_size
         self.device = device
         self.advance = advance
+        self.told = 0.0
+        """images that ``advance`` was told of: a second walk through them tells nothing again"""
         self.memory = memory
         self.lent: Callable[[RoundTrip], AbstractContextManager[None]] = lambda _: nullcontext()
         """the context in which others read a trip"""
@@ -65,9 +67,10 @@ class Trips:
         return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[RoundTrip]:
+        advance = self._advancing()
         for start in range(0, len(self.rows), self.batch_size):
             rows = self.rows[start : start + self.batch_size]
-            meter = TripMeter(len(rows), self.advance) if self.advance else None
+            meter = TripMeter(len(rows), advance) if advance else None
             images = to_float(self.images.read(rows).to(self.device))
             try:
                 trip = self._remembered(rows, images, meter) or self._made(
@@ -80,6 +83,21 @@ class Trips:
                 yield trip
             if meter:
                 meter.finish()
+
+    def _advancing(self) -> Advance | None:
+        """Return what tells of one walk, as far as it goes beyond those before."""
+        advance, done = self.advance, 0.0
+        if advance is None:
+            return None
+
+        def further(count: float) -> None:
+            nonlocal done
+            done += count
+            if done > self.told:
+                advance(done - self.told)
+                self.told = done
+
+        return further
 
     def _made(self, images: Tensor, needs: frozenset[str], meter: TripMeter | None) -> RoundTrip:
         if self.backbone:

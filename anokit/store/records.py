@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+GALLERY_MAP, TRAIN_MAP = "gallery_map", "train_top_map"
+"""What report.safetensors calls maps of the galleries' images, before ``/`` and a score's name."""
+
 PLUGIN_FILES = "plugin_files"
 """Key of environment.json and of entries of added.json: SHA-256 of one-file plugins by name."""
 

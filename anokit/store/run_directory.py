@@ -93,12 +93,12 @@ class RunDirectory:
 
     @property
     def some_failed(self) -> bool:
-        """Whether the run came to its end, and some of its scores failed on the way."""
+        """Whether the run came to its end, and some of its own scores failed on the way."""
         if not self.finished:
             return False
         rows = read_object(self.results).get("rows")
         return isinstance(rows, list) and any(
-            isinstance(row, dict) and row.get("failed") for row in rows
+            isinstance(row, dict) and row.get("failed") and not row.get("added") for row in rows
         )
 
     def remove_checkpoints(self) -> None:

@@ -106,9 +106,9 @@ class Ranking:
         """Return how many images each score flags, by its name."""
         return {name: int(judged.flagged.sum()) for name, judged in self.judged.items()}
 
-    def by_primary(self) -> Ranking:
-        """Return the same images with the primary score alone."""
-        name = next(iter(self.columns))
+    def by(self, name: str = "") -> Ranking:
+        """Return the same images with one score alone, by default the primary one."""
+        name = name or next(iter(self.columns))
         return Ranking(self.images, {name: self.columns[name]}, {name: self.judged[name]})
 
     def with_columns(self, other: Ranking) -> Ranking:

@@ -45,6 +45,11 @@ class GuardedBackbone:
         """Return how scores depend on the batch, as an option asked for; empty as it should be."""
         return str(getattr(self.module, "batch_dependence", None) or "")
 
+    @property
+    def searches(self) -> bool:
+        """Return whether a trip is a search, which takes long: it tells how far it is."""
+        return hasattr(self.module, "progress")
+
     def blaming(self, doing: str) -> AbstractContextManager[None]:
         """Return the context in which the backbone's own code runs."""
         return blame(self.part.entry, doing)
@@ -129,7 +134,7 @@ class GuardedBackbone:
 
     @contextmanager
     def _telling(self, progress: Callable[[float], None] | None) -> Iterator[None]:
-        if progress is None or not hasattr(self.module, "progress"):
+        if progress is None or not self.searches:
             yield
             return
         teller = cast("Any", self.module)

@@ -32,6 +32,7 @@ def loaded(result):
         (["run", "--help"], "--resume"),
         (["explain", "--help"], "--score"),
         (["figures", "--help"], "--queries"),
+        (["try", "--help"], "--open"),
         (["--version"], "anokit 0."),
         (["list-plugins"], "lr"),
         (["list-plugins", "--json"], '"problems"'),

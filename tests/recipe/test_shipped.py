@@ -137,22 +137,23 @@ def test_a_plugin_whose_options_break_costs_no_other_recipe_its_line(shipping, m
 
 
 def test_a_copy_goes_to_a_file_or_into_a_folder_and_replaces_nothing_unasked(shipping):
-    shipped = find_shipped("first", shipping(one=["first"]))
-    assert copy_recipe(shipped, Path()) == Path("first.toml")
+    registry = shipping(one=["first"])
+    shipped = find_shipped("first", registry)
+    assert copy_recipe(shipped, Path(), registry) == Path("first.toml")
     assert Path("first.toml").read_text() == shipped.path.read_text()
-    assert copy_recipe(shipped, Path("mine.toml")) == Path("mine.toml")
+    assert copy_recipe(shipped, Path("mine.toml"), registry) == Path("mine.toml")
     Path("mine.toml").write_text("# changed")
     for place in ("mine.toml", "."):
         with pytest.raises(UsageError, match=r"is there already; .* --force"):
-            copy_recipe(shipped, Path(place))
+            copy_recipe(shipped, Path(place), registry)
     assert Path("mine.toml").read_text() == "# changed"
-    copy_recipe(shipped, Path("mine.toml"), force=True)
+    copy_recipe(shipped, Path("mine.toml"), registry, force=True)
     assert Path("mine.toml").read_text() == shipped.path.read_text()
     with pytest.raises(UsageError, match=r"nowhere/x\.toml: the recipe cannot be copied"):
-        copy_recipe(shipped, Path("nowhere/x.toml"))
+        copy_recipe(shipped, Path("nowhere/x.toml"), registry)
     lost = dataclasses.replace(shipped, path=Path("lost.toml"))
     with pytest.raises(UsageError, match="cannot be copied"):
-        copy_recipe(lost, Path("new.toml"))
+        copy_recipe(lost, Path("new.toml"), registry)
     assert not Path("new.toml").exists()
 
 

@@ -5,7 +5,9 @@ import shutil
 import pytest
 
 from anokit.report.comparison import write_comparison
+from anokit.report.reading import read_run
 from anokit.report.sweep import RunOfSweep, write_sweep_page
+from anokit.report.tried import write_tried
 from anokit.results.result_table import Cell, Line, ResultTable
 from anokit.runs.compare import compare
 
@@ -102,6 +104,7 @@ def pages(finished, unlabelled, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     found = compare([f"{finished}:error", f"{finished}:far"], resamples=100)
     write_comparison(found, folder / "comparison.html")
+    write_tried(read_run(unlabelled), folder / "tried.html")
     runs = [
         RunOfSweep("one", "finished", report="cells/one/report.html", figure="0.720", value=0.72),
         RunOfSweep("two", "failed", "the disk is full"),
@@ -113,6 +116,7 @@ def pages(finished, unlabelled, tmp_path_factory):
     return {
         "run": finished / "report.html",
         "unlabelled": unlabelled / "report.html",
+        "tried": folder / "tried.html",
         "comparison": folder / "comparison.html",
         "sweep": folder / "sweep.html",
         "empty": folder / "empty.html",
@@ -139,7 +143,9 @@ def show(browser, pages):
         page.close()
 
 
-KINDS = pytest.mark.parametrize("kind", ["run", "unlabelled", "comparison", "sweep", "empty"])
+KINDS = pytest.mark.parametrize(
+    "kind", ["run", "unlabelled", "tried", "comparison", "sweep", "empty"]
+)
 
 
 @KINDS

@@ -3,14 +3,20 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from anokit import load
+from anokit.report.html import write_report
+from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import read_scores
 from anokit.store.tensors import load_tensors
+
+TOYS = Path(__file__).parents[1] / "toys.py"
 
 EXTRA = """
 [[scores]]
@@ -107,7 +113,7 @@ def test_terms_of_an_added_sum_reach_the_report(add, run, finished):
     assert "both" in json.loads((run / "terms.json").read_text())
     before = load_tensors(finished / "report.safetensors")
     after = load_tensors(run / "report.safetensors")
-    assert set(after) - set(before) == {"term/both/0", "term/both/1"}
+    assert set(after) - set(before) == {"term/both/0", "term/both/1", "gallery_map/both"}
     assert all(bool((after[name] == before[name]).all()) for name in before)
 
 
@@ -284,3 +290,100 @@ def test_a_score_that_was_being_added_when_the_process_was_killed_is_no_score_ye
     monkeypatch.delenv("ANOKIT_PLUGINS")
     assert add().code == 0
     assert list(columns(run))[-2:] == ["near", "both"]
+
+
+FAILING = """
+[[scores]]
+name = "near"
+use = "far"
+
+[[scores]]
+name = "wrong"
+use = "bad"
+how = "raise"
+"""
+
+
+def test_one_failing_score_does_not_take_the_others(add, run, toykit, tmp_path):
+    done = add(FAILING)
+    assert done.code == 1
+    assert "1 score failed, all else is scored" in done.err
+    assert "wrong: score 'bad' of toys" in done.err
+    assert "toys.py:" in done.err
+    assert f"then: anokit add-scores {run} --scores {tmp_path / 'extra.toml'} --replace" in done.err
+    assert "failed: score 'bad'" in done.out
+    rows = {row["name"]: row for row in results(run)["rows"]}
+    assert rows["near"]["metrics"]
+    assert rows["wrong"]["metrics"] is None
+    assert "KeyError" in rows["wrong"]["failed"]
+    assert rows["wrong"]["added"].startswith("added later")
+    assert list(columns(run))[-1] == "near"
+    assert set(json.loads((run / "added.json").read_text())) == {"near"}
+    assert RunDirectory(run).tidy, "the run itself is finished, so nothing is to be resumed"
+    assert "wrong" not in load(run, plugins=[TOYS]).thresholds
+
+
+def test_what_failed_is_added_once_it_is_mended(add, run):
+    assert add(FAILING).code == 1
+    done = add('[[scores]]\nname = "wrong"\nuse = "far"\n')
+    assert done.code == 0, done.err
+    rows = {row["name"]: row for row in results(run)["rows"]}
+    assert (rows["wrong"]["failed"], rows["wrong"]["metrics"] is None) == ("", False)
+    assert add(FAILING.replace("near", "other"), "--replace").code == 1
+    rows = {row["name"]: row for row in results(run)["rows"]}
+    assert rows["wrong"]["metrics"], "what fails in its place leaves a score as it was"
+    assert columns(run)["wrong"] == columns(run)["near"]
+
+
+def test_where_all_fail_the_run_stays_as_it_was(add, run):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    done = add(FAILING[FAILING.index("[[scores]]", 2) :])
+    assert (done.code, "KeyError" in done.err) == (1, True)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_maps_of_an_added_score_are_painted_and_stand_in_the_report(
+    add, run, plugin, toykit, tmp_path
+):
+    assert add(LARGEST, "--plugin", plugin()).code == 0
+    for name, grey in (("dull", 20), ("bright", 250)):
+        image = np.full((8, 8), 60, np.uint8)
+        image[2, 2] = grey
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    files = (tmp_path / "dull.png", tmp_path / "bright.png")
+    maps = tmp_path / "maps"
+    command = ("score", run, *files, "--plugin", plugin())
+    done = toykit(*command, "--maps", maps, "--score", "largest")
+    assert done.code == 0, done.err
+    page = (maps / "index.html").read_text()
+    assert "by largest" in page
+    assert page.index("bright.png") < page.index("dull.png")
+    for name, message in (
+        ("far", "--score far: has no map; scores with a map: error, sum, largest"),
+        ("none", "has no such score; scores with a map: error, sum, largest"),
+    ):
+        refused = toykit(*command, "--maps", tmp_path / "others", "--score", name)
+        assert (refused.code, message in refused.err) == (2, True), refused.err
+        assert not (tmp_path / "others").exists()
+    alone = toykit(*command, "--score", "largest")
+    assert (alone.code, "--maps DIR where" in alone.err) == (2, True)
+    report = write_report(run).read_text()
+    assert "Maps are by error, sum, largest." in report
+
+
+def test_maps_of_training_images_stand_in_the_report_where_nothing_is_tested(
+    finish_plainly, toykit, plugin, tmp_path
+):
+    run = finish_plainly(tmp_path / "run", "dataset.test=0", "dataset.train=30")
+    extra = tmp_path / "extra.toml"
+    extra.write_text(LARGEST)
+    given = ("--scores", extra, "--plugin", plugin(), "--device", "cpu")
+    assert toykit("add-scores", run, *given).code == 0
+    kept = load_tensors(run / "report.safetensors")
+    found = kept["train_top_map/largest"]
+    shown = kept["train_top_image"].float().amax(dim=1) / 127.5 - 1
+    torch.testing.assert_close(found, shown)
+    assert {"train_top_map/error", "train_top_map/sum"} <= set(kept)
+    page = write_report(run).read_text()
+    for name in ("error", "sum", "largest"):
+        assert f"by {name}" in page

@@ -176,7 +176,7 @@ def test_a_run_without_norms_and_residuals_has_no_such_section(finish):
 def test_copies_that_would_take_long_are_left_to_the_command(
     toykit, recipe_file, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("anokit.results.cues.COPIES_SECONDS", 0.0)
+    monkeypatch.setattr("anokit.results.cues.COPIES_VALUES", 0)
     run = tmp_path / "run"
     assert toykit("run", recipe_file(), "--out", run).code == 0
     found = explained(run)["error"]
@@ -185,6 +185,20 @@ def test_copies_that_would_take_long_are_left_to_the_command(
     assert toykit("explain", run, "--device", "cpu").code == 0
     found = explained(run)["error"]
     assert (len(found["copies"]), found["no_copies"]) == (2, "")
+
+
+def test_whether_copies_are_scored_does_not_depend_on_the_machine(
+    toykit, recipe_file, tmp_path, monkeypatch
+):
+    """Neither slow machines nor fast ones decide: what counts is how many values there are."""
+    monkeypatch.setattr("anokit.scoring.scorer.Scorer.milliseconds", lambda *_: 1e9)
+    assert toykit("run", recipe_file(), "--out", tmp_path / "slow").code == 0
+    assert len(explained(tmp_path / "slow")["error"]["copies"]) == 2
+    monkeypatch.setattr("anokit.scoring.scorer.Scorer.milliseconds", lambda *_: 0.0)
+    monkeypatch.setattr("anokit.training.backbone.GuardedBackbone.searches", True)
+    assert toykit("run", recipe_file(), "--out", tmp_path / "search").code == 0
+    found = explained(tmp_path / "search")["error"]
+    assert (found["copies"], "searches for each image" in found["no_copies"]) == ([], True)
 
 
 def test_tiles_are_explained_as_the_photographs_that_they_are_of(toykit, recipe_file, tmp_path):

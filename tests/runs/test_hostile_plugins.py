@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from anokit.errors import AnokitError
 from anokit.recipe.reading import resolve
+from anokit.recipe.toml import to_toml
 from anokit.registry.blame import PluginFault
 from anokit.registry.lookup import Registry
 from anokit.results.rows import read_results
@@ -54,6 +57,9 @@ def hostile(toys_file, tmp_path, no_report, monkeypatch):
         ("write", "wrote into image"),
         ("map-write", "wrote into image"),
         ("fit-write", "wrote into image"),
+        ("behind", "wrote into image"),
+        ("map-behind", "wrote into image"),
+        ("fit-behind", "wrote into image"),
         ("crowd", "depends on the other images of its batch"),
         ("place", "depends on the other images of its batch"),
         ("exit", "SystemExit: 3"),
@@ -75,6 +81,7 @@ def test_what_must_fail_fails_before_training(hostile, tmp_path, how, message):
     ("loss", "message"),
     [
         ("write", "wrote into image"),
+        ("behind", "wrote into image"),
         ("shape", r"returned \[2\], expected a scalar"),
         ("raise", "no loss today"),
         ("alone", "one image is too few"),
@@ -86,7 +93,10 @@ def test_a_loss_that_must_fail_fails_before_training(hostile, tmp_path, loss, me
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 
-@pytest.mark.parametrize(("how", "message"), [("write", "wrote into"), ("crowd", "depends on the")])
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [("write", "wrote into"), ("behind", "wrote into"), ("crowd", "depends on the")],
+)
 def test_a_hostile_backbone_is_stopped_before_anything_is_scored(hostile, how, message):
     with pytest.raises(PluginFault, match=f"backbone 'hostile' .*{message}"):
         hostile(
@@ -167,3 +177,127 @@ def test_a_clash_of_names_never_breaks_what_ran_before(
     assert added.code == 0, added.err
     results = read_results(RunDirectory(out))
     assert results.row("again").metrics == results.row("error").metrics
+
+
+ENDS = {
+    "exit": "SystemExit: 3; a plugin may not end the process",
+    "interrupt": "KeyboardInterrupt, and nobody pressed Ctrl-C",
+    "memory": "memory ran out (no more of it)",
+}
+
+
+@pytest.fixture
+def command(toykit, tmp_path):
+    """Run a small recipe with one hostile part in it, as a whole command."""
+
+    def call(kind, how, use="hostile/hostile"):
+        part = {"use": use, "how": how}
+        tables = {
+            "dataset": {"use": "blobs"},
+            "backbone": {"use": "toys/linear", "images": 32},
+            "encoder-losses": [],
+            "scores": [{"use": "toys/error"}],
+            "evaluation": {"resamples": 10, "gallery": 3},
+            "training": {"snapshots": 0},
+        }
+        several = {"score": "scores", "encoder-loss": "encoder-losses"}
+        if kind in several:
+            tables[several[kind]].append(part)
+        else:
+            tables[kind] = part
+        path = tmp_path / "ends.toml"
+        path.write_text(to_toml(tables))
+        return toykit("run", path, "--plugin", HOSTILE, "--out", tmp_path / "run")
+
+    return call
+
+
+@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize("kind", ["score", "encoder-loss", "backbone", "dataset"])
+def test_a_plugin_that_would_end_the_process_is_blamed(command, tmp_path, kind, how):
+    found = command(kind, how)
+    assert found.code == 1
+    line = found.err.splitlines()[0]
+    assert line.startswith(f"error: {kind} 'hostile' of hostile sha256:")
+    assert ENDS[how] in line
+    assert "hostile.py:" in line
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_training_step_that_would_end_the_process_is_blamed(command, tmp_path, how):
+    found = command("backbone", how, use="hostile/trained")
+    assert found.code == 1
+    line = found.err.splitlines()[0]
+    assert line.startswith("error: backbone 'trained' of hostile sha256:")
+    assert ENDS[how] in line
+    assert f"--resume {tmp_path / 'run'}" in line
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_one_that_would_end_the_process_after_training_fails_alone(command, tmp_path, how):
+    found = command("score", f"late-{how}")
+    assert found.code == 1
+    assert "1 score failed, all else is scored" in found.err
+    assert ENDS[how] in found.err
+    assert f"--resume {tmp_path / 'run'}" in found.err
+    rows = json.loads((tmp_path / "run" / "results.json").read_text())["rows"]
+    assert [bool(row["failed"]) for row in rows] == [False, True]
+
+
+CLASH = """
+from anokit import Component, hookimpl
+
+
+class Mine:
+    def __init__(self, options):
+        pass
+
+    def __call__(self, trip):
+        return trip.image.flatten(1).mean(dim=1)
+
+
+@hookimpl
+def anokit_scores():
+    for name in ("lr", "lo"):
+        yield Component(name=name, summary="Another", factory=Mine, needs=frozenset({"image"}))
+"""
+
+
+def test_shipped_recipes_keep_working_beside_another_plugin_of_equal_names(
+    anokit, tmp_path, no_report, monkeypatch
+):
+    no_report()
+    monkeypatch.chdir(tmp_path)
+    Path("acme.py").write_text(CLASH)
+    acme = ("--plugin", "acme.py")
+    assert anokit("check", "quickstart", *acme).out == "quickstart: ok\n"
+    tiny = [
+        word
+        for key in ("backbone.latent_size=4", "backbone.max_channels=4", "backbone.images=64")
+        for word in ("--set", key)
+    ]
+    tiny += ["--set", "evaluation.resamples=10", "--set", "training.snapshots=0"]
+    done = anokit("run", "quickstart", *tiny, *acme, "--out", "run", "--device", "cpu")
+    assert done.code == 0, done.err
+    used = json.loads(Path("run/resolved.json").read_text())["scores"]
+    assert used[0]["terms"][0]["use"] == "anokit-scores/lr"
+    plugins = json.loads(Path("run/environment.json").read_text())["plugins"]
+    assert "acme" not in plugins
+    Image.fromarray(np.full((8, 8), 99, np.uint8)).save("new.png")
+    plain = anokit("score", "run", "new.png", "--out", "plain.csv", "--device", "cpu")
+    clash = anokit("score", "run", "new.png", "--out", "clash.csv", "--device", "cpu", *acme)
+    assert (plain.code, clash.code) == (0, 0), plain.err + clash.err
+    assert Path("plain.csv").read_bytes() == Path("clash.csv").read_bytes()
+    # A copy lies elsewhere, and still means what it meant.
+    assert anokit("recipes", "copy", "quickstart", "mine.toml").code == 0
+    text = Path("mine.toml").read_text()
+    assert '"anokit-scores"' in text
+    assert anokit("check", "mine.toml", *acme).out == "mine.toml: ok\n"
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith("requires")]
+    shown = anokit("recipes", "show", "quickstart")
+    assert "".join(lines) == shown.out
+    Path("bare.toml").write_text(shown.out)
+    refused = anokit("check", "bare.toml", *acme)
+    assert (refused.code, 'write "acme/lr" or "anokit-scores/lr"' in refused.err) == (2, True)

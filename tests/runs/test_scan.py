@@ -211,3 +211,18 @@ def test_images_that_are_all_equal_are_refused(anokit, no_report, photos):
     found = anokit("scan", photos, "--recipe", "small.toml", "--out", "run")
     assert found.code == 1
     assert "equal" in found.err
+
+
+def test_a_failing_score_leaves_the_ranking_by_the_others(anokit, no_report, photos):
+    no_report()
+    extra = '[[scores]]\nuse = "hostile/hostile"\nhow = "late"\n[evaluation]'
+    Path("small.toml").write_text(SMALL.replace("[evaluation]", extra))
+    plugin = ("--plugin", Path(__file__).parents[1] / "hostile.py")
+    found = anokit("scan", photos, "--recipe", "small.toml", "--out", "run", *plugin)
+    assert found.code == 1
+    assert "1 score failed, all else is scored" in found.err
+    assert "hostile: score 'hostile' of hostile" in found.err
+    assert "--resume run" in found.err
+    assert "Most anomalous first" in found.out
+    assert "p17.png" in found.out
+    assert Path("run/overlays/index.html").exists()

@@ -8,6 +8,7 @@ import sys
 import time
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -317,3 +318,19 @@ def test_one_reason_for_many_cells_is_told_once():
     unknown = {"a_1": "no data", "a_2": "no data", "b_1": "no plugin"}
     words = SweepCost(3, unknown, {}, [], 0, 0).text(1).splitlines()
     assert words[-2:] == ["a_1 and 1 more: unknown: no data", "b_1: unknown: no plugin"]
+
+
+def test_a_plan_lists_what_is_left_and_counts_what_is_finished(
+    sweep, toys_file, anokit, monkeypatch
+):
+    loaded = sweep()
+    go(loaded, Stub(fail=["seed-2"]))
+    cost = SimpleNamespace(text=lambda jobs: "one hour")
+    monkeypatch.setattr("anokit.runs.sweep_cost.sweep_cost", lambda *_: cost)
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    found = anokit("sweep", "s.toml", "--dry-run", "--plugin", toys_file)
+    assert found.code == 0, found.err
+    assert "3 cells, 2 finished" in found.out
+    assert "toys_seed-2: waiting" in found.out
+    assert "toys_seed-1" not in found.out
+    assert "one hour" in found.out

@@ -151,3 +151,16 @@ def test_what_is_wanted_and_has_no_room_costs_nothing_further(walk):
     assert memory.has_room(NEEDS)
     assert not memory.missing(SECOND, NEEDS).any()
     assert sum(seen) == 12
+
+
+def test_a_second_walk_is_not_told_again(make):
+    recipe = make()
+    data = prepare(recipe.dataset, recipe.seed)
+    scorer = Scorer(recipe.scores, None, CPU, 3, 0)
+    told = []
+    trips = scorer.trips(data.train.images, SECOND, frozenset({"image"}), told.append)
+    next(iter(trips))  # as who looks at the first one alone
+    assert sum(told) == 0
+    for _ in range(2):
+        assert len(list(trips)) == len(trips)
+        assert sum(told) == len(SECOND)

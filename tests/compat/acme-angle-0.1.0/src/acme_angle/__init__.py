@@ -1,0 +1,1 @@
+"""Angle, a component for anokit."""

@@ -1,0 +1,1 @@
+"""Ledger, a component for anokit."""

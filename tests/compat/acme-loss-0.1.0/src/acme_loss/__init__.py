@@ -1,0 +1,1 @@
+"""Loss, a component for anokit."""

@@ -1,0 +1,1 @@
+"""Model, a component for anokit."""
