@@ -20,7 +20,7 @@ from anokit.results.assess import Assessment, assess
 from anokit.results.cues import explain_run
 from anokit.results.exhibits import term_values, terms_of
 from anokit.results.rows import Results, write_results
-from anokit.runs.finished import OpenedRun, open_run
+from anokit.runs.opened import OpenedRun, open_run
 from anokit.runs.trust import recorded_plugins
 from anokit.store.records import PLUGIN_FILES
 from anokit.store.run_directory import RunDirectory

@@ -74,6 +74,13 @@ def collect_checks(
         four images each.
     as_of
         A version of anokit: leave out checks that came later.
+
+    Examples
+    --------
+    >>> from anokit.testing import collect_checks
+    >>> checks = collect_checks("anokit_pixels.plugin", as_of="0.1")
+    >>> "check_component_summary[backbone pixels]" in [check.id for check in checks]
+    True
     """
     loaded = importlib.import_module(module) if isinstance(module, str) else module
     plugin = open_plugin(loaded, samples)
@@ -114,6 +121,14 @@ def parametrize_checks(
     ------
     UsageError
         Where ``expected_failures`` names a check that this plugin does not have.
+
+    Examples
+    --------
+    >>> import anokit_pixels.plugin
+    >>> from anokit.testing import parametrize_checks
+    >>> @parametrize_checks(anokit_pixels.plugin)
+    ... def test_conformance(check):
+    ...     check()
     """
     import pytest
 
