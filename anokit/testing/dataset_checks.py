@@ -6,12 +6,14 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
+
+import numpy as np
 
 from anokit.data.contract import Items, image_faults, items_of, label_faults, repeat_faults
 from anokit.errors import DataError, MissingDataError
@@ -19,7 +21,7 @@ from anokit.plugin import Options
 from anokit.testing.check import expect, fail, promise
 from anokit.testing.offline import offline
 from anokit.testing.subject import Subject
-from anokit.types import ImageSplit
+from anokit.types import ImageSplit, Sample
 
 LOOKED_AT = 20
 """Samples of each split that are looked at."""
@@ -70,6 +72,22 @@ class DatasetSubject(Subject):
     def items(self, split: ImageSplit) -> Items:
         """Return a few samples of a split, spread over it."""
         return items_of(split, LOOKED_AT)
+
+    def files(self) -> Iterator[tuple[Path, list[Sample]]]:
+        """Yield a few files of the dataset, each with the samples that were made of it."""
+        for _, split in self.splits():
+            paths = getattr(split, "files", None)
+            for index, sample in self.items(split):
+                path = Path(paths[index]) if paths is not None else self._path(sample.id)
+                if path is not None and path.is_file():
+                    same = [i for i, other in enumerate(paths or ()) if Path(other) == path]
+                    yield path, [split[i] for i in same] if same else [sample]
+
+    def _path(self, name: str) -> Path | None:
+        """Return the file that an id names: from here, or below the option ``root``."""
+        root = getattr(self.used, "root", None)
+        places = [Path(name), *([Path(root) / name] if isinstance(root, str) else [])]
+        return next((path for path in places if path.is_file()), None)
 
     def missing(self) -> Any:
         """Open the dataset where nothing is: at a root that does not exist."""
@@ -147,6 +165,66 @@ def check_dataset_planned_shape(subject: DatasetSubject) -> None:
         raise SkipTest("the options do not tell the shape")
     spec = subject.source.spec
     expect(planned == spec, f"image_spec says {planned}, the images are {spec}")
+
+
+@promise("dataset", since="0.1")
+def check_dataset_reader(subject: DatasetSubject) -> None:
+    """Check that ``reader`` reads a file of the dataset as the dataset itself has read it."""
+    make, files = subject.entry.component.load_reader(), list(subject.files())
+    if not files:
+        raise SkipTest("its samples are no files that could be read again")
+    if make is None:
+        raise SkipTest(
+            "its samples are files, and it has no reader: `anokit score` cannot read new images as "
+            "this dataset does, and stretches them; state reader='package.module:Name'"
+        )
+    read = make(subject.used, subject.source.spec)
+    for path, samples in files:
+        cut = getattr(read, "pieces", None)
+        with naming(path):
+            found = list(cut(path).images) if cut else [read(path)]
+        expected = [np.asarray(sample.image) for sample in samples]
+        expect(
+            len(found) == len(expected),
+            f"reader made {len(found)} images of {path}, the dataset {len(expected)}",
+        )
+        for ours, own in zip(map(np.asarray, found), expected, strict=True):
+            expect(
+                ours.dtype == np.uint8 and ours.shape == own.shape,
+                f"reader made {ours.dtype} {list(ours.shape)} of {path}, the dataset uint8 "
+                f"{list(own.shape)}",
+            )
+            off = int(np.abs(ours.astype(int) - own.astype(int)).max(initial=0))
+            expect(not off, f"reader and dataset differ by up to {off} of 255 in {path}")
+
+
+@promise("dataset", since="0.1")
+def check_dataset_reader_refuses(subject: DatasetSubject) -> None:
+    """Check that ``reader`` answers a file that is no image with a `DataError` that names it."""
+    make = subject.entry.component.load_reader()
+    if make is None:
+        raise SkipTest("this dataset has no reader")
+    path = subject.folder / "no-image.png"
+    path.write_text("no image")
+    try:
+        make(subject.used, subject.source.spec)(path)
+    except DataError as error:
+        expect(str(path) in str(error), f"the message does not name {path}: {error}")
+    except Exception as error:
+        fail(f"expected DataError, got {type(error).__name__}: {error}")
+    else:
+        fail(f"{path} holds text, and nothing was raised")
+    finally:
+        path.unlink()
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn what reading a file raises into a `CheckFailed` that names the file."""
+    try:
+        yield
+    except Exception as error:
+        fail(f"reader failed on {path}: {type(error).__name__}: {error}")
 
 
 @promise("dataset", since="0.1")
