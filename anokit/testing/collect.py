@@ -67,7 +67,8 @@ def collect_checks(
     module
         The module that the entry point names, such as ``acme_angle.plugin``.
     samples
-        What the plugin supplies to test with, by component name. For a dataset: a function of a
+        What the plugin supplies to test with, by component name, beside ``SAMPLES`` of a module
+        ``samples`` in its package. For a dataset: a function of a
         folder that writes tiny data into it and returns options to read them. For a watcher: a
         function of a folder that returns options to write below it. For a score: a
         function without arguments that returns ``(ordinary, anomalous)`` round trips, at least

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -81,4 +82,13 @@ def open_plugin(module: ModuleType, samples: Mapping[str, Sample] | None = None)
     name = known.name if known else re.sub(r"[._]+", "-", module.__name__.partition(".")[0])
     version = known.version if known else "not installed"
     loaded = discovery.load(FoundPlugin(name, version, (module.__name__,)))
-    return Plugin(module, name, loaded, dict(samples or {}))
+    return Plugin(module, name, loaded, {**shipped_samples(module), **(samples or {})})
+
+
+def shipped_samples(module: ModuleType) -> Mapping[str, Sample]:
+    """Return ``SAMPLES`` of the module ``samples`` beside a plugin's module; nothing without it."""
+    name = f"{module.__package__}.samples"
+    if not module.__package__ or importlib.util.find_spec(name) is None:
+        return {}
+    found: Mapping[str, Sample] = getattr(importlib.import_module(name), "SAMPLES", {})
+    return found
