@@ -20,6 +20,15 @@ class AnokitError(Exception):
     Its text says what is wrong, where, what was got and expected, and what to do next. The command
     line prints it without a traceback and exits with ``exit_code``; every other exception is a bug
     and keeps its traceback.
+
+    Examples
+    --------
+    >>> from anokit import AnokitError, DataError
+    >>> try:
+    ...     raise DataError("faces: images differ in size; set [dataset] size")
+    ... except AnokitError as error:
+    ...     print(f"error: {error} (exit code {error.exit_code})")
+    error: faces: images differ in size; set [dataset] size (exit code 1)
     """
 
     exit_code = 1
@@ -29,23 +38,59 @@ class AnokitError(Exception):
 
 
 class UsageError(AnokitError):
-    """The command line asks for something that cannot be: an unknown path, a wrong combination."""
+    """The command line asks for something that cannot be: an unknown path, a wrong combination.
+
+    Examples
+    --------
+    >>> from anokit import UsageError
+    >>> raise UsageError('--watch acme.depth: no watcher of that name; there is: ledger')
+    Traceback (most recent call last):
+        ...
+    anokit.errors.UsageError: --watch acme.depth: no watcher of that name; there is: ledger
+    """
 
     exit_code = 2
 
 
 class RecipeError(AnokitError):
-    """A recipe is wrong. One error carries all that is wrong with the file."""
+    """A recipe is wrong. One error carries all that is wrong with the file.
+
+    Examples
+    --------
+    >>> from anokit import RecipeError
+    >>> raise RecipeError('faces.toml: backbone.width: expected an even number, got 7')
+    Traceback (most recent call last):
+        ...
+    anokit.errors.RecipeError: faces.toml: backbone.width: expected an even number, got 7
+    """
 
     exit_code = 2
 
 
 class PluginError(AnokitError):
-    """A plugin does not keep its contract, or code of a plugin failed while it was running."""
+    """A plugin does not keep its contract, or code of a plugin failed while it was running.
+
+    Examples
+    --------
+    >>> from anokit import PluginError
+    >>> raise PluginError("score 'angle' reads latent, which the backbone left unfilled")
+    Traceback (most recent call last):
+        ...
+    anokit.errors.PluginError: score 'angle' reads latent, which the backbone left unfilled
+    """
 
 
 class DataError(AnokitError):
-    """Images or a folder cannot be used as they are."""
+    """Images or a folder cannot be used as they are.
+
+    Examples
+    --------
+    >>> from anokit import DataError
+    >>> raise DataError("score 'angle': expected more than k = 5 training images, got 3")
+    Traceback (most recent call last):
+        ...
+    anokit.errors.DataError: score 'angle': expected more than k = 5 training images, got 3
+    """
 
 
 class MissingDataError(DataError):
@@ -53,12 +98,38 @@ class MissingDataError(DataError):
 
     A dataset raises this one, and no other, when a simulated stand-in would be of use: it is what
     ``when_missing = "simulate"`` answers.
+
+    Examples
+    --------
+    >>> from anokit import MissingDataError
+    >>> raise MissingDataError("no data/faces: expected data/faces/ with train/ and test/")
+    Traceback (most recent call last):
+        ...
+    anokit.errors.MissingDataError: no data/faces: expected data/faces/ with train/ and test/
     """
 
 
 class TrainingError(AnokitError):
-    """Training cannot go on: a loss that is not finite, no space for the checkpoint."""
+    """Training cannot go on: a loss that is not finite, no space for the checkpoint.
+
+    Examples
+    --------
+    >>> from anokit import TrainingError
+    >>> raise TrainingError("backbone 'mine': loss is nan in step 120; lower learning_rate")
+    Traceback (most recent call last):
+        ...
+    anokit.errors.TrainingError: backbone 'mine': loss is nan in step 120; lower learning_rate
+    """
 
 
 class CheckpointError(AnokitError):
-    """A file of weights or a run directory cannot be read, or belongs to another recipe."""
+    """A file of weights or a run directory cannot be read, or belongs to another recipe.
+
+    Examples
+    --------
+    >>> from anokit import CheckpointError
+    >>> raise CheckpointError('weights.safetensors: holds 12 tensors, expected 14')
+    Traceback (most recent call last):
+        ...
+    anokit.errors.CheckpointError: weights.safetensors: holds 12 tensors, expected 14
+    """

@@ -27,10 +27,38 @@ __all__ = [
 ]
 
 hookspec = pluggy.HookspecMarker("anokit")
+"""Marks a function of anokit itself as a hook; plugins have no use for it.
+
+Examples
+--------
+>>> from anokit.plugin import hookspec
+>>> @hookspec
+... def anokit_things():
+...     pass
+"""
 hookimpl = pluggy.HookimplMarker("anokit")
-"""Marks a function of a plugin as the implementation of one of the hooks."""
+"""Marks a function of a plugin as the implementation of one of the hooks.
+
+Examples
+--------
+>>> from anokit import Component, hookimpl
+>>> @hookimpl
+... def anokit_scores():
+...     yield Component(name="mine", summary="A score of mine", factory="acme_mine.mine:Mine")
+>>> [component.name for component in anokit_scores()]
+['mine']
+"""
 
 Kind = Literal["backbone", "encoder-loss", "score", "dataset", "watcher"]
+"""What a component is: the hook that offers it says so.
+
+Examples
+--------
+>>> from typing import get_args
+>>> from anokit.plugin import Kind
+>>> get_args(Kind)
+('backbone', 'encoder-loss', 'score', 'dataset', 'watcher')
+"""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 RESERVED_OPTIONS = frozenset(
@@ -45,6 +73,15 @@ class Options(BaseModel):
     Unknown keys are errors, numbers are finite wherever they stand (alone, in a list, in a union),
     values do not change after validation, and every field states its meaning, unit and range in
     ``Field(description=...)``: documentation is made from it.
+
+    Examples
+    --------
+    >>> from pydantic import Field
+    >>> from anokit import Options
+    >>> class AngleOptions(Options):
+    ...     k: int = Field(default=5, ge=1, description="Nearest training codes that count, ≥ 1.")
+    >>> AngleOptions(k=3)
+    AngleOptions(k=3)
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -70,13 +107,28 @@ def _not_finite(value: Any) -> float | None:
 
 
 FittedField = Literal["features", "latent", "patches", "image"]
-"""Fields of a round trip that `anokit.nn.field_score` can be fitted on."""
+"""Fields of a round trip that `anokit.nn.field_score` can be fitted on.
+
+Examples
+--------
+>>> from anokit.plugin import FittedField
+>>> field: FittedField = "latent"
+"""
 
 
 class FittedOptions(Options):
     """Options of a score that is fitted on one field, as `anokit.nn.field_score` takes them.
 
     A score adds its own by a subclass, which may state other defaults.
+
+    Examples
+    --------
+    >>> from pydantic import Field
+    >>> from anokit.plugin import FittedField, FittedOptions
+    >>> class DistanceOptions(FittedOptions):
+    ...     on: FittedField = Field(default="latent", description="Field that is read.")
+    >>> DistanceOptions(max_fit_images=500).on
+    'latent'
     """
 
     on: FittedField = Field(
@@ -104,7 +156,14 @@ class FittedOptions(Options):
 
 
 Fields = frozenset[str] | Callable[[Any], frozenset[str]]
-"""Names of round-trip fields, or a function of the options where these decide."""
+"""Names of round-trip fields, or a function of the options where these decide.
+
+Examples
+--------
+>>> from anokit.plugin import Fields
+>>> plain: Fields = frozenset({"image", "image_hat"})
+>>> asked: Fields = lambda options: frozenset({options.on})
+"""
 
 _NAME = re.compile(r"^[a-z][a-z0-9-]*$")
 
@@ -116,6 +175,18 @@ class Component:
     The hook that returns a component says its kind. ``PluginError`` is raised where the
     description itself is wrong: a name outside ``^[a-z][a-z0-9-]*$``, a summary of several
     lines, a factory that is not ``module:attribute``, options that use a reserved key.
+
+    Examples
+    --------
+    >>> from anokit import Component
+    >>> angle = Component(
+    ...     name="angle",
+    ...     summary="Angle of ẑ to its nearest training codes",
+    ...     factory="acme_angle.angle:Angle",
+    ...     needs=frozenset({"latent"}),
+    ... )
+    >>> angle.needs
+    frozenset({'latent'})
     """
 
     name: str
@@ -125,6 +196,7 @@ class Component:
     factory: str | Callable[..., Any]
     """``"package.module:Name"``, imported on first use; a callable is for one-file plugins"""
     options: type[Options] = Options
+    """what a recipe may write beside ``use``"""
     example: Mapping[str, Any] = field(default_factory=dict)
     """options small enough to test with on a CPU; shown in the generated docs"""
     needs: Fields = frozenset()

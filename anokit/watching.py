@@ -20,17 +20,18 @@ class Watcher:
     told in a thread of its own, in the same order and a little later; steps that it has not been
     told of yet are told together. Once it raises it is told nothing more, and the run goes on.
 
-    ::
-
-        class Bar(Watcher):
-            def training(self, total):
-                self.bar = tqdm(total=total)
-
-            def step(self, images, seconds):
-                self.bar.update(images)
-
-            def done(self):
-                self.bar.close()
+    Examples
+    --------
+    >>> from anokit import Watcher
+    >>> class Counter(Watcher):
+    ...     images = 0
+    ...
+    ...     def step(self, images, seconds):
+    ...         self.images += images
+    >>> counter = Counter()
+    >>> counter.step(32, 0.1)
+    >>> counter.images
+    32
     """
 
     def begun(

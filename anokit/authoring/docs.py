@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from anokit.authoring.api_page import api_page
 from anokit.authoring.markdown import MADE, table
 from anokit.authoring.measured import FOLDER, Shelf
 from anokit.authoring.systems import systems_page
@@ -22,11 +22,6 @@ ABOUT_COMMANDS = (
     "`anokit COMMAND --help` shows the same. Exit codes: 0 done, 1 a run or a check failed, "
     "2 the recipe or the command line is wrong, 130 interrupted."
 )
-ABOUT_API = (
-    "What plugins and other programs may rely on; everything else in anokit is private and may "
-    "change at any time. How these change is in [plugins.md](plugins.md#versions)."
-)
-ABOUT_HOOKS = "Functions of these names, marked with `@hookimpl`, in a plugin's module."
 
 Commands = Mapping[str, Callable[..., Any]]
 """The functions of all commands by name; their signatures and docstrings are what is described."""
@@ -107,25 +102,6 @@ def _component(entry: Entry) -> str:
     else:
         lines += ["", "No options."]
     return "\n".join(lines)
-
-
-def api_page() -> str:
-    """Return the page on the public API: every name and what it is. Imports torch."""
-    from anokit.authoring import public_api
-    from anokit.registry import hookspecs
-
-    parts = ["# Public API", MADE, ABOUT_API]
-    for module in public_api.MODULES:
-        rows = [
-            (f"`{n}`", public_api.about(n, public_api.get(module, n)))
-            for n in public_api.names(module)
-        ]
-        about = (inspect.getdoc(importlib.import_module(module)) or "").partition("\n\n")[0]
-        listed = "\n".join(table(("name", "what"), rows))
-        parts += [f"## {module}", " ".join(about.split()), listed]
-    hooks = [(f"`{n}()`", public_api.about(n, getattr(hookspecs, n))) for n in hookspecs.HOOKS]
-    parts += ["## Hooks", ABOUT_HOOKS, "\n".join(table(("hook", "what"), hooks))]
-    return "\n\n".join(parts) + "\n"
 
 
 def cli_page(commands: Commands) -> str:

@@ -1,6 +1,6 @@
 """The public API: which modules are, and every name in them as one line. All else is private.
 
-From here come the page docs/api.md and the file that freezes the API in the tests.
+From here comes the file that freezes the API in the tests; docs/api.md describes the same modules.
 """
 
 from __future__ import annotations
@@ -22,19 +22,6 @@ MODULES = (
     "anokit.testing",
 )
 """What plugins and users may import, and nothing below it. The hooks are public too."""
-
-PLAIN = {
-    "Fields": "Names of round-trip fields, or a function of the options where these decide.",
-    "FittedField": "One of `features`, `latent`, `patches`, `image`.",
-    "LUMA": "BT.601 weights of red, green and blue in a grey value, in thousandths.",
-    "Kind": "One of `backbone`, `encoder-loss`, `score`, `dataset`, `watcher`.",
-    "Precision": "One of `auto`, `fp32`, `bf16`: arithmetic of training.",
-    "Source": "How a field of a round trip is computed, and from which other one.",
-    "__version__": "Version of anokit.",
-    "hookimpl": "Marks a function of a plugin's module as the implementation of a hook.",
-    "hookspec": "Marks a function of anokit itself as a hook; plugins have no use for it.",
-}
-"""What stands for itself and so has no docstring."""
 
 
 def names(module: str) -> list[str]:
@@ -109,13 +96,6 @@ def _plain(text: str) -> str:
     text = re.sub(r"<function (\w+) at 0x\w+>", r"\1", text)
     text = re.sub(r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1", text)
     return re.sub(r"(: |-> )(['\"])(.*?)\2(?=[,)]| = |$)", r"\1\3", text)
-
-
-def about(name: str, value: Any) -> str:
-    """Return the first sentence of what a name stands for."""
-    if name in PLAIN:
-        return PLAIN[name]
-    return (inspect.getdoc(value) or "").partition("\n\n")[0].replace("\n", " ").strip()
 
 
 if __name__ == "__main__":

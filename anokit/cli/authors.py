@@ -46,7 +46,17 @@ def describe_command(
 
 def new_plugin_command(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Such as acme-angle.")],
-    kind: Annotated[Kind, typer.Option(help="What the plugin offers.")] = "score",
+    kind: Annotated[
+        Kind | None, typer.Option(help="What the plugin offers; a score unless --from says.")
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="KIND:NAME",
+            help="An installed component to begin with, copied and renamed: score:residual.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder to make, instead of NAME.")] = None,
     anokit: Annotated[
         Path | None, typer.Option(help="A checkout of anokit for uv to use in its place.")
@@ -54,9 +64,12 @@ def new_plugin_command(
 ) -> None:
     """Write a small, complete, publishable package to start a plugin from."""
     from anokit.authoring.scaffold.names import names_for
-    from anokit.authoring.scaffold.writer import write_plugin
+    from anokit.authoring.scaffold.writer import component_called, write_plugin
 
-    folder, *files = write_plugin(name, kind, out, anokit)
+    entry = component_called(start, kind) if start else None
+    folder, *files = write_plugin(
+        name, entry.kind if entry else kind or "score", out, anokit, entry
+    )
     for path in files:
         print(path)
     package = names_for(name).package

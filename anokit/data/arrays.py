@@ -25,6 +25,14 @@ def seeded_order(count: int, *seed: int | str) -> npt.NDArray[np.int64]:
     Every selection of images in anokit (contaminants, test draws, subsets) is a prefix of such an
     order, so that a larger selection contains the smaller one. The seed may have several parts,
     numbers or words, so that two selections of one run do not share their randomness.
+
+    Examples
+    --------
+    >>> from anokit.data import seeded_order
+    >>> order = seeded_order(100, 7, "contaminants")
+    >>> few, more = order[:10], order[:20]
+    >>> set(few) <= set(more)
+    True
     """
     digest = hashlib.sha256("\0".join(str(part) for part in seed).encode()).digest()
     generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
@@ -55,6 +63,21 @@ class ArraySplit(Dataset[Sample]):
     ------
     DataError
         Where type, shape or lengths do not fit, or an id occurs twice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anokit.data import ArraySplit
+    >>> images = np.zeros((3, 1, 8, 8), np.uint8)
+    >>> test = ArraySplit(images, ["a.png", "b.png", "c.png"], labels=[0, 0, 1])
+    >>> test[2].label, test[2].id
+    (1, 'c.png')
+    >>> len(test.select([0, 2]))
+    2
+    >>> ArraySplit(images, ["a.png", "b.png"])
+    Traceback (most recent call last):
+        ...
+    anokit.errors.DataError: ids of a split: expected 3, got 2
     """
 
     def __init__(

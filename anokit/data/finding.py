@@ -30,7 +30,15 @@ NAMED = 3
 
 @dataclass
 class Found:
-    """Image files of a folder, and what was passed over there."""
+    """Image files of a folder, and what was passed over there.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from anokit.data import look_through
+    >>> look_through(Path("photos")).skipped()
+    '1 that are no images (.txt)'
+    """
 
     images: list[Path]
     """sorted by POSIX path below the folder"""
@@ -56,12 +64,29 @@ class Found:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Return all image files below ``folder``, sorted by POSIX path; see `look_through`."""
+    """Return all image files below ``folder``, sorted by POSIX path; see `look_through`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from anokit.data import find_images
+    >>> [path.name for path in find_images(Path("photos"))]
+    ['a.png', 'b.png', 'scan.tif']
+    """
     return look_through(folder).images
 
 
 def look_through(folder: Path) -> Found:
-    """Return the image files below ``folder`` and what is passed over, without opening a file."""
+    """Return the image files below ``folder`` and what is passed over, without opening a file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from anokit.data import look_through
+    >>> found = look_through(Path("photos"))
+    >>> len(found.images), dict(found.others)
+    (3, {'.txt': 1})
+    """
     found = Found([])
     found.images = list(walk_images(folder, found))
     return found
@@ -132,6 +157,12 @@ def match_images(pattern: str | Path, found: Found) -> Iterator[Path]:
 
     The rules are those of folders, from the first part that is a pattern on. ``**`` stands for any
     folders; a folder that matches is none of its files.
+
+    Examples
+    --------
+    >>> from anokit.data import Found, match_images
+    >>> [path.name for path in match_images("photos/*.png", Found([]))]
+    ['a.png', 'b.png']
     """
     parts = Path(pattern).parts
     given = next((place for place, part in enumerate(parts) if has_magic(part)), len(parts))
@@ -150,6 +181,12 @@ def expand(path: str | Path) -> Path:
     """Return a path with ``~`` as the home folder; environment variables stay as they are.
 
     A relative path stays relative, to the working directory.
+
+    Examples
+    --------
+    >>> from anokit.data import expand
+    >>> expand("data/faces").as_posix()
+    'data/faces'
     """
     try:
         return Path(path).expanduser()
@@ -163,7 +200,15 @@ def is_skipped(name: str) -> bool:
 
 
 def is_image(path: Path) -> bool:
-    """Return whether the suffix of a file is that of an image."""
+    """Return whether the suffix of a file is that of an image.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from anokit.data import is_image
+    >>> is_image(Path("a.TIF")), is_image(Path("notes.txt"))
+    (True, False)
+    """
     return path.suffix.lower() in image_suffixes()
 
 

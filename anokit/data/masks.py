@@ -19,7 +19,16 @@ RINGING = 16
 
 
 def try_to_decode_mask(path: Path) -> tuple[npt.NDArray[np.bool_] | None, str]:
-    """Return the mask ``[H, W]`` in ``path`` and "", or None and why it cannot be read."""
+    """Return the mask ``[H, W]`` in ``path`` and "", or None and why it cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from anokit.data import try_to_decode_mask
+    >>> mask, reason = try_to_decode_mask(Path("masks/a.png"))
+    >>> mask.shape, int(mask.sum())
+    ((4, 6), 2)
+    """
     return tried(lambda: decode_mask(path), path)
 
 

@@ -47,7 +47,14 @@ MODES = {
 }
 """What Pillow's further 8-bit modes are converted to."""
 LUMA = np.array([299, 587, 114])
-"""ITU-R BT.601 weights of red, green and blue in a grey value, in thousandths."""
+"""ITU-R BT.601 weights of red, green and blue in a grey value, in thousandths.
+
+Examples
+--------
+>>> from anokit.data import LUMA
+>>> int(LUMA.sum())
+1000
+"""
 
 
 Least = Callable[[int, int], tuple[int, int]]
@@ -56,7 +63,16 @@ Least = Callable[[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Picture:
-    """A file that was decoded, perhaps at a half, a quarter or an eighth of its size."""
+    """A file that was decoded, perhaps at a half, a quarter or an eighth of its size.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from anokit.data import try_to_decode
+    >>> picture, _ = try_to_decode(Path("photos/a.png"), white_level=None)
+    >>> picture.pixels.shape, picture.size, picture.window
+    ((3, 4, 6), (4, 6), (0, 0, 6, 4))
+    """
 
     pixels: UInt8
     """``[C, h, w]``"""
@@ -172,6 +188,13 @@ def header_size(path: Path) -> tuple[int, int] | None:
     """Return the sides of the image in ``path`` from its header; None where that cannot be read.
 
     They are (height, width) as they are stored, before any turn.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from anokit.data import header_size
+    >>> header_size(Path("photos/a.png"))
+    (4, 6)
     """
     try:
         if path.suffix.lower() in TIFF_SUFFIXES:
@@ -214,6 +237,15 @@ def with_channels(image: UInt8, channels: int, path: Path) -> UInt8:
 
     1 makes grey of RGB (BT.601 luma) and drops alpha; 3 repeats grey and drops alpha. Anything else
     must be so in the file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from anokit.data import with_channels
+    >>> colour = np.full((3, 4, 6), 100, np.uint8)
+    >>> with_channels(colour, 1, Path("photos/a.png")).shape
+    (1, 4, 6)
     """
     count = image.shape[0]
     if count == channels:
@@ -242,7 +274,18 @@ def try_to_decode(
     *,
     black_level: float = 0.0,
 ) -> tuple[Picture | None, str]:
-    """Return the picture and "", or None and why it cannot be read."""
+    """Return the picture and "", or None and why it cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from anokit.data import try_to_decode
+    >>> picture, reason = try_to_decode(Path("photos/a.png"), white_level=None)
+    >>> picture.pixels.dtype, reason
+    (dtype('uint8'), '')
+    >>> try_to_decode(Path("photos/notes.txt"), white_level=None)
+    (None, 'cannot identify image file ...')
+    """
     return tried(lambda: decode_picture(path, white_level, least, black_level=black_level), path)
 
 

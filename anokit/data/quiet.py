@@ -19,6 +19,13 @@ def quiet() -> Iterator[None]:
 
     Python's warning filters belong to the process. So the first thread that enters sets them, and
     the last one that leaves restores them.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from anokit.data import quiet
+    >>> with quiet():
+    ...     warnings.warn("the decoder saw something odd")
     """
     global _inside
     with _lock:

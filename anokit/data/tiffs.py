@@ -29,7 +29,16 @@ COLOURS = (
 
 
 def read_tiff(path: Path) -> npt.NDArray:
-    """Return a tif as ``[C, H, W]`` in its own type; channels first or last in the file."""
+    """Return a tif as ``[C, H, W]`` in its own type; channels first or last in the file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from anokit.data import read_tiff
+    >>> pixels = read_tiff(Path("photos/scan.tif"))
+    >>> pixels.shape, pixels.dtype
+    ((1, 4, 6), dtype('uint16'))
+    """
     with tifffile.TiffFile(path) as file:
         if not file.series:
             raise tifffile.TiffFileError("no image in the file")

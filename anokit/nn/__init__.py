@@ -4,15 +4,8 @@ from anokit.nn.batch_norm import batch_norm_dependence, batch_statistics
 from anokit.nn.ema import ExponentialMovingAverage
 from anokit.nn.encoder_losses import needs_of_losses, weighted_losses
 from anokit.nn.equalized import EqualizedConv2d, EqualizedLinear
-from anokit.nn.field_scores import (
-    Detector,
-    FieldOptions,
-    FieldScore,
-    PatchScore,
-    field_score,
-    map_of_grid,
-    read_field,
-)
+from anokit.nn.field_scores import Detector, FieldScore, PatchScore, field_score
+from anokit.nn.fields import FieldOptions, map_of_grid, read_field
 from anokit.nn.filling import Source, fill
 from anokit.nn.freezing import frozen
 from anokit.nn.gradient_penalty import gradient_penalty

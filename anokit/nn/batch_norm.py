@@ -16,6 +16,12 @@ def batch_norm_dependence(statistics: Literal["eval", "batch"]) -> str:
 
     ``batch`` stands for scoring inside `batch_statistics`, ``eval`` for running statistics, which
     make no score depend on its batch.
+
+    Examples
+    --------
+    >>> from anokit.nn import batch_norm_dependence
+    >>> batch_norm_dependence("batch")
+    'batch norm with the statistics of the scored batch, as published'
     """
     if statistics == "eval":
         return ""
@@ -29,6 +35,17 @@ def batch_statistics(network: nn.Module) -> Iterator[None]:
     Two uses: to score as released codes do that never switch to evaluation mode, so that the score
     of an image depends on the other images of its batch; and to train one network through another,
     whose running statistics are not meant to follow.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import batch_statistics
+    >>> network = torch.nn.Sequential(torch.nn.BatchNorm2d(3)).eval()
+    >>> images = 5 + torch.rand(4, 3, 8, 8)
+    >>> with batch_statistics(network):
+    ...     inside = network(images).mean()
+    >>> bool(inside.abs() < 1e-5), bool(network(images).mean() > 4)
+    (True, True)
     """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     before = [(layer.training, layer.track_running_stats) for layer in layers]

@@ -24,6 +24,19 @@ class ExponentialMovingAverage(nn.Module):
         The module to follow.
     decay
         Share of the average that an update keeps, in [0, 1); 0.999 spans about 1,000 updates.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import ExponentialMovingAverage
+    >>> network = torch.nn.Linear(1, 1, bias=False)
+    >>> average = ExponentialMovingAverage(network, decay=0.75)
+    >>> before = network.weight.item()
+    >>> with torch.no_grad():
+    ...     _ = network.weight.add_(1)
+    >>> average.update(network)
+    >>> round(average.module.weight.item() - before, 4)
+    0.25
     """
 
     def __init__(self, source: nn.Module, decay: float) -> None:

@@ -15,7 +15,17 @@ STARTS = ("latent", "image")
 
 
 def needs_of_losses(losses: Iterable[WeightedLoss], start: str) -> frozenset[str]:
-    """Return the fields that losses of trips from ``start`` (``latent`` or ``image``) read."""
+    """Return the fields that losses of trips from ``start`` (``latent`` or ``image``) read.
+
+    Examples
+    --------
+    >>> from anokit import WeightedLoss
+    >>> from anokit.nn import needs_of_losses
+    >>> mean = lambda trip: trip.latent.mean()
+    >>> loss = WeightedLoss("mean", 1.0, mean, frozenset({"latent"}), "image")
+    >>> needs_of_losses([loss], "image"), needs_of_losses([loss], "latent")
+    (frozenset({'latent'}), frozenset())
+    """
     return frozenset[str]().union(*(loss.needs for loss in losses if loss.trip_from == start))
 
 
@@ -35,6 +45,16 @@ def weighted_losses(
     ------
     ValueError
         Where there is no loss.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit import RoundTrip, WeightedLoss
+    >>> from anokit.nn import weighted_losses
+    >>> mean = lambda trip: trip.latent.mean()
+    >>> loss = WeightedLoss("mean", 0.5, mean, frozenset({"latent"}), "image")
+    >>> weighted_losses([loss], {"image": RoundTrip(latent=torch.full((2, 4), 6.0))})
+    (tensor(3.), {'mean': tensor(6.)})
     """
     chosen = list(losses)
     metrics: dict[str, Tensor] = {}

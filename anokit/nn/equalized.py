@@ -30,6 +30,13 @@ class EqualizedLinear(nn.Module):
         Multiplier of He's constant; √2 suits a rectifier, 1 a linear output.
     bias
         Whether to add one bias per output, from 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import EqualizedLinear
+    >>> EqualizedLinear(16, 4)(torch.zeros(2, 16)).shape
+    torch.Size([2, 4])
     """
 
     def __init__(
@@ -72,6 +79,13 @@ class EqualizedConv2d(nn.Module):
     ------
     ValueError
         For an even kernel, or one other than 3 with ``resample``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import EqualizedConv2d
+    >>> EqualizedConv2d(3, 8, 3, resample="down")(torch.zeros(2, 3, 16, 16)).shape
+    torch.Size([2, 8, 8, 8])
     """
 
     spread: Tensor | None

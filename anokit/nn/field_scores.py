@@ -9,33 +9,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Literal, Protocol, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from anokit.errors import DataError, PluginError
+from anokit.nn.fields import FieldOptions, map_of_grid, read_field
 from anokit.types import RoundTrip
 
-__all__ = [
-    "Detector",
-    "FieldOptions",
-    "FieldScore",
-    "PatchScore",
-    "field_score",
-    "map_of_grid",
-    "read_field",
-]
-
-Field = Literal["features", "latent", "patches", "image"]
-LAYOUTS: dict[str, str] = {
-    "features": "[B, F]",
-    "latent": "[B, Z]",
-    "patches": "[B, F, h, w]",
-    "image": "[B, C, H, W]",
-}
+__all__ = ["Detector", "FieldScore", "PatchScore", "field_score"]
 
 
 class Detector(nn.Module, ABC):
@@ -45,6 +29,25 @@ class Detector(nn.Module, ABC):
     ``leave_one_out(rows, places) -> [R]``: ``rows`` ``[R, D]`` are those at ``places`` (int64
     ``[R]``) of what `fit` was given. One whose fit may be too poor to rely on has a method
     ``warnings() -> list of sentences``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import Detector
+    >>> class FromMean(Detector):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.register_buffer("mean", torch.empty(0))
+    ...
+    ...     def fit(self, rows):
+    ...         self.mean = rows.mean(dim=0)
+    ...
+    ...     def forward(self, rows):
+    ...         return (rows - self.mean).norm(dim=1)
+    >>> detector = FromMean()
+    >>> detector.fit(torch.zeros(10, 4))
+    >>> detector(torch.ones(2, 4))
+    tensor([2., 2.])
     """
 
     @abstractmethod
@@ -56,70 +59,25 @@ class Detector(nn.Module, ABC):
         """Return ``[R, D] -> [R]``, higher = more anomalous; no row depends on the others."""
 
 
-class FieldOptions(Protocol):
-    """What `field_score` asks of a score's options; the texts are those of the recipe's keys."""
-
-    @property
-    def on(self) -> Field:
-        """Round-trip field that is read."""
-        ...
-
-    @property
-    def max_fit_images(self) -> int:
-        """Most training images that are fitted on."""
-        ...
-
-    @property
-    def patch_score(self) -> Literal["max", "mean"]:
-        """How the positions of an image become its score."""
-        ...
-
-    @property
-    def max_patches(self) -> int:
-        """Most positions of all training images together that are fitted on."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Seed of the subset of positions."""
-        ...
-
-
-def read_field(trip: RoundTrip, field: Field, name: str) -> Tensor:
-    """Return a field of a trip as float32 for the score ``name``, its layout checked.
-
-    Raises
-    ------
-    PluginError
-        Where it is unfilled or of another layout: the backbone does not keep its contract.
-    """
-    value, layout = trip.get(field), LAYOUTS[field]
-    if value is None:
-        raise PluginError(
-            f"score '{name}' reads {field} {layout}, which the backbone left unfilled: "
-            f"got {', '.join(sorted(trip.filled())) or 'an empty round trip'}"
-        )
-    if value.ndim != layout.count(",") + 1:
-        raise PluginError(f"score '{name}': {field} expected {layout}, got {list(value.shape)}")
-    return value.float()
-
-
-def map_of_grid(grid: Tensor, trip: RoundTrip, name: str) -> Tensor:
-    """Return values of positions as a map: ``[B, h, w] -> [B, H, W]``, bilinear.
-
-    ``H`` and ``W`` are those of ``trip.image``; `PluginError` where that is unfilled.
-    """
-    if trip.get("image") is None:
-        raise PluginError(f"the map of score '{name}' reads image [B, C, H, W], got none")
-    size = trip.image.shape[-2:]
-    if grid.shape[-2:] == size:
-        return grid
-    resized = functional.interpolate(grid[:, None], size, mode="bilinear", align_corners=False)
-    return resized[:, 0]
-
-
 def field_score(detector: Detector, name: str, options: FieldOptions) -> FieldScore:
-    """Return a score by ``detector`` on ``options.on``: a `PatchScore` for ``"patches"``."""
+    """Return a score by ``detector`` on ``options.on``: a `PatchScore` for ``"patches"``.
+
+    Examples
+    --------
+    >>> from anokit.nn import Detector, field_score
+    >>> from anokit.plugin import FittedOptions
+    >>> from anokit.testing import random_trip
+    >>> class Length(Detector):
+    ...     def fit(self, rows):
+    ...         pass
+    ...
+    ...     def forward(self, rows):
+    ...         return rows.norm(dim=1)
+    >>> score = field_score(Length(), "length", FittedOptions(on="latent"))
+    >>> score.fit([random_trip(10)])
+    >>> score(random_trip(4, seed=1)).shape
+    torch.Size([4])
+    """
     score = PatchScore if options.on == "patches" else FieldScore
     return score(detector, name, options)
 
@@ -135,9 +93,25 @@ class FieldScore(nn.Module):
         Public name of the score, for messages.
     options
         Which field is read, and on how many images the score is fitted.
+
+    Examples
+    --------
+    >>> from anokit.nn import Detector, FieldScore
+    >>> from anokit.plugin import FittedOptions
+    >>> from anokit.testing import random_trip
+    >>> class Length(Detector):
+    ...     def fit(self, rows):
+    ...         pass
+    ...
+    ...     def forward(self, rows):
+    ...         return rows.norm(dim=1)
+    >>> score = FieldScore(Length(), "length", FittedOptions(on="image"))
+    >>> score.rows(random_trip(4)).shape
+    torch.Size([4, 768])
     """
 
     width: Tensor
+    """int64 ``[1]``: D of the rows that it was fitted to; ``[0]`` before"""
 
     def __init__(self, detector: Detector, name: str, options: FieldOptions) -> None:
         super().__init__()
@@ -145,7 +119,7 @@ class FieldScore(nn.Module):
         self.name = name
         self.on = options.on
         self.max_fit_images = options.max_fit_images
-        self.register_buffer("width", torch.empty(0, dtype=torch.int64))  # D of the fitted rows
+        self.register_buffer("width", torch.empty(0, dtype=torch.int64))
 
     def fit(self, trips: Iterable[RoundTrip]) -> None:
         """Fit the detector to the rows of all training images.
@@ -235,6 +209,22 @@ class PatchScore(FieldScore):
         All of `FieldOptions` counts.
     prepare
         Makes the feature map ``[B, F, h, w]`` of the field where that is not one itself.
+
+    Examples
+    --------
+    >>> from anokit.nn import Detector, PatchScore
+    >>> from anokit.plugin import FittedOptions
+    >>> from anokit.testing import random_trip
+    >>> class Length(Detector):
+    ...     def fit(self, rows):
+    ...         pass
+    ...
+    ...     def forward(self, rows):
+    ...         return rows.norm(dim=1)
+    >>> score = PatchScore(Length(), "length", FittedOptions(on="patches"))
+    >>> score.fit([random_trip(10)])
+    >>> score.map(random_trip(4, seed=1)).shape
+    torch.Size([4, 16, 16])
     """
 
     def __init__(

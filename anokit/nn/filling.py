@@ -12,7 +12,13 @@ from anokit.types.models import ROUND_TRIP_FIELDS
 __all__ = ["Source", "fill"]
 
 Source = tuple[Callable[[Tensor], Tensor], str]
-"""How a field is computed, and from which other one."""
+"""How a field is computed, and from which other one.
+
+Examples
+--------
+>>> from anokit.nn import Source
+>>> halved: Source = (lambda images: images / 2, "image")
+"""
 
 
 def fill(
@@ -34,6 +40,18 @@ def fill(
     ------
     KeyError
         Where a field has no source.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import fill
+    >>> sources = {
+    ...     "latent": (lambda images: images.mean(dim=(2, 3)), "image"),
+    ...     "image_hat": (lambda codes: codes[:, :, None, None].expand(-1, -1, 8, 8), "latent"),
+    ... }
+    >>> trip = fill({"image": torch.rand(2, 3, 8, 8)}, sources, frozenset({"image_hat"}))
+    >>> trip.filled(), trip.image_hat.shape
+    (frozenset({'image_hat'}), torch.Size([2, 3, 8, 8]))
     """
     found = dict(known)
 

@@ -16,6 +16,17 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
 
     Gradients still flow *through* the modules to their inputs; those of their weights are neither
     computed nor is anything kept for them. The backward pass may run after the block.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import frozen
+    >>> generator, encoder = torch.nn.Linear(4, 8), torch.nn.Linear(8, 4)
+    >>> with frozen(generator):
+    ...     error = (encoder(generator(encoder(torch.rand(2, 8)))) - 1).square().mean()
+    >>> error.backward()
+    >>> generator.weight.grad is None, encoder.weight.grad is None
+    (True, False)
     """
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
     for parameter in parameters:

@@ -41,6 +41,16 @@ def gradient_penalty(
     ------
     ValueError
         Where the shapes of ``real`` and ``fake`` differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import gradient_penalty
+    >>> critic = lambda images: 3 * images.flatten(1)[:, 0]
+    >>> source = torch.Generator().manual_seed(0)
+    >>> real, fake = torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4)
+    >>> gradient_penalty(critic, real, fake, source).detach()
+    tensor([4., 4.])
     """
     assert_shape(fake, real.shape, "fake images")
     u = torch.rand(len(real), generator=generator, device=real.device)

@@ -21,6 +21,14 @@ def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
     place and averaged over both. With n = ⌈B/group⌉ groups, image i belongs to group i mod n: where
     ``group`` divides B these are the strided groups i, i + n, i + 2n … of the published TensorFlow
     layer, and any other B is split as evenly as can be.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import minibatch_stddev
+    >>> x = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 3, 4, 4)
+    >>> minibatch_stddev(x, group=2)
+    tensor([1., 1.])
     """
     batch = len(x)
     groups = math.ceil(batch / group)
@@ -55,6 +63,15 @@ class MinibatchStddev(nn.Module):
         Images per group.
     over_batch
         Keep the statistic of the batch in evaluation mode too, as published implementations do.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import MinibatchStddev
+    >>> layer = MinibatchStddev(group=2).eval()
+    >>> layer.accumulate(torch.rand(4, 3, 8, 8))
+    >>> layer(torch.rand(4, 3, 8, 8)).shape
+    torch.Size([4, 4, 8, 8])
     """
 
     mean: Tensor

@@ -16,6 +16,13 @@ def box_downscale(images: Tensor, factor: int = 2) -> Tensor:
     ------
     ValueError
         Where height or width is not a multiple of ``factor``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import box_downscale
+    >>> box_downscale(torch.rand(2, 3, 8, 8), 4).shape
+    torch.Size([2, 3, 2, 2])
     """
     if images.shape[-2] % factor or images.shape[-1] % factor:
         raise ValueError(
@@ -26,7 +33,16 @@ def box_downscale(images: Tensor, factor: int = 2) -> Tensor:
 
 
 def upscale_nearest(images: Tensor, factor: int = 2) -> Tensor:
-    """Repeat every pixel in a ``factor × factor`` box, ``[B, C, H, W] -> [B, C, f·H, f·W]``."""
+    """Repeat every pixel in a ``factor × factor`` box, ``[B, C, H, W] -> [B, C, f·H, f·W]``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import upscale_nearest
+    >>> upscale_nearest(torch.tensor([[[[1.0, 2.0]]]]))
+    tensor([[[[1., 1., 2., 2.],
+              [1., 1., 2., 2.]]]])
+    """
     if factor == 1:
         return images
     return functional.interpolate(images, scale_factor=float(factor), mode="nearest")
@@ -36,5 +52,12 @@ def lerp(start: Tensor, end: Tensor, weight: float | Tensor) -> Tensor:
     """Blend linearly: exactly ``start`` at ``weight`` 0, exactly ``end`` at 1.
 
     ``weight`` is a number, or a tensor that broadcasts against both, such as ``[B, 1, 1, 1]``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import lerp
+    >>> lerp(torch.tensor([0.0, 4.0]), torch.tensor([4.0, 0.0]), 0.25)
+    tensor([1., 3.])
     """
     return torch.lerp(start, end, weight)

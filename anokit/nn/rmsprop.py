@@ -19,6 +19,14 @@ def tensorflow_rmsprop(network: nn.Module, learning_rate: float) -> RMSprop:
 
     Its mean square m begins at 1, not at 0, so that the first steps are small instead of the
     largest of all. PyTorch adds ε outside the root: √ε there is the same floor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import tensorflow_rmsprop
+    >>> optimiser = tensorflow_rmsprop(torch.nn.Linear(4, 4), learning_rate=1e-4)
+    >>> optimiser.param_groups[0]["lr"]
+    0.0001
     """
     optimiser = RMSprop(network.parameters(), lr=learning_rate, alpha=DECAY, eps=math.sqrt(EPS))
     for parameter in network.parameters():

@@ -17,7 +17,17 @@ __all__ = ["FoundLatents", "latent_search", "residual_objective", "settle"]
 
 
 class FoundLatents(NamedTuple):
-    """What `latent_search` found for B queries from R starts."""
+    """What `latent_search` found for B queries from R starts.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import latent_search
+    >>> nearest = lambda x: lambda z: (x - z).square().sum(dim=1)
+    >>> found = latent_search(nearest, torch.zeros(2, 3), torch.ones(2, 4, 3), steps=3)
+    >>> found.latent.shape, found.loss.shape, found.losses.shape
+    (torch.Size([2, 3]), torch.Size([2]), torch.Size([2, 4]))
+    """
 
     latent: Tensor
     """``[B, Z]``: where the search ended that ended lowest"""
@@ -33,6 +43,12 @@ def settle(progress: float) -> float:
     It is 0.1 from 0.4 and 0.05 from 0.6 on. With a learning rate of 0.01 and 500 steps that is the
     schedule of EGBAD's released AnoGAN: 0.01 for 200 steps, 0.001 for 100 and 0.0005 for 200. Under
     a constant rate a latent circles around its minimum, and the score is noise to that extent.
+
+    Examples
+    --------
+    >>> from anokit.nn import settle
+    >>> [settle(step / 500) for step in (0, 200, 300)]
+    [1.0, 0.1, 0.05]
     """
     if progress < 0.4:
         return 1.0
@@ -58,6 +74,16 @@ def residual_objective(
         G: ``[B, Z] -> [B, C, H, W]`` and f: ``[B, C, H, W] -> [B, F]``.
     feature_weight
         λ in [0, 1]; at 0 the features are never computed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import residual_objective
+    >>> images = torch.ones(2, 1, 2, 2)
+    >>> generate = lambda codes: codes.view(-1, 1, 2, 2)
+    >>> objective = residual_objective(images, generate, lambda x: x.flatten(1), feature_weight=0)
+    >>> objective(torch.zeros(2, 4))
+    tensor([4., 4.])
     """
     wanted = None
     if feature_weight:
@@ -125,6 +151,17 @@ def latent_search(
     ------
     ValueError
         Where ``starts`` is not ``[B, R, Z]`` or the objective does not return ``[b·R]``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import latent_search
+    >>> nearest = lambda x: lambda z: (x - z).square().sum(dim=1)
+    >>> queries, starts = torch.tensor([[1.0], [-1.0]]), torch.zeros(2, 1, 1)
+    >>> found = latent_search(nearest, queries, starts, steps=200, learning_rate=0.1)
+    >>> found.latent.round()
+    tensor([[ 1.],
+            [-1.]])
     """
     assert_shape(starts, (len(queries), None, None), "starts of a latent search")
     restarts = starts.shape[1]

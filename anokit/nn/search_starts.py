@@ -30,6 +30,17 @@ class SearchStarts(nn.Module):
         Z, components of a latent.
     distribution
         ``"normal"`` for N(0, 1), ``"uniform"`` for U(-1, 1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import SearchStarts
+    >>> starts = SearchStarts(count=2, latent_size=4)
+    >>> images = torch.rand(3, 1, 8, 8)
+    >>> starts(images).shape
+    torch.Size([3, 2, 4])
+    >>> torch.equal(starts(images)[1], starts(images[1:2])[0])
+    True
     """
 
     seed: Tensor

@@ -29,6 +29,15 @@ def assert_shape(tensor: Tensor, expected: Sequence[int | None], name: str = "te
     ------
     ValueError
         Saying what was expected and what was got.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import assert_shape
+    >>> assert_shape(torch.zeros(2, 3, 32, 32), (None, 3, 64, 64), "images")
+    Traceback (most recent call last):
+        ...
+    ValueError: images: expected shape [any, 3, 64, 64], got [2, 3, 32, 32]
     """
     got = tuple(tensor.shape)
     fits = len(got) == len(expected) and all(
@@ -56,6 +65,17 @@ def check_square(spec: ImageSpec, backbone: str, least: int) -> int:
     DataError
         Where images are not square with a side that is a power of two of at least ``least``; the
         text says which size to set.
+
+    Examples
+    --------
+    >>> from anokit import ImageSpec
+    >>> from anokit.nn import check_square
+    >>> check_square(ImageSpec(3, 64, 64), "mine", least=32)
+    64
+    >>> check_square(ImageSpec(3, 60, 80), "mine", least=32)
+    Traceback (most recent call last):
+        ...
+    anokit.errors.DataError: backbone 'mine' takes square images ... set [dataset] size = 64
     """
     side = spec.height
     if spec.width == side and side >= least and side & (side - 1) == 0:
@@ -74,6 +94,13 @@ def check_images(images: Tensor, spec: ImageSpec, backbone: str) -> None:
     ------
     DataError
         Where it is not.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit import ImageSpec
+    >>> from anokit.nn import check_images
+    >>> check_images(torch.zeros(2, 3, 64, 64), ImageSpec(3, 64, 64), "mine")
     """
     if tuple(images.shape[1:]) != (spec.channels, spec.height, spec.width):
         raise DataError(

@@ -12,6 +12,13 @@ def image_brightness(images: Tensor) -> Tensor:
 
     Like the other two statistics it is taken in float64 on the images' device, and that of an image
     does not depend on the others.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import image_brightness
+    >>> image_brightness(torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]]))
+    tensor([0.5000], dtype=torch.float64)
     """
     return images.double().mean(dim=(1, 2, 3))
 
@@ -21,6 +28,13 @@ def image_contrast(images: Tensor) -> Tensor:
 
     Over all pixels and channels together, about the image's own mean, divided by N (Peli 1990,
     "Contrast in complex images", equation 4: RMS contrast). In the images' units.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import image_contrast
+    >>> image_contrast(torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]]))
+    tensor([0.5000], dtype=torch.float64)
     """
     return images.double().flatten(1).std(dim=1, correction=0)
 
@@ -31,6 +45,13 @@ def image_gradient(images: Tensor) -> Tensor:
     With differences of neighbours along x and y, √(mean of dx² + mean of dy²), the means over all
     places and channels. An image of one row or column has no differences that way, and they count
     as 0. In the images' units per pixel.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import image_gradient
+    >>> image_gradient(torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]]))
+    tensor([1.], dtype=torch.float64)
     """
     values = images.double()
     squares = values.new_zeros(len(values))

@@ -24,7 +24,7 @@ from anokit.results.cues import explain_run
 from anokit.results.exhibits import OF_SCORES, term_values, terms_of
 from anokit.results.explanations import Explanation
 from anokit.results.rows import Results, write_results
-from anokit.runs.finished import OpenedRun, open_run
+from anokit.runs.opened import OpenedRun, open_run
 from anokit.runs.other_scores import table_of, with_scores
 from anokit.runs.painting import draw_maps
 from anokit.runs.scoring import failed_row, noting, raise_if_failed, with_what_works

@@ -17,7 +17,7 @@ from anokit.results.cues import rescorer
 from anokit.results.explaining import Explainer, Values
 from anokit.results.explanations import Explanation
 from anokit.results.rows import Results, write_results
-from anokit.runs.finished import OpenedRun, open_run
+from anokit.runs.opened import OpenedRun, open_run
 from anokit.runs.other_scores import table_of, with_scores
 from anokit.scoring.scorer import Scorer
 from anokit.store.run_directory import RunDirectory

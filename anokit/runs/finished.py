@@ -1,11 +1,9 @@
-"""Finished runs: opened for every command on one, and in Python ``anokit.load(run).score(…)``."""
+"""Finished runs that score new images: in Python ``anokit.load(run).score(…)``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,105 +11,38 @@ import torch
 from torch import Tensor
 
 from anokit.data.sets import ImageTable, Wholes, all_rows
-from anokit.errors import CheckpointError, DataError, UsageError
-from anokit.recipe.parts import Recipe
-from anokit.recipe.reading import resolve
-from anokit.registry.lookup import Registry
-from anokit.results.rows import Results, read_results
+from anokit.errors import DataError, UsageError
 from anokit.results.thresholds import Calibration
 from anokit.runs.files import FileReader
-from anokit.runs.trust import kept_plugins, used_plugins
+from anokit.runs.opened import OpenedRun, open_run
 from anokit.scoring.scorer import Scorer
-from anokit.store.records import AddedScore
-from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import Judged
 from anokit.training.backbone import load_backbone
 from anokit.training.device import resolve_device
-from anokit.types import ImageSpec, Pieces
+from anokit.types import Pieces
 from anokit.watching import Advance
 
-__all__ = ["FinishedRun", "OpenedRun", "load", "open_run"]
+__all__ = ["FinishedRun", "load"]
 
 Images = Tensor | npt.NDArray[np.uint8] | Sequence[str | Path]
 
 
-@dataclass(frozen=True)
-class OpenedRun:
-    """A finished run directory, read: what every command on a finished run begins with."""
-
-    directory: RunDirectory
-    tables: Mapping[str, Any]
-    """the resolved recipe; added scores are among its own"""
-    quick: bool
-    added: Mapping[str, AddedScore]
-    """what is recorded of scores that were added later, by name"""
-    registry: Registry
-    results: Results
-
-    @property
-    def spec(self) -> ImageSpec:
-        """Return the shape of the run's images."""
-        found = self.directory.split().spec
-        return ImageSpec(found.channels, found.height, found.width)
-
-    def recipe(self, path: Path | None = None, **changes: Any) -> Recipe:
-        """Return the run's recipe with top-level tables changed, as if read from ``path``.
-
-        Raises
-        ------
-        RecipeError
-            Where a component that the recipe needs is not installed, or a change is wrong.
-        """
-        source = path or self.directory.path / "resolved.json"
-        tables, own = {**self.tables, **changes}, frozenset(used_plugins(self.tables))
-        return resolve(tables, self.registry, source, quick=self.quick, recorded=own)
-
-
-def open_run(run: Path, *, plugins: Sequence[Path] = (), trust_plugins: bool = False) -> OpenedRun:
-    """Open a finished run directory.
-
-    Parameters
-    ----------
-    run
-        The directory.
-    plugins
-        One-file plugins, as ``--plugin`` takes them; they take the place of those of the same name
-        that the run keeps.
-    trust_plugins
-        Whether the one-file plugins that the run keeps may be executed.
-
-    Raises
-    ------
-    CheckpointError
-        Where the run is not finished or a file in it is damaged.
-    UsageError
-        Where the run needs one-file plugins that are neither given nor trusted.
-    """
-    directory = RunDirectory(run)
-    tables = directory.resolved()
-    if not directory.finished or not directory.model.exists():
-        raise CheckpointError(
-            f"{run}: this run is not finished; go on with: anokit run … --resume {run}"
-        )
-    if directory.exclude.exists():
-        # The list that it was made from may have been changed since, for a further run.
-        tables["dataset"] = {**tables["dataset"], "exclude": str(directory.exclude)}
-    results = read_results(directory)
-    directory.check_hashes(results.files)
-    quick = bool(tables.pop("quick", False))
-    rows = {row.name for row in results.rows if not row.failed}
-    # One without a row was being added when the process was killed.
-    added = {name: entry for name, entry in directory.added().items() if name in rows}
-    tables["scores"] = [*tables["scores"], *(entry.score for entry in added.values())]
-    failed = results.failed
-    for kind in ("scores", "baselines"):
-        tables[kind] = [one for one in tables.get(kind, []) if one["name"] not in failed]
-    kept = kept_plugins(directory, tables, added, plugins, trust_plugins)
-    return OpenedRun(directory, tables, quick, added, Registry.load(plugins, kept), results)
-
-
 class FinishedRun:
-    """The backbone and the fitted scores of a finished run; made by `load`."""
+    """The backbone and the fitted scores of a finished run; made by `load`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import anokit
+    >>> run = anokit.load("runs/digits", device="cpu")
+    >>> images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    >>> scores = run.score(images)
+    >>> {name: values.shape for name, values in scores.items()}
+    {'knn': (2,)}
+    >>> judged = run.judge(scores, false_alarms=0.05)["knn"]
+    >>> len(judged.flagged), len(judged.p_values)
+    (2, 2)
+    """
 
     def __init__(self, opened: OpenedRun, device: torch.device) -> None:
         # Baselines are not scored here, so their plugins need not be installed.
@@ -290,6 +221,17 @@ def load(
         Where the run needs one-file plugins that are neither given nor trusted.
     RecipeError
         Where a component that the run needs is not installed.
+
+    Examples
+    --------
+    >>> import anokit
+    >>> run = anokit.load("runs/digits", device="cpu")
+    >>> str(run.spec)
+    '1×8×8'
+    >>> anokit.load("runs/nothing")
+    Traceback (most recent call last):
+        ...
+    anokit.errors.CheckpointError: runs/nothing: ...
     """
     opened = open_run(Path(run), plugins=plugins, trust_plugins=trust_plugins)
     return FinishedRun(opened, resolve_device(device))

@@ -9,7 +9,7 @@ from typing import Any
 from anokit.data.sets import TestSet
 from anokit.errors import CheckpointError
 from anokit.recipe.parts import Recipe
-from anokit.runs.finished import OpenedRun
+from anokit.runs.opened import OpenedRun
 from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import ScoreTable
 

@@ -21,7 +21,7 @@ from anokit.report.beside import Near
 from anokit.report.originals import draw_pixels, levels_of
 from anokit.report.ranked_gallery import Entry, Gallery, write_gallery
 from anokit.results.before import Side
-from anokit.runs.finished import OpenedRun, open_run
+from anokit.runs.opened import OpenedRun, open_run
 from anokit.scoring.nearest import Likeness, Neighbours, nearest_training_images
 from anokit.store.exclude_list import exclude_text, listable
 from anokit.store.files import write_text

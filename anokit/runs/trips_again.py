@@ -16,7 +16,7 @@ from anokit.data.preparing import prepare
 from anokit.data.sets import Rows, RunData, TestSet
 from anokit.errors import CheckpointError
 from anokit.plugin import resolve_fields
-from anokit.runs.finished import open_run
+from anokit.runs.opened import open_run
 from anokit.scoring.scorer import Scorer
 from anokit.scoring.trips import Trips
 from anokit.training.backbone import GuardedBackbone, load_backbone

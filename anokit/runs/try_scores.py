@@ -25,7 +25,7 @@ from anokit.report.tried import is_page, write_tried
 from anokit.results.assess import Assessment
 from anokit.results.exhibits import exhibits
 from anokit.results.rows import Results
-from anokit.runs.finished import OpenedRun, open_run
+from anokit.runs.opened import OpenedRun, open_run
 from anokit.runs.other_scores import table_of, with_scores
 from anokit.runs.painting import draw_maps
 from anokit.runs.scoring import failed_row, noting, with_what_works

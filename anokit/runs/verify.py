@@ -14,7 +14,7 @@ from anokit.errors import AnokitError, CheckpointError
 from anokit.results.assess import measure_row, score_test
 from anokit.results.metrics import Estimate
 from anokit.results.rows import Row
-from anokit.runs.finished import OpenedRun, open_run
+from anokit.runs.opened import OpenedRun, open_run
 from anokit.scoring.scorer import Scorer, Values
 from anokit.store.score_table import ScoreTable
 from anokit.training.backbone import load_backbone

@@ -13,7 +13,16 @@ T = TypeVar("T")
 
 
 class CheckFailed(AnokitError, AssertionError):
-    """A plugin breaks a promise; the text says what was expected and what was found."""
+    """A plugin breaks a promise; the text says what was expected and what was found.
+
+    Examples
+    --------
+    >>> from anokit.testing import CheckFailed
+    >>> raise CheckFailed("one image got 2 numbers, expected 1")
+    Traceback (most recent call last):
+        ...
+    anokit.testing.check.CheckFailed: one image got 2 numbers, expected 1
+    """
 
 
 class CheckWarning(UserWarning):
@@ -38,6 +47,16 @@ class Check:
 
     A call returns where the promise is kept, raises `CheckFailed` (or whatever the plugin itself
     raised) where it is not, and `unittest.SkipTest` where nothing can be told.
+
+    Examples
+    --------
+    >>> from anokit.testing import collect_checks
+    >>> check = collect_checks("anokit_pixels.plugin")[0]
+    >>> check.id
+    'check_plugin_hooks_known[anokit-pixels]'
+    >>> check.promise
+    'every hook that the plugin implements is one that anokit calls.'
+    >>> check()
     """
 
     name: str
@@ -49,6 +68,7 @@ class Check:
     promise: str
     """one sentence: what is promised"""
     test: Callable[[], None]
+    """what is called"""
     entry: Entry | None = None
     """the component that it is about; None for a check of the plugin as a whole"""
 

@@ -28,7 +28,7 @@ from anokit.testing import (
 )
 from anokit.testing.backbone_subject import BackboneSubject
 from anokit.testing.check import PROMISES, Check
-from anokit.testing.dataset_checks import DatasetSubject
+from anokit.testing.dataset_subject import DatasetSubject
 from anokit.testing.loss_checks import LossSubject
 from anokit.testing.score_subject import ScoreSubject
 from anokit.testing.subject import Sample, Subject, open_plugin
@@ -77,13 +77,21 @@ def collect_checks(
     module
         The module that the entry point names, such as ``acme_angle.plugin``.
     samples
-        What the plugin supplies to test with, by component name. For a dataset: a function of a
+        What the plugin supplies to test with, by component name, beside ``SAMPLES`` of a module
+        ``samples`` in its package. For a dataset: a function of a
         folder that writes tiny data into it and returns options to read them. For a watcher: a
         function of a folder that returns options to write below it. For a score: a
         function without arguments that returns ``(ordinary, anomalous)`` round trips, at least
         four images each.
     as_of
         A version of anokit: leave out checks that came later.
+
+    Examples
+    --------
+    >>> from anokit.testing import collect_checks
+    >>> checks = collect_checks("anokit_pixels.plugin", as_of="0.1")
+    >>> "check_component_summary[backbone pixels]" in [check.id for check in checks]
+    True
     """
     loaded = importlib.import_module(module) if isinstance(module, str) else module
     plugin = open_plugin(loaded, samples)
@@ -125,6 +133,14 @@ def parametrize_checks(
     ------
     UsageError
         Where ``expected_failures`` names a check that this plugin does not have.
+
+    Examples
+    --------
+    >>> import anokit_pixels.plugin
+    >>> from anokit.testing import parametrize_checks
+    >>> @parametrize_checks(anokit_pixels.plugin)
+    ... def test_conformance(check):
+    ...     check()
     """
     import pytest
 

@@ -2,146 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
 from unittest import SkipTest
 
-from anokit.data.contract import Items, image_faults, items_of, label_faults, repeat_faults
+import numpy as np
+
+from anokit.data.contract import image_faults, label_faults, repeat_faults
 from anokit.errors import DataError, MissingDataError
-from anokit.plugin import Options
-from anokit.registry.guard import guarded, telling
 from anokit.testing.check import expect, fail, promise
+from anokit.testing.dataset_subject import DatasetSubject
 from anokit.testing.guarding import untouched
 from anokit.testing.offline import offline
-from anokit.testing.subject import Subject
-from anokit.types import ImageSplit
-
-LOOKED_AT = 20
-"""Samples of each split that are looked at."""
-
-
-class Opened(NamedTuple):
-    """A dataset, and what opening it did beside."""
-
-    source: Any
-    tried: list[str]
-    """hosts that it asked for"""
-    told: list[str]
-    """what it changed in the process"""
-
-
-@dataclass(frozen=True)
-class DatasetSubject(Subject):
-    """A dataset, over data that the plugin supplies, its example's, or its simulation's."""
-
-    @cached_property
-    def folder(self) -> Path:
-        """Return an empty folder that goes away with the checks."""
-        path = tempfile.mkdtemp(prefix="anokit-check-")
-        weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
-        return Path(path)
-
-    @cached_property
-    def used(self) -> Options:
-        """Return the options that the dataset is opened with."""
-        if not self._given:
-            return self.options
-        return self.entry.component.options.model_validate({**self._example(), **self._given})
-
-    @property
-    def source(self) -> Any:
-        """Return the dataset, or its simulated stand-in; skip where there are no data at all."""
-        return self.opened.source
-
-    @cached_property
-    def opened(self) -> Opened:
-        """Open the dataset once, watched: a simulation may take long."""
-        component, told = self.entry.component, list[str]()
-        with offline() as tried, telling(told.append):
-            with guarded(self.entry, "being imported", draws="restored"):
-                make, simulation = component.load(), component.load_simulation()
-            try:
-                with guarded(self.entry, "opening the data"):
-                    return Opened(make(self.used), tried, told)
-            except MissingDataError as error:
-                why = str(error).splitlines()[0]
-            if simulation is None:
-                raise SkipTest(
-                    f"no data: {why} (supply some: samples={{{component.name!r}: function}}, which "
-                    "writes tiny data into a folder and returns options)"
-                )
-            with guarded(self.entry, "simulating data"):
-                return Opened(simulation(self.used), tried, told)
-
-    def splits(self) -> Iterator[tuple[str, ImageSplit]]:
-        """Yield the splits that there are, by name."""
-        for name in ("train", "contaminants", "test"):
-            split = getattr(self.source, name)
-            if split is not None:
-                yield name, split
-
-    def items(self, split: ImageSplit) -> Items:
-        """Return a few samples of a split, spread over it."""
-        return items_of(split, LOOKED_AT)
-
-    @cached_property
-    def nowhere(self) -> tuple[Options, Path]:
-        """Return options that send the dataset to data that are not there, and where that is.
-
-        Every option of the sample that names a place below the folder is sent elsewhere; without a
-        sample it is the option ``root``.
-        """
-        options, nowhere = self.entry.component.options, self.folder / "nowhere"
-        given = self._given
-        moved = {name: _moved(value, self.folder, nowhere) for name, value in given.items()}
-        if not any(moved[name] != given[name] for name in given):
-            if "root" not in options.model_fields:
-                raise SkipTest(
-                    "no option says where the data lie: neither one called root, nor one that a "
-                    "sample sets to a place below its folder"
-                )
-            moved["root"] = str(nowhere)
-        return options.model_validate({**self._example(), **moved}), nowhere
-
-    def missing(self) -> str:
-        """Open the dataset where nothing is, and return what it says."""
-        options, nowhere = self.nowhere
-        try:
-            self.entry.component.load()(options)
-        except MissingDataError as error:
-            expect(str(nowhere) in str(error), f"the message does not name {nowhere}: {error}")
-            return str(error)
-        except DataError as error:
-            fail(f"expected MissingDataError, got {type(error).__name__}: {error}")
-        return fail(f"{nowhere} does not exist, and nothing was raised")
-
-    @cached_property
-    def _given(self) -> Mapping[str, Any]:
-        """Return what the sample, which writes its data once, says about reading them."""
-        return self.sample(self.folder) if self.sample else {}
-
-    def _example(self) -> dict[str, Any]:
-        return dict(self.entry.component.example)
-
-
-def _moved(value: Any, folder: Path, nowhere: Path) -> Any:
-    """Return an option's value with every place below ``folder`` below ``nowhere`` instead."""
-    if isinstance(value, str | Path):
-        path = Path(value)
-        moved = nowhere / path.relative_to(folder) if path.is_relative_to(folder) else value
-        return str(moved) if isinstance(value, str) else moved
-    if isinstance(value, Mapping):
-        return {key: _moved(one, folder, nowhere) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_moved(one, folder, nowhere) for one in value)
-    return value
 
 
 def _none(faults: Iterator[str]) -> None:
@@ -200,6 +73,66 @@ def check_dataset_planned_shape(subject: DatasetSubject) -> None:
         raise SkipTest("the options do not tell the shape")
     spec = subject.source.spec
     expect(planned == spec, f"image_spec says {planned}, the images are {spec}")
+
+
+@promise("dataset", since="0.1")
+def check_dataset_reader(subject: DatasetSubject) -> None:
+    """Check that ``reader`` reads a file of the dataset as the dataset itself has read it."""
+    make, files = subject.entry.component.load_reader(), list(subject.files())
+    if not files:
+        raise SkipTest("its samples are no files that could be read again")
+    if make is None:
+        raise SkipTest(
+            "its samples are files, and it has no reader: `anokit score` cannot read new images as "
+            "this dataset does, and stretches them; state reader='package.module:Name'"
+        )
+    read = make(subject.used, subject.source.spec)
+    for path, samples in files:
+        cut = getattr(read, "pieces", None)
+        with naming(path):
+            found = list(cut(path).images) if cut else [read(path)]
+        expected = [np.asarray(sample.image) for sample in samples]
+        expect(
+            len(found) == len(expected),
+            f"reader made {len(found)} images of {path}, the dataset {len(expected)}",
+        )
+        for ours, own in zip(map(np.asarray, found), expected, strict=True):
+            expect(
+                ours.dtype == np.uint8 and ours.shape == own.shape,
+                f"reader made {ours.dtype} {list(ours.shape)} of {path}, the dataset uint8 "
+                f"{list(own.shape)}",
+            )
+            off = int(np.abs(ours.astype(int) - own.astype(int)).max(initial=0))
+            expect(not off, f"reader and dataset differ by up to {off} of 255 in {path}")
+
+
+@promise("dataset", since="0.1")
+def check_dataset_reader_refuses(subject: DatasetSubject) -> None:
+    """Check that ``reader`` answers a file that is no image with a `DataError` that names it."""
+    make = subject.entry.component.load_reader()
+    if make is None:
+        raise SkipTest("this dataset has no reader")
+    path = subject.folder / "no-image.png"
+    path.write_text("no image")
+    try:
+        make(subject.used, subject.source.spec)(path)
+    except DataError as error:
+        expect(str(path) in str(error), f"the message does not name {path}: {error}")
+    except Exception as error:
+        fail(f"expected DataError, got {type(error).__name__}: {error}")
+    else:
+        fail(f"{path} holds text, and nothing was raised")
+    finally:
+        path.unlink()
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn what reading a file raises into a `CheckFailed` that names the file."""
+    try:
+        yield
+    except Exception as error:
+        fail(f"reader failed on {path}: {type(error).__name__}: {error}")
 
 
 @promise("dataset", since="0.1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -78,7 +80,7 @@ def open_plugin(module: ModuleType, samples: Mapping[str, Sample] | None = None)
     """Ask a plugin's module for its components, one by one and in isolation, as anokit does."""
     found = plugin_of(module.__name__)
     loaded = discovery.load(replace(found, modules=(module.__name__,), requires=()))
-    return Plugin(module, found.name, loaded, dict(samples or {}))
+    return Plugin(module, found.name, loaded, {**shipped_samples(module), **(samples or {})})
 
 
 def plugin_of(module: str) -> FoundPlugin:
@@ -87,3 +89,12 @@ def plugin_of(module: str) -> FoundPlugin:
     known = next((plugin for plugin in installed if module in plugin.modules), None)
     name = re.sub(r"[._]+", "-", module.partition(".")[0])
     return known or FoundPlugin(name, "not installed", (module,))
+
+
+def shipped_samples(module: ModuleType) -> Mapping[str, Sample]:
+    """Return ``SAMPLES`` of the module ``samples`` beside a plugin's module; nothing without it."""
+    name = f"{module.__package__}.samples"
+    if not module.__package__ or importlib.util.find_spec(name) is None:
+        return {}
+    found: Mapping[str, Sample] = getattr(importlib.import_module(name), "SAMPLES", {})
+    return found

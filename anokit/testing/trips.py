@@ -24,6 +24,14 @@ def random_trip(count: int, seed: int = 0, spec: ImageSpec = SPEC) -> RoundTrip:
     Images are uniform in [-1, 1], everything else is normal; what ends in ``_hat`` is its
     counterpart with noise added. ``latent`` is ``[B, 8]``, ``features`` ``[B, 12]``, ``patches``
     ``[B, 12, 4, 4]``, ``critic`` ``[B]``. One seed, one trip.
+
+    Examples
+    --------
+    >>> from anokit import ImageSpec
+    >>> from anokit.testing import random_trip
+    >>> trip = random_trip(4, seed=1, spec=ImageSpec(1, 32, 32))
+    >>> trip.image.shape, trip.patches.shape
+    (torch.Size([4, 1, 32, 32]), torch.Size([4, 12, 4, 4]))
     """
     source = torch.Generator().manual_seed(seed)
 

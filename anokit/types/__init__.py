@@ -5,17 +5,8 @@ These modules import torch for the type checker alone.
 """
 
 from anokit.types.images import DatasetSource, ImageSpec, ImageSplit, Pieces, Sample
-from anokit.types.models import (
-    Backbone,
-    Batch,
-    EncoderLoss,
-    FittedScore,
-    MappedScore,
-    Phase,
-    RoundTrip,
-    Score,
-    WeightedLoss,
-)
+from anokit.types.models import Batch, Phase, RoundTrip, WeightedLoss
+from anokit.types.protocols import Backbone, EncoderLoss, FittedScore, MappedScore, Score
 
 __all__ = [
     "Backbone",

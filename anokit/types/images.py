@@ -12,11 +12,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """Shape of every image of a dataset."""
+    """Shape of every image of a dataset.
+
+    Examples
+    --------
+    >>> from anokit import ImageSpec
+    >>> spec = ImageSpec(channels=3, height=32, width=64)
+    >>> str(spec)
+    '3×32×64'
+    """
 
     channels: int
+    """1 for grey images, 3 for RGB"""
     height: int
+    """in pixels"""
     width: int
+    """in pixels"""
 
     def __str__(self) -> str:
         """Return ``channels×height×width``, as messages print it."""
@@ -24,7 +35,16 @@ class ImageSpec:
 
 
 class Sample(NamedTuple):
-    """One image of a dataset."""
+    """One image of a dataset.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit import Sample
+    >>> sample = Sample(torch.zeros(3, 32, 32, dtype=torch.uint8), label=None, id="train/0.png")
+    >>> sample.mask is None
+    True
+    """
 
     image: Tensor
     """uint8 ``[C, H, W]``"""
@@ -37,7 +57,17 @@ class Sample(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """An image file as networks see it: as a whole, or cut into tiles."""
+    """An image file as networks see it: as a whole, or cut into tiles.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.types import Pieces
+    >>> tiles = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    >>> pieces = Pieces(tiles, boxes=[(0, 0, 32, 32), (32, 0, 64, 32)], size=(64, 32))
+    >>> len(pieces.images) == len(pieces.boxes)
+    True
+    """
 
     images: Tensor
     """uint8 ``[T, C, H, W]``, T ≥ 1"""
@@ -59,6 +89,21 @@ class ImageSplit(Protocol):
     samples are files has ``files``, N paths; one whose samples are tiles of larger images has
     ``parents``, N ids of those images (of which ``files`` are then the files): what is ranked,
     flagged and measured is then the image, by the largest score of its tiles.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit import Sample
+    >>> class Noise:
+    ...     def __len__(self):
+    ...         return 10
+    ...
+    ...     def __getitem__(self, index):
+    ...         source = torch.Generator().manual_seed(index)
+    ...         image = torch.randint(256, (1, 8, 8), generator=source).byte()
+    ...         return Sample(image, None, f"noise/{index}")
+    >>> Noise()[3].id
+    'noise/3'
     """
 
     def __len__(self) -> int: ...
@@ -67,7 +112,26 @@ class ImageSplit(Protocol):
 
 
 class DatasetSource(Protocol):
-    """A dataset; built as ``factory(options)``. Constructing one never downloads anything."""
+    """A dataset; built as ``factory(options)``. Constructing one never downloads anything.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anokit import ImageSpec
+    >>> from anokit.data import ArraySplit
+    >>> class Grey:
+    ...     protocol = "one-class"
+    ...     notices = ()
+    ...     contaminants = None
+    ...     spec = ImageSpec(1, 8, 8)
+    ...
+    ...     def __init__(self, options):
+    ...         images = np.zeros((4, 1, 8, 8), np.uint8)
+    ...         self.train = ArraySplit(images, [f"train/{i}" for i in range(4)])
+    ...         self.test = ArraySplit(images, [f"test/{i}" for i in range(4)], labels=[0, 0, 1, 1])
+    >>> Grey(options=None).test[2].label
+    1
+    """
 
     @property
     def spec(self) -> ImageSpec:

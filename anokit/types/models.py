@@ -1,14 +1,16 @@
-"""What passes between the core and what computes: round trips, phases and the protocols."""
+"""What passes between the core and what computes: round trips, batches and phases."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
     from torch.optim import Optimizer
+
+    from anokit.types.protocols import EncoderLoss
 
     UNFILLED = cast("Tensor", None)
 else:
@@ -28,6 +30,18 @@ class RoundTrip:
 
     Fields are typed as tensors, since whoever reads one has declared it in ``needs`` and so finds
     it filled. Scoring is always a trip from an image.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit import RoundTrip
+    >>> trip = RoundTrip(image=torch.zeros(2, 3, 8, 8), latent=torch.ones(2, 4))
+    >>> sorted(trip.filled())
+    ['image', 'latent']
+    >>> trip.get("image_hat") is None
+    True
+    >>> trip.map(lambda tensor: tensor[:1]).latent
+    tensor([[1., 1., 1., 1.]])
     """
 
     image: Tensor = UNFILLED
@@ -83,7 +97,24 @@ def mean_of_losses(losses: Tensor, opposite: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step gets."""
+    """What one training step gets.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit import Batch
+    >>> batch = Batch(
+    ...     images=torch.zeros(2, 3, 8, 8),
+    ...     indices=torch.tensor([4, 0]),
+    ...     step=0,
+    ...     progress=0.0,
+    ...     generator=torch.Generator().manual_seed(0),
+    ... )
+    >>> noise = torch.randn(batch.images.shape, generator=batch.generator)
+    >>> losses = torch.tensor([1.0, 3.0])
+    >>> batch.average(losses, 1 / losses)
+    tensor(2.)
+    """
 
     images: Tensor
     """``[B, C, h, w]`` float32 in [-1, 1] on the device, box-downscaled to the resolution"""
@@ -104,7 +135,25 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """One stage of training: what is trained, on how many images, at which resolution."""
+    """One stage of training: what is trained, on how many images, at which resolution.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit import Phase
+    >>> network = torch.nn.Linear(4, 4)
+    >>> adam = torch.optim.Adam(network.parameters())
+    >>> def step(batch):
+    ...     rows = batch.images.flatten(1)
+    ...     error = (network(rows) - rows).square().mean()
+    ...     adam.zero_grad()
+    ...     error.backward()
+    ...     adam.step()
+    ...     return {"error": error.detach()}
+    >>> phase = Phase(
+    ...     name="fit", step=step, optimisers=lambda: {"adam": adam}, batch_size=8, images=1_000
+    ... )
+    """
 
     name: str
     """shown in the progress display and written to metrics.jsonl; unique within a backbone"""
@@ -113,6 +162,7 @@ class Phase:
     optimisers: Callable[[], Mapping[str, Optimizer]]
     """called once on entry, which *is* the reset at a fade; the names key the checkpoint"""
     batch_size: int
+    """images per step, ≥ 1"""
     images: int | None = None
     """training images to show; either this or ``epochs``"""
     epochs: float | None = None
@@ -125,96 +175,23 @@ class Phase:
 
 
 class WeightedLoss(NamedTuple):
-    """An encoder loss as a recipe names it."""
+    """An encoder loss as a recipe names it.
+
+    Examples
+    --------
+    >>> from anokit import WeightedLoss
+    >>> mean = lambda trip: (trip.image - trip.image_hat).abs().mean()
+    >>> WeightedLoss("mine", 0.5, mean, frozenset({"image", "image_hat"}), "image").weight
+    0.5
+    """
 
     name: str
+    """as metrics name it"""
     weight: float
+    """what the loss is multiplied by"""
     loss: EncoderLoss
+    """called with a trip, gives a scalar"""
     needs: frozenset[str]
     """fields of a round trip that the loss reads"""
     trip_from: str
     """``"image"`` or ``"latent"``: where its trip starts"""
-
-
-@runtime_checkable
-class Backbone(Protocol):
-    """A model that reconstructs, encodes or describes images: an ``nn.Module`` with two methods.
-
-    Factories are called as ``factory(options, spec, encoder_losses)`` with the dataset's
-    `ImageSpec` and the recipe's `WeightedLoss` entries. Two more methods and two attributes are
-    used where a backbone has them:
-
-    ``samples(count, generator) -> [count, C, H, W]``
-        generated images for the report, comparable over time for an equal generator;
-    ``warnings(metrics) -> list of sentences``
-        what looks wrong in a logged step (means of the step metrics since the last log);
-    ``batch_dependence``
-        a phrase where an option makes scores depend on the batch ("minibatch stddev over the
-        batch, as published"), else empty; the phrase then stands in every line of the result;
-    ``progress``
-        None in a backbone whose round trips are long, such as searches. For the length of one trip
-        the core puts a callable there, which takes the share of it that was just done; the shares
-        sum to 1.
-    """
-
-    def phases(self) -> Sequence[Phase]:
-        """Return what to train, in order; nothing for a backbone that is never trained."""
-        ...
-
-    def round_trip(self, images: Tensor, needs: frozenset[str]) -> RoundTrip:
-        """Make a trip from images ``[B, C, H, W]`` and fill just the fields in ``needs``.
-
-        Called in evaluation mode, with float32 images, and with gradients, autocast and TF32 off;
-        fields may have any layout in memory, since the core makes them contiguous float32. No field
-        of one image may depend on the other images of the batch.
-        """
-        ...
-
-
-class EncoderLoss(Protocol):
-    """A term that trains the encoder; built as ``factory(options)``."""
-
-    def __call__(self, trip: RoundTrip) -> Tensor:
-        """Return a scalar: a mean over elements unless the formula says otherwise."""
-        ...
-
-
-class Score(Protocol):
-    """An anomaly score; built as ``factory(options)``.
-
-    Methods that are used where a score has them:
-
-    ``map(trip) -> [B, H, W]``
-        per-pixel anomaly;
-    ``fit(trips)``
-        learn from the unlabelled training set: a re-iterable of round trips in training order with
-        the fields in ``needs``. Such a score is an ``nn.Module`` whose state is buffers (registered
-        empty in the constructor, under the same names; a file's shapes win on loading), and it may
-        have an attribute ``max_fit_images``: a larger training set is cut to a seeded subset;
-    ``leave_one_out(trip, places) -> [B]``
-        of a fitted score: scores of images that it was fitted on, each as if that image had not
-        been among them; ``places`` (int64 ``[B]``) are their places in the order of fitting.
-        Without it the core fits several times, each time without some of the images;
-    ``warnings() -> list of sentences``
-        of a fitted score: what should worry the user about its fit, such as too few images.
-    """
-
-    def __call__(self, trip: RoundTrip) -> Tensor:
-        """Return ``[B]`` float32, higher = more anomalous."""
-        ...
-
-
-class MappedScore(Score, Protocol):
-    """A score that says where in the image the anomaly is."""
-
-    def map(self, trip: RoundTrip) -> Tensor:
-        """Return ``[B, H, W]`` float32, higher = more anomalous."""
-        ...
-
-
-class FittedScore(Score, Protocol):
-    """A score that learns from the unlabelled training set."""
-
-    def fit(self, trips: Iterable[RoundTrip]) -> None:
-        """Learn from round trips of training images; the iterable may be walked again."""
-        ...

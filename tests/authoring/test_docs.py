@@ -139,7 +139,9 @@ def test_every_public_name_and_command_is_documented(first_party):
     for module in public_api.MODULES:
         section = api.partition(f"\n## {module}\n")[2].partition("\n## ")[0]
         for name in public_api.names(module):
-            assert re.search(rf"^\| `{name}` \| \S", section, re.MULTILINE), f"{module}.{name}"
+            assert re.search(rf"^\| \[`{name}`\]\(#[^)]+\) \| \S", section, re.MULTILINE), (
+                f"{module}.{name}"
+            )
     assert {
         "run",
         "score",

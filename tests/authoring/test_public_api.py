@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from anokit import hookimpl
-from anokit.authoring import public_api
+from anokit.authoring import public_api, sources
 from anokit.plugin import hookspec
 from anokit.registry import asking, discovery, hookspecs
 
@@ -55,8 +55,9 @@ def test_signatures_are_written_as_in_the_source():
 def test_every_public_name_is_there_once_and_says_what_it_is(module):
     names = public_api.names(module)
     assert len(names) == len(set(names))
+    assert names == sources.names(module)
     for name in names:
-        assert public_api.about(name, public_api.get(module, name)).endswith("."), name
+        assert sources.first_sentence(sources.find(module, name)).endswith("."), name
 
 
 def test_a_hook_that_will_go_warns_at_the_line_of_the_plugin(monkeypatch):

@@ -15,11 +15,16 @@ from anokit.recipe.reading import check_recipe
 from anokit.registry import discovery
 from anokit.registry.hookspecs import RECIPE_KINDS
 from anokit.registry.lookup import Registry
+from anokit.testing import collect_checks
+from anokit.testing.table import run_checks
 from anokit.version import __version__
 
 FILES = {
     ".github/workflows/ci.yml",
+    ".github/workflows/publish.yml",
     ".gitignore",
+    "CHANGELOG.md",
+    "LICENSE",
     "README.md",
     "pyproject.toml",
     "src/acme_thing/__init__.py",
@@ -27,6 +32,11 @@ FILES = {
     "src/acme_thing/py.typed",
     "src/acme_thing/thing.py",
     "tests/test_conformance.py",
+}
+MORE = {
+    "backbone": {"src/acme_thing/recipes/thing.toml"},
+    "encoder-loss": set(),
+    **{kind: {"src/acme_thing/samples.py"} for kind in ("score", "dataset", "watcher")},
 }
 
 
@@ -38,8 +48,8 @@ def write(tmp_path, kind="score", name="acme-thing", **more):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_a_whole_package(tmp_path, kind):
     folder = write(tmp_path, kind)
-    recipes = {"src/acme_thing/recipes/thing.toml"} if kind == "backbone" else set()
-    assert {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} == FILES | recipes
+    found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    assert found == FILES | MORE[kind]
 
 
 def test_every_kind_passes_its_own_tests(tmp_path):
@@ -106,10 +116,89 @@ def test_a_checkout_of_anokit_becomes_a_source_for_uv(tmp_path, repository):
         write(tmp_path, name="acme-other", anokit=tmp_path)
 
 
-def test_the_workflow_is_no_longer_a_template(tmp_path):
-    text = (write(tmp_path) / ".github" / "workflows" / "ci.yml").read_text()
+def test_the_workflows_are_no_longer_templates(tmp_path):
+    folder = write(tmp_path) / ".github" / "workflows"
+    text = (folder / "ci.yml").read_text()
     assert "--python ${{ matrix.python }} pytest" in text
+    assert "anokit check-plugin acme_thing.plugin" in text
     assert "uv build" in text
+    text = (folder / "publish.yml").read_text()
+    assert "id-token: write" in text
+    assert "environment: release" in text
+    assert "$" not in text
+
+
+def test_the_licence_is_that_of_anokit(tmp_path, repository):
+    folder = write(tmp_path)
+    assert (folder / "LICENSE").read_text() == (repository / "LICENSE").read_text()
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert (project["license"], project["license-files"]) == ("Apache-2.0", ["LICENSE"])
+    assert "anokit" in project["keywords"]
+    assert set(project["urls"]) == {"Homepage", "Changelog"}
+
+
+KNOWN = '[user]\n\tname = Ada \\"L\\"\n\temail = ada@example.org\n'
+
+
+@pytest.mark.parametrize(
+    ("config", "author"),
+    [
+        (KNOWN, {"name": 'Ada "L"', "email": "ada@example.org"}),
+        ("", {"name": "Your Name"}),
+    ],
+)
+def test_the_author_is_whom_git_knows(tmp_path, monkeypatch, config, author):
+    (tmp_path / "config").write_text(config)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.chdir(tmp_path)
+    project = tomllib.loads((write(tmp_path) / "pyproject.toml").read_text())["project"]
+    assert project["authors"] == [author]
+
+
+def test_without_git_there_is_an_author_to_be_filled_in(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    project = tomllib.loads((write(tmp_path) / "pyproject.toml").read_text())["project"]
+    assert project["authors"] == [{"name": "Your Name"}]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_passes_all_checks_and_its_direction_is_tested(tmp_path, kind, monkeypatch):
+    folder = write(tmp_path, kind, name=f"acme-all-{kind}")
+    monkeypatch.syspath_prepend(folder / "src")
+    results = run_checks(collect_checks(f"acme_all_{kind.replace('-', '_')}.plugin"))
+    outcomes = {result.check: result.outcome for result in results}
+    assert "failed" not in outcomes.values(), [r for r in results if r.outcome == "failed"]
+    if kind == "score":
+        assert outcomes["check_score_finds_planted"] == "passed"
+    if kind == "dataset":
+        read = ("check_dataset_samples", "check_dataset_labels", "check_dataset_repeats")
+        assert {outcomes[name] for name in read} == {"passed"}
+    if kind != "watcher":
+        assert outcomes["check_plugin_readme_recipe"] == "passed"
+
+
+def test_every_kind_is_in_order_for_ruff_and_mypy(tmp_path):
+    folders = [write(tmp_path, kind, name=f"acme-own-{kind}") for kind in KINDS]
+    for folder in folders:
+        for command in (["check"], ["format", "--check"]):
+            checked(["-m", "ruff", *command, "--no-cache"], folder)
+    sources = [str(folder / "src") for folder in folders]
+    config = folders[0] / "pyproject.toml"
+    checked(["-m", "mypy", "--config-file", str(config), *sources], tmp_path)
+
+
+def checked(arguments, folder):
+    """Run a module of Python, which has to succeed."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_nothing_is_overwritten(tmp_path):
@@ -167,7 +256,8 @@ def test_the_command_ends_with_what_to_do_next(anokit, tmp_path, monkeypatch):
     done = anokit("new-plugin", "acme-thing", "--kind", "dataset")
     assert done.code == 0
     listed, _, following = done.out.partition("\nNext:\n")
-    assert {str(Path(line).relative_to("acme-thing")) for line in listed.split()} == FILES
+    found = {str(Path(line).relative_to("acme-thing")) for line in listed.split()}
+    assert found == FILES | MORE["dataset"]
     assert len(following.splitlines()) == 3
     assert "anokit check-plugin acme_thing.plugin" in following
     again = anokit("new-plugin", "acme-thing")

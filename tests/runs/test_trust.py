@@ -11,7 +11,7 @@ from PIL import Image
 
 import anokit as package
 from anokit.errors import CheckpointError, UsageError
-from anokit.runs.finished import open_run
+from anokit.runs.opened import open_run
 
 MARK = "import pathlib\npathlib.Path({path!r}).touch()\n"
 """A plugin that tells that it was executed."""

@@ -21,6 +21,7 @@ from anokit.testing import collect_checks, random_trip
 from anokit.testing.check import PROMISES
 from anokit.testing.table import run_checks
 from anokit.testing.trips import select
+from anokit.types import Pieces
 
 IMAGES = frozenset({"image", "image_hat"})
 
@@ -398,16 +399,47 @@ class Stripes:
     protocol, notices, spec = "toy", (), ImageSpec(1, 4, 4)
 
     def __init__(self, options):
-        from pathlib import Path
-
-        if not Path(options.root).is_dir():
-            raise MissingDataError(f"{options.root} does not exist; expected {options.root}/*.png")
+        self.root = Path(options.root)
+        if not self.root.is_dir():
+            raise MissingDataError(f"{options.root} does not exist; expected {options.root}/*.npy")
         self.train, self.contaminants = self.split("train", 5), self.split("odd", 2)
         self.test = self.split("test", 4, labels=[0, 1, 0, 1])
 
     def split(self, name, count, **more):
         images = np.random.default_rng(len(name)).integers(0, 256, (count, 1, 4, 4), np.uint8)
-        return ArraySplit(images, [f"{name}/{i}" for i in range(count)], **more)
+        files = [str(self.root / f"{name}-{i}.npy") for i in range(count)]
+        for file, image in zip(files, images, strict=True):
+            np.save(file, image)
+        return ArraySplit(images, [f"{name}/{i}" for i in range(count)], files=files, **more)
+
+
+def stripes_reader(options, spec, change=lambda image: image):
+    """Return what reads one of their files; ``change`` is what a faulty one does to it."""
+
+    def read(path):
+        try:
+            return change(np.load(path))
+        except ValueError as error:
+            raise DataError(f"{path}: {error}") from None
+
+    return read
+
+
+def with_reader(change):
+    """Return the dataset with a reader that does something to what it reads."""
+    described = {"reader": lambda options, spec: stripes_reader(options, spec, change)}
+    return changed(Stripes, described=described)
+
+
+def of_pieces(images):
+    """Return the dataset with a reader that makes these of every file."""
+
+    def make(options, spec):
+        read = stripes_reader(options, spec)
+        read.pieces = lambda path: Pieces(images, [(0, 0, 4, 4)] * len(images), (4, 4))
+        return read
+
+    return changed(Stripes, described={"reader": make})
 
 
 class Listed:
@@ -463,7 +495,12 @@ def with_error(error):
     return changed(Stripes, __init__=init)
 
 
+def refuse():
+    raise DataError("a file cannot be read")
+
+
 def careless(self, options):
+    self.root = Path(options.root)
     self.train = self.split("train", 5)
     self.contaminants = self.test = None
 
@@ -528,6 +565,24 @@ DATASETS = {
         changed(Stripes, notices="one long sentence"),
     ],
     "check_dataset_planned_shape": [changed(Stripes, spec=ImageSpec(1, 8, 8))],
+    "check_dataset_reader": [
+        with_reader(lambda image: 255 - image),
+        with_reader(lambda image: image.swapaxes(1, 2)),
+        with_reader(lambda image: image.repeat(2, axis=1)),
+        with_reader(lambda image: image[0]),
+        with_reader(lambda image: image / 255),
+        with_reader(lambda image: image[:, ::-1] + np.uint8(1)),
+        with_reader(lambda image: 1 // 0),
+        with_reader(lambda image: None),
+        of_pieces(torch.zeros(1, 1, 4, 4, dtype=torch.uint8)),
+        of_pieces(torch.zeros(2, 1, 4, 4, dtype=torch.uint8)),
+        changed(Stripes, described={"reader": lambda options, spec: spec.height}),
+    ],
+    "check_dataset_reader_refuses": [
+        changed(Stripes, described={"reader": lambda options, spec: np.load}),
+        changed(Stripes, described={"reader": lambda options, spec: lambda path: None}),
+        changed(Stripes, described={"reader": lambda options, spec: lambda path: refuse()}),
+    ],
     "check_dataset_missing": [
         changed(Stripes, __init__=careless),
         with_error(DataError("no such folder")),
@@ -605,6 +660,7 @@ KINDS = {
             "options": RootOptions,
             "example": {"root": "."},
             "image_spec": lambda options: ImageSpec(1, 4, 4),
+            "reader": stripes_reader,
         },
     ),
     "watcher": (WATCHERS, Diary, {}),
@@ -651,7 +707,7 @@ CASES = [
 def test_a_broken_component_is_caught(checks, kind, name, factory):
     # The planted anomaly is for the check that looks for it; random trips suit all the others.
     samples = kind == "dataset" or name == "check_score_finds_planted"
-    check = checks(kind, factory, samples)[name]
+    check = checks(kind, factory, samples, **getattr(factory, "described", {}))[name]
     (result,) = run_checks([check])
     assert result.outcome == "failed"
     assert result.message
@@ -887,6 +943,28 @@ def test_a_dataset_without_data_is_skipped_with_a_reason(checks):
     with pytest.raises(SkipTest, match="no data"):
         found["check_dataset_samples"]()
     found["check_dataset_missing"]()
+
+
+def test_a_dataset_of_files_without_a_reader_is_told_what_that_means(checks):
+    found = checks("dataset", Stripes, reader=None)
+    with pytest.raises(SkipTest, match="cannot read new images as this dataset does"):
+        found["check_dataset_reader"]()
+    with pytest.raises(SkipTest, match="no reader"):
+        found["check_dataset_reader_refuses"]()
+
+
+def test_ids_that_are_paths_are_files_too(checks):
+    def init(self, options):
+        Stripes.__init__(self, options)
+        for split in (self.train, self.contaminants, self.test):
+            split.ids = [Path(file).name for file in split.files]
+            split.files = None
+
+    changed_images = with_reader(lambda image: 255 - image).described
+    checks("dataset", changed(Stripes, __init__=init))["check_dataset_reader"]()
+    found = checks("dataset", changed(Stripes, __init__=init), **changed_images)
+    with pytest.raises(AssertionError, match="differ by up to"):
+        found["check_dataset_reader"]()
 
 
 def test_the_network_is_refused_and_the_attempt_noted():

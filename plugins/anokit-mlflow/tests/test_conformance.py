@@ -2,11 +2,6 @@ import anokit_mlflow.plugin
 from anokit.testing import parametrize_checks
 
 
-def folder_of(folder):
-    """Return options that write below a folder."""
-    return {"uri": str(folder / "mlruns"), "experiment": "checks"}
-
-
-@parametrize_checks(anokit_mlflow.plugin, samples={"mlflow": folder_of})
+@parametrize_checks(anokit_mlflow.plugin)
 def test_conformance(check):
     check()
