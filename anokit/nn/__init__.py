@@ -17,9 +17,10 @@ from anokit.nn.filling import Source, fill
 from anokit.nn.freezing import frozen
 from anokit.nn.gradient_penalty import gradient_penalty
 from anokit.nn.minibatch_stddev import MinibatchStddev, minibatch_stddev
+from anokit.nn.patch_distances import combine_scales, patch_distances
 from anokit.nn.pixel_norm import PixelNorm, pixel_norm
 from anokit.nn.precision import Precision, autocast, tf32, to_double, uses_bf16
-from anokit.nn.resampling import box_downscale, lerp, upscale_nearest
+from anokit.nn.resampling import box_downscale, lerp, resize_map, upscale_nearest
 from anokit.nn.rmsprop import tensorflow_rmsprop
 from anokit.nn.search import FoundLatents, latent_search, residual_objective, settle
 from anokit.nn.search_starts import SearchStarts
@@ -47,6 +48,7 @@ __all__ = [
     "box_downscale",
     "check_images",
     "check_square",
+    "combine_scales",
     "field_score",
     "fill",
     "frozen",
@@ -59,9 +61,11 @@ __all__ = [
     "map_of_grid",
     "minibatch_stddev",
     "needs_of_losses",
+    "patch_distances",
     "pixel_norm",
     "read_field",
     "residual_objective",
+    "resize_map",
     "settle",
     "tensorflow_rmsprop",
     "tf32",

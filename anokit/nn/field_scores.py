@@ -14,10 +14,10 @@ from typing import Literal, Protocol, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from anokit.errors import DataError, PluginError
-from anokit.types import RoundTrip
+from anokit.nn.resampling import resize_map
+from anokit.types import RoundTrip, layout_of
 
 __all__ = [
     "Detector",
@@ -30,12 +30,6 @@ __all__ = [
 ]
 
 Field = Literal["features", "latent", "patches", "image"]
-LAYOUTS: dict[str, str] = {
-    "features": "[B, F]",
-    "latent": "[B, Z]",
-    "patches": "[B, F, h, w]",
-    "image": "[B, C, H, W]",
-}
 
 
 class Detector(nn.Module, ABC):
@@ -93,7 +87,7 @@ def read_field(trip: RoundTrip, field: Field, name: str) -> Tensor:
     PluginError
         Where it is unfilled or of another layout: the backbone does not keep its contract.
     """
-    value, layout = trip.get(field), LAYOUTS[field]
+    value, layout = trip.get(field), layout_of(field)
     if value is None:
         raise PluginError(
             f"score '{name}' reads {field} {layout}, which the backbone left unfilled: "
@@ -111,11 +105,7 @@ def map_of_grid(grid: Tensor, trip: RoundTrip, name: str) -> Tensor:
     """
     if trip.get("image") is None:
         raise PluginError(f"the map of score '{name}' reads image [B, C, H, W], got none")
-    size = trip.image.shape[-2:]
-    if grid.shape[-2:] == size:
-        return grid
-    resized = functional.interpolate(grid[:, None], size, mode="bilinear", align_corners=False)
-    return resized[:, 0]
+    return resize_map(grid, trip.image.shape[-2:])
 
 
 def field_score(detector: Detector, name: str, options: FieldOptions) -> FieldScore:

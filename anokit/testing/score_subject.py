@@ -15,7 +15,7 @@ from anokit.testing.backbone_subject import GREY, BackboneSubject, random_images
 from anokit.testing.check import expect, fail
 from anokit.testing.subject import Subject
 from anokit.testing.trips import cloned, random_trip, select
-from anokit.types import RoundTrip
+from anokit.types import RoundTrip, layout_of
 from anokit.types.models import ROUND_TRIP_FIELDS
 
 COUNT = 6
@@ -92,9 +92,11 @@ class ScoreSubject(Subject):
 
     def _trip(self, count: int, seed: int) -> RoundTrip:
         """Return a random trip; the plugin's own fields come from the backbone that has them."""
-        own = (self.needs | self.map_needs) - set(ROUND_TRIP_FIELDS)
+        further = (self.needs | self.map_needs) - set(ROUND_TRIP_FIELDS)
+        own = {name for name in further if not layout_of(name)}
+        scales = sorted({name.partition(".")[2] for name in further - own})
         if not own:
-            return random_trip(count, seed)
+            return random_trip(count, seed, scales=scales)
         backbones = [e for e in self.plugin.entries if e.kind == "backbone"]
         makers = [BackboneSubject(self.plugin, entry) for entry in backbones]
         able = next((maker for maker in makers if own <= maker.provides), None)
@@ -105,8 +107,9 @@ class ScoreSubject(Subject):
                 f"samples={{{name!r}: function}} of (ordinary, anomalous) trips"
             )
         images = random_images(count, GREY, seed)
-        extra = able.trip(able.trained(GREY), images, own).extra
-        return replace(random_trip(count, seed, GREY), extra=extra)
+        extra = able.trip(able.trained(GREY), images, frozenset(own)).extra
+        whole = random_trip(count, seed, GREY, scales)
+        return replace(whole, extra={**whole.extra, **extra})
 
 
 def _count(trip: RoundTrip) -> int:

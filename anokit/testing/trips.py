@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,12 +17,17 @@ SPEC = ImageSpec(3, 16, 16)
 LATENT, FEATURES, PATCH_GRID = 8, 12, (4, 4)
 
 
-def random_trip(count: int, seed: int = 0, spec: ImageSpec = SPEC) -> RoundTrip:
+def random_trip(
+    count: int, seed: int = 0, spec: ImageSpec = SPEC, scales: Sequence[str] = ()
+) -> RoundTrip:
     """Return a trip of ``count`` random images with every field filled, float32 on the CPU.
 
     Images are uniform in [-1, 1], everything else is normal; what ends in ``_hat`` is its
     counterpart with noise added. ``latent`` is ``[B, 8]``, ``features`` ``[B, 12]``, ``patches``
-    ``[B, 12, 4, 4]``, ``critic`` ``[B]``. One seed, one trip.
+    ``[B, 12, 4, 4]``, ``anomaly_map`` ``[B, 4, 4]``, ``critic`` ``[B]``. One seed, one trip.
+
+    ``scales`` adds entries ``patches.NAME`` and ``patches_hat.NAME`` to ``extra``: the first has
+    two positions each way, every further one twice as many.
     """
     source = torch.Generator().manual_seed(seed)
 
@@ -29,6 +36,12 @@ def random_trip(count: int, seed: int = 0, spec: ImageSpec = SPEC) -> RoundTrip:
 
     image = 2 * torch.rand(count, spec.channels, spec.height, spec.width, generator=source) - 1
     latent, features, critic = normal(LATENT), normal(FEATURES), normal()
+    patches, noise = normal(FEATURES, *PATCH_GRID), normal(FEATURES, *PATCH_GRID)
+    extra = {}
+    for place, name in enumerate(scales):
+        scale = normal(FEATURES, 2 << place, 2 << place)
+        extra[f"patches.{name}"] = scale
+        extra[f"patches_hat.{name}"] = scale + 0.3 * normal(*scale.shape[1:])
     return RoundTrip(
         image=image,
         latent=latent,
@@ -36,9 +49,12 @@ def random_trip(count: int, seed: int = 0, spec: ImageSpec = SPEC) -> RoundTrip:
         latent_hat=latent + 0.3 * normal(LATENT),
         features=features,
         features_hat=features + 0.3 * normal(FEATURES),
-        patches=normal(FEATURES, *PATCH_GRID),
+        patches=patches,
+        patches_hat=patches + 0.3 * noise,
+        anomaly_map=normal(*PATCH_GRID),
         critic=critic,
         critic_hat=critic + 0.3 * normal(),
+        extra=extra,
     )
 
 

@@ -9,12 +9,15 @@ from anokit.types.models import (
     Backbone,
     Batch,
     EncoderLoss,
+    EpochEnd,
     FittedScore,
+    ImageBatches,
     MappedScore,
     Phase,
     RoundTrip,
     Score,
     WeightedLoss,
+    layout_of,
 )
 
 __all__ = [
@@ -22,7 +25,9 @@ __all__ = [
     "Batch",
     "DatasetSource",
     "EncoderLoss",
+    "EpochEnd",
     "FittedScore",
+    "ImageBatches",
     "ImageSpec",
     "ImageSplit",
     "MappedScore",
@@ -32,4 +37,5 @@ __all__ = [
     "Sample",
     "Score",
     "WeightedLoss",
+    "layout_of",
 ]

@@ -13,6 +13,8 @@ def planted():
         latent=0.1 * odd.latent,
         latent_hat=odd.latent_hat + 3,
         features_hat=odd.features_hat + 3,
+        patches_hat=-odd.patches,
+        anomaly_map=odd.anomaly_map + 5,
     )
     return random_trip(40), lost
 
