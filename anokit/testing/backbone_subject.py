@@ -11,11 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from anokit.data.pixels import to_uint8
+from anokit.data.sets import ImageTable, all_rows
 from anokit.nn import box_downscale
 from anokit.plugin import resolve_fields
 from anokit.testing.check import expect, fail
 from anokit.testing.subject import Subject
-from anokit.types import Backbone, Batch, ImageSpec, Phase, RoundTrip, WeightedLoss
+from anokit.training.epochs import StoredBatches
+from anokit.types import Backbone, Batch, EpochEnd, ImageSpec, Phase, RoundTrip, WeightedLoss
 
 GREY, COLOUR = ImageSpec(1, 32, 32), ImageSpec(3, 64, 64)
 """The two shapes that every backbone is tried on."""
@@ -116,6 +119,12 @@ def train(backbone: Any, spec: ImageSpec) -> Training:
             result.metrics.append((phase.name, phase.step(batch)))
         for hook in hooks:
             hook.remove()
+        if phase.epoch_ended:
+            backbone.eval()
+            with torch.no_grad():
+                told = phase.epoch_ended(epoch_end(phase, spec))
+            result.metrics.append((phase.name, told or {}))
+            backbone.train()
         result.optimised |= {names[id(p)] for p in listed}
         result.moved |= {
             names[id(p)] for p, old in zip(listed, before, strict=True) if not torch.equal(p, old)
@@ -126,6 +135,17 @@ def train(backbone: Any, spec: ImageSpec) -> Training:
 
 def _note(reached: set[str], names: Mapping[int, str], parameter: Tensor) -> None:
     reached.add(names[id(parameter)])
+
+
+def epoch_end(phase: Phase, spec: ImageSpec) -> EpochEnd:
+    """Return what a phase is told after its last step: six images shown, four held out."""
+
+    def stored(count: int, seed: int) -> StoredBatches:
+        table = ImageTable([to_uint8(random_images(count, spec, seed))])
+        rows = all_rows(count)
+        return StoredBatches(table, rows, phase.batch_size, phase.resolution, torch.device("cpu"))
+
+    return EpochEnd(stored(6, 20), stored(4, 21), last=True)
 
 
 def make_batch(phase: Phase, spec: ImageSpec, step: int, generator: torch.Generator) -> Batch:
