@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -36,13 +37,8 @@ def random_trip(
 
     image = 2 * torch.rand(count, spec.channels, spec.height, spec.width, generator=source) - 1
     latent, features, critic = normal(LATENT), normal(FEATURES), normal()
-    patches, noise = normal(FEATURES, *PATCH_GRID), normal(FEATURES, *PATCH_GRID)
-    extra = {}
-    for place, name in enumerate(scales):
-        scale = normal(FEATURES, 2 << place, 2 << place)
-        extra[f"patches.{name}"] = scale
-        extra[f"patches_hat.{name}"] = scale + 0.3 * normal(*scale.shape[1:])
-    return RoundTrip(
+    patches = normal(FEATURES, *PATCH_GRID)
+    trip = RoundTrip(
         image=image,
         latent=latent,
         image_hat=(image + 0.3 * normal(*image.shape[1:])).clamp(-1, 1),
@@ -50,12 +46,17 @@ def random_trip(
         features=features,
         features_hat=features + 0.3 * normal(FEATURES),
         patches=patches,
-        patches_hat=patches + 0.3 * noise,
+        patches_hat=patches + 0.3 * normal(FEATURES, *PATCH_GRID),
         anomaly_map=normal(*PATCH_GRID),
         critic=critic,
         critic_hat=critic + 0.3 * normal(),
-        extra=extra,
     )
+    extra = {}
+    for place, name in enumerate(scales):  # last, so that the other fields are those without them
+        scale = normal(FEATURES, 2 << place, 2 << place)
+        extra[f"patches.{name}"] = scale
+        extra[f"patches_hat.{name}"] = scale + 0.3 * normal(*scale.shape[1:])
+    return replace(trip, extra=extra)
 
 
 def keep(trip: RoundTrip, names: frozenset[str]) -> RoundTrip:

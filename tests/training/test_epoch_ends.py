@@ -243,3 +243,23 @@ def test_thresholds_are_those_of_what_was_held_out(finish_plainly, tmp_path, toy
         assert finished.thresholds[name] == expected.threshold
         again = finished.calibrations(0.1)[name]
         assert np.array_equal(again.scores, expected.scores)
+
+
+def test_a_network_that_knows_its_images_keeps_its_promise_by_others_alone(
+    finish_plainly, tmp_path
+):
+    """One that has learnt 60 images by heart promises 10 % false alarms, and all are flagged."""
+    by_heart = (
+        "backbone={use='linear', latent=40, images=4000, noise=0.0}",
+        "dataset.test=200",
+        "threshold.false_alarms=0.1",
+        "training.snapshots=0",
+    )
+
+    def alarms(share):
+        run = finish_plainly(tmp_path / share, f"training.validation={share}", *by_heart)
+        (row, *_) = json.loads((run / "results.json").read_text())["rows"]
+        return row["metrics"]["fpr"]["value"]
+
+    assert alarms("0.0") > 0.5
+    assert alarms("0.3") < 0.2
