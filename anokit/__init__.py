@@ -19,7 +19,7 @@ from anokit.errors import (
     UsageError,
 )
 from anokit.plugin import Component, Options, hookimpl
-from anokit.types import Batch, ImageSpec, Phase, RoundTrip, Sample, WeightedLoss
+from anokit.types import Batch, EpochEnd, ImageSpec, Phase, RoundTrip, Sample, WeightedLoss
 from anokit.version import __version__
 from anokit.watching import Watcher
 
@@ -32,6 +32,7 @@ __all__ = [
     "CheckpointError",
     "Component",
     "DataError",
+    "EpochEnd",
     "FinishedRun",
     "ImageSpec",
     "MissingDataError",

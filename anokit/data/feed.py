@@ -21,16 +21,22 @@ RESIDENT_SHARE = 0.25
 class Feed:
     """An endless stream of training batches; place n of it depends on the seed and n alone.
 
+    It shows the images at ``rows``, all of them where that is None; its length is their number.
+
     One permutation of the training set follows another, so a batch may span two. Once it is
     restricted to some of the images, it depends on these and on the place where that began, too.
     Reading ahead runs in one thread; where the set fits on the GPU it is kept there as uint8.
     """
 
-    def __init__(self, images: ImageTable, device: torch.device, seed: int) -> None:
+    def __init__(
+        self, images: ImageTable, device: torch.device, seed: int, rows: Rows | None = None
+    ) -> None:
         self.images = images
         self.device = device
         self.seed = seed
-        self.rows = all_rows(len(images))
+        self.among = all_rows(len(images)) if rows is None else rows
+        """the images that may be shown at all"""
+        self.rows = self.among
         self._since: int | None = None
         self._order = lru_cache(maxsize=2)(self._make_order)
         self._resident: Tensor | None = None
@@ -46,11 +52,11 @@ class Feed:
                 self._pool = ThreadPoolExecutor(1, "anokit-feed")
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.among)
 
     def restrict(self, rows: Rows, place: int) -> None:
-        """From ``place`` of the stream on, show only the training images at ``rows``."""
-        self.rows, self._since, self._next = rows, place, None
+        """From ``place`` of the stream on, show of the images at ``rows`` those that may be."""
+        self.rows, self._since, self._next = np.intersect1d(rows, self.among), place, None
         self._order.cache_clear()
 
     def indices(self, start: int, count: int) -> npt.NDArray[np.int64]:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from anokit.data.arrays import Images
+from anokit.data.arrays import Images, seeded_order
+from anokit.errors import DataError
 from anokit.types import ImageSpec, ImageSplit
 
 
@@ -142,6 +143,31 @@ class TrainingSet:
     def wholes(self) -> Wholes:
         """Return the images as the user knows them: tiles of one are one."""
         return Wholes.of(self.ids, self.parents)
+
+    def held_out(self, share: float, seed: int) -> Rows:
+        """Return the images of a seeded share, sorted: at least one, and never all of them.
+
+        Images that belong together (`units`) go together, and the share is then one of units. No
+        label is read, so contaminants may be among them. None where ``share`` is 0.
+
+        Raises
+        ------
+        DataError
+            Where all images are one unit, so that nothing would be left.
+        """
+        if not share:
+            return np.empty(0, dtype=np.int64)
+        units = np.asarray(self.units if self.units is not None else self.ids)
+        names = np.unique(units)
+        if len(names) < 2:
+            what = "one image" if self.units is None else "one image or group of images"
+            raise DataError(
+                f"training.validation = {share:g} holds training images out, and there is but "
+                f"{what}: remove it, or add training images"
+            )
+        count = min(max(1, int(share * len(names) + 1e-6)), len(names) - 1)
+        chosen = names[seeded_order(len(names), seed, "validation")[:count]]
+        return np.flatnonzero(np.isin(units, chosen))
 
 
 @dataclass(frozen=True)

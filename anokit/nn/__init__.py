@@ -11,9 +11,10 @@ from anokit.nn.freezing import frozen
 from anokit.nn.gradient_penalty import gradient_penalty
 from anokit.nn.learning_rate import set_learning_rate
 from anokit.nn.minibatch_stddev import MinibatchStddev, minibatch_stddev
+from anokit.nn.patch_distances import combine_scales, patch_distances
 from anokit.nn.pixel_norm import PixelNorm, pixel_norm
 from anokit.nn.precision import Precision, autocast, tf32, to_double, uses_bf16
-from anokit.nn.resampling import box_downscale, lerp, upscale_nearest
+from anokit.nn.resampling import box_downscale, lerp, resize_map, upscale_nearest
 from anokit.nn.rmsprop import tensorflow_rmsprop
 from anokit.nn.search import FoundLatents, latent_search, residual_objective, settle
 from anokit.nn.search_starts import SearchStarts
@@ -41,6 +42,7 @@ __all__ = [
     "box_downscale",
     "check_images",
     "check_square",
+    "combine_scales",
     "field_score",
     "fill",
     "frozen",
@@ -53,9 +55,11 @@ __all__ = [
     "map_of_grid",
     "minibatch_stddev",
     "needs_of_losses",
+    "patch_distances",
     "pixel_norm",
     "read_field",
     "residual_objective",
+    "resize_map",
     "set_learning_rate",
     "settle",
     "tensorflow_rmsprop",

@@ -5,20 +5,14 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from torch import Tensor
-from torch.nn import functional
 
 from anokit.errors import PluginError
-from anokit.types import RoundTrip
+from anokit.nn.resampling import resize_map
+from anokit.types import RoundTrip, layout_of
 
 __all__ = ["FieldOptions", "map_of_grid", "read_field"]
 
 Field = Literal["features", "latent", "patches", "image"]
-LAYOUTS: dict[str, str] = {
-    "features": "[B, F]",
-    "latent": "[B, Z]",
-    "patches": "[B, F, h, w]",
-    "image": "[B, C, H, W]",
-}
 
 
 class FieldOptions(Protocol):
@@ -72,7 +66,7 @@ def read_field(trip: RoundTrip, field: Field, name: str) -> Tensor:
     >>> read_field(random_trip(4), "latent", "mine").shape
     torch.Size([4, 8])
     """
-    value, layout = trip.get(field), LAYOUTS[field]
+    value, layout = trip.get(field), layout_of(field)
     if value is None:
         raise PluginError(
             f"score '{name}' reads {field} {layout}, which the backbone left unfilled: "
@@ -98,8 +92,4 @@ def map_of_grid(grid: Tensor, trip: RoundTrip, name: str) -> Tensor:
     """
     if trip.get("image") is None:
         raise PluginError(f"the map of score '{name}' reads image [B, C, H, W], got none")
-    size = trip.image.shape[-2:]
-    if grid.shape[-2:] == size:
-        return grid
-    resized = functional.interpolate(grid[:, None], size, mode="bilinear", align_corners=False)
-    return resized[:, 0]
+    return resize_map(grid, trip.image.shape[-2:])

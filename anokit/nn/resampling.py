@@ -1,12 +1,14 @@
-"""Change the resolution of images by whole factors, and blend two of them."""
+"""Change the resolution of images and maps, and blend two images."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["box_downscale", "lerp", "upscale_nearest"]
+__all__ = ["box_downscale", "lerp", "resize_map", "upscale_nearest"]
 
 
 def box_downscale(images: Tensor, factor: int = 2) -> Tensor:
@@ -46,6 +48,22 @@ def upscale_nearest(images: Tensor, factor: int = 2) -> Tensor:
     if factor == 1:
         return images
     return functional.interpolate(images, scale_factor=float(factor), mode="nearest")
+
+
+def resize_map(values: Tensor, size: Sequence[int]) -> Tensor:
+    """Return maps at another height and width: ``[B, h, w] -> [B, *size]``, bilinear.
+
+    Where a side becomes shorter, neighbouring values are averaged, so that no peak falls between
+    two positions.
+    """
+    height, width = values.shape[-2:]
+    if (height, width) == tuple(size):
+        return values
+    smaller = size[0] < height or size[1] < width
+    resized = functional.interpolate(
+        values[:, None], tuple(size), mode="bilinear", align_corners=False, antialias=smaller
+    )
+    return resized[:, 0]
 
 
 def lerp(start: Tensor, end: Tensor, weight: float | Tensor) -> Tensor:

@@ -131,6 +131,9 @@ def resolve(
         check_fit(backbone, [loss for loss in losses if loss], found, faults)
         selects = tables.training.selection != "last"
         check_refine(tables.training.refine, backbone, found, selects, faults)
+        if tables.training.validation and not backbone.entry.component.trained:
+            name = backbone.entry.component.name
+            faults.add("training.validation", f"backbone {name!r} is never trained; remove it")
     for baseline in baselines:
         check_baseline(baseline, faults)
     faults.raise_if_any(path)

@@ -149,6 +149,15 @@ class TrainingSettings(Settings):
         "ones with the best AUROC of the primary score on the test set, looked at after every "
         "epoch of the last phase; that reads test labels, and every line of the result says so",
     )
+    validation: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        strict=True,
+        description="share of the training images, seeded and unlabelled, that no training step is "
+        "shown: a backbone may choose its weights by them, and thresholds are taken from them "
+        "alone. Scores are fitted on all training images",
+    )
     refine: RefineSettings | None = Field(
         None,
         description="how training images that look anomalous to the model are kept out of its "

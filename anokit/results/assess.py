@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from anokit.data import seeded_order
 from anokit.data.sets import Rows, TestSet, Wholes, all_rows
@@ -13,7 +14,12 @@ from anokit.recipe.parts import NamedScore, Recipe
 from anokit.results.best_on_test import ON_TEST, batch_remark, in_order
 from anokit.results.metrics import auroc_by_kind, measure, rates
 from anokit.results.pixel_metrics import aupro, pixel_auroc
-from anokit.results.resting import about_few, knows_its_images, threshold_rule
+from anokit.results.resting import (
+    about_few,
+    against_its_direction,
+    knows_its_images,
+    threshold_rule,
+)
 from anokit.results.rows import MapScale, Row
 from anokit.results.thresholds import Calibration
 from anokit.scoring.memory import TripMemory
@@ -37,6 +43,8 @@ class TrainingImages:
     """``[M]`` by score name: the rows of the training set that scores and pictures are of"""
     columns: dict[str, Values]
     """``[M]`` by score name, none by a score that was fitted on the image"""
+    calibrating: npt.NDArray[np.bool_]
+    """``[M]``: those that thresholds are from: where any were held out of training, these alone"""
 
 
 @dataclass(frozen=True)
@@ -94,8 +102,10 @@ def assess(job: Job) -> Assessment:
     scorer.save(job.directory.scores)
     training = _training_images(job, scorer, scores, scored_training)
     calibrations = {
-        name: Calibration.of(values, recipe.threshold) for name, values in training.columns.items()
+        name: Calibration.of(values[training.calibrating], recipe.threshold)
+        for name, values in training.columns.items()
     }
+    calibrating = int(training.calibrating.sum())
     tested = score_test(job, test, scorer, scores) if test else None
     scored, columns, tiles = tested or (None, {}, {})
     rows = [_row(job, scorer, score, calibrations[score.name], scored_training) for score in scores]
@@ -119,17 +129,18 @@ def assess(job: Job) -> Assessment:
         rows=rows,
         threshold_rule=threshold_rule(
             calibrations[recipe.primary.name],
-            len(training.names),
+            calibrating,
             scored_training,
+            held_out=len(job.held_out) > 0,
             known=knows_its_images(recipe.primary, scored_training),
         ),
         warnings=[
             *(text for component in scorer.components.values() for text in component.warnings()),
-            *_direction_warning(recipe, rows),
+            *against_its_direction(recipe.primary, rows[0].metric("auroc")),
             *about_few(
                 recipe.primary,
                 calibrations[recipe.primary.name],
-                len(training.names),
+                calibrating,
                 scored_training,
                 test,
             ),
@@ -138,9 +149,14 @@ def assess(job: Job) -> Assessment:
 
 
 def _scored_rows(job: Job) -> Rows:
-    """Return the training images that are scored, all or some; tiles of one stay together."""
+    """Return the training images that are scored, all or some; tiles of one stay together.
+
+    Those that were held out of training come first, since thresholds are from them.
+    """
     wholes, most = job.data.train.wholes, job.recipe.evaluation.max_train_images
-    chosen = seeded_order(len(wholes), job.recipe.seed, "threshold")[:most]
+    order = seeded_order(len(wholes), job.recipe.seed, "threshold")
+    held = np.isin(order, wholes.of_tile[job.held_out])
+    chosen = np.concatenate([order[held], order[~held]])[:most]
     return np.flatnonzero(np.isin(wholes.of_tile, chosen))
 
 
@@ -153,10 +169,12 @@ def _training_images(
     names = train.names
     values = {score.name: scorer.combine(score, scored.values) for score in scores}
     tops = {name: wholes.tops(column) for name, column in values.items()}
+    held = np.isin(scored.rows[wholes.first], job.held_out)
     return TrainingImages(
         [names[row] for row in scored.rows[wholes.first]],
         {name: scored.rows[top] for name, top in tops.items()},
         {name: values[name][top] for name, top in tops.items()},
+        held if held.any() else np.ones_like(held),
     )
 
 
@@ -256,18 +274,6 @@ def _shares(scorer: Scorer, score: NamedScore, values: Mapping[str, Values]) -> 
     text = "spread of the terms: " + ", ".join(parts)
     name, value = max(spread.items(), key=lambda item: item[1])
     return f"{text}; so this is nearly {name} alone" if value > 0.99 * total else text
-
-
-def _direction_warning(recipe: Recipe, rows: Sequence[Row]) -> list[str]:
-    auroc = rows[0].metric("auroc")
-    if auroc is None or auroc.value >= 0.5:
-        return []
-    text = (
-        f"the AUROC of {recipe.primary.name} is {auroc.value:.3f}, below 0.5: here anomalous "
-        "images score lower than normal ones. The direction of a score is never flipped; compare "
-        "the other scores, other seeds and a longer schedule"
-    )
-    return [text]
 
 
 def _measure_maps(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from anokit.data.sets import TestSet
 from anokit.recipe.parts import NamedScore
+from anokit.results.metrics import Estimate
 from anokit.results.thresholds import Calibration
 from anokit.scoring.training_scores import TrainingScores
 
@@ -27,12 +28,21 @@ def knows_its_images(score: NamedScore, scored: TrainingScores) -> bool:
 
 
 def threshold_rule(
-    calibration: Calibration, count: int, scored: TrainingScores, *, known: bool
+    calibration: Calibration,
+    count: int,
+    scored: TrainingScores,
+    *,
+    known: bool,
+    held_out: bool = False,
 ) -> str:
-    """Say where a threshold comes from; ``known``: its score was fitted on the very images."""
+    """Say where a threshold comes from, of ``count`` training images.
+
+    ``known``: its score was fitted on the very images; ``held_out``: no training step saw them.
+    """
     promise = f", for {100 * calibration.promised:.3g} % false alarms"
     words = [f"{calibration.method}{promise}, from the "]
     words.append(f"scores of {count:,} unlabelled training images")
+    words += [" that were held out of training"] if held_out else []
     if calibration.settings.trim:
         words.append(f" without the highest {100 * calibration.settings.trim:.3g} %")
     if known:
@@ -62,6 +72,18 @@ def about_few(
     known = knows_its_images(score, scored)
     trained = [ALL_KNOWN.format(score.name)] if known else too_few(calibration, count)
     return [*trained, *(few_tested(test) if test else [])]
+
+
+def against_its_direction(score: NamedScore, auroc: Estimate | None) -> list[str]:
+    """Return a sentence where anomalous images score lower than normal ones."""
+    if auroc is None or auroc.value >= 0.5:
+        return []
+    text = (
+        f"the AUROC of {score.name} is {auroc.value:.3f}, below 0.5: here anomalous "
+        "images score lower than normal ones. The direction of a score is never flipped; compare "
+        "the other scores, other seeds and a longer schedule"
+    )
+    return [text]
 
 
 def few_tested(test: TestSet) -> list[str]:

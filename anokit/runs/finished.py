@@ -82,8 +82,12 @@ class FinishedRun:
         if false_alarms is not None:
             check_share("false alarms", false_alarms)
             settings = settings.model_copy(update={"false_alarms": false_alarms})
-        known = self.directory.read_ranking().columns
-        return {s.name: Calibration.of(known[s.name], settings) for s in self.recipe.scores}
+        ranking, held = self.directory.read_ranking(), self.directory.split().validation
+        chosen = ranking.among(held)
+        return {
+            s.name: Calibration.of(ranking.columns[s.name][chosen], settings)
+            for s in self.recipe.scores
+        }
 
     def judge(
         self, scores: Mapping[str, npt.ArrayLike], *, false_alarms: float | None = None

@@ -86,8 +86,9 @@ def _cost_of(
     backbone.module.train()
     seconds, images, small = 0.0, 0, False
     draws = generator(device, "estimate")
+    shown = train_images - int(recipe.training.validation * train_images)
     for phase in backbone.phases():
-        steps = steps_of(phase, train_images, recipe.training.max_steps)
+        steps = steps_of(phase, shown, recipe.training.max_steps)
         batch = phase.batch_size if device.type == "cuda" else min(phase.batch_size, 8)
         phase.optimisers()
         per_step = _time_steps(phase, spec, batch, device, draws, patience)

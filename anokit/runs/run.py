@@ -179,6 +179,8 @@ def train(job: Job) -> State:
     judge = TrainingJudge(job, refine.score) if refine and refine.rejects else None
     trainer = Trainer(job, phases, BestOnTest(job) if on_test else None, judge)
     job.watcher.training(trainer.total_images)
+    if held := len(job.held_out):
+        job.watcher.notice(f"{held:,} of {len(job.data.train):,} training images are held out")
     try:
         with job.stop.heed(), threads(job.recipe.training.threads):
             trainer.train()
@@ -207,17 +209,19 @@ def _write_start(
     environment = _environment(recipe, data, device)
     _write_recipe(directory, recipe, registry, environment)
     keep_list(directory, recipe)
-    tainted = data.train.is_contaminant
+    train, tainted = data.train, data.train.is_contaminant
+    held = train.held_out(recipe.training.validation, recipe.seed)
     directory.write_json(
         "split.json",
         {
             "fingerprint": data.fingerprint,
             "test_fingerprint": data.test_fingerprint,
             "spec": vars(data.spec),
-            "train": len(data.train),
+            "train": len(train),
             "test": len(data.test) if data.test else 0,
-            "contaminants": [data.train.ids[i] for i in tainted.nonzero()[0]],
+            "contaminants": [train.ids[i] for i in tainted.nonzero()[0]],
             "excluded": list(data.excluded),
+            "validation": list(dict.fromkeys(train.names[i] for i in held)),
         },
     )
 

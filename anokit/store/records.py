@@ -38,6 +38,8 @@ class Split(Record):
     test: int = Field(0, ge=0)
     contaminants: list[str] = []
     excluded: list[str] = []
+    validation: list[str] = []
+    """training images that no training step was shown, as the user knows them"""
 
 
 class Environment(Record):
@@ -72,6 +74,7 @@ class TrainingTable(Record):
     max_steps: int | None = None
     threads: int | None = None
     selection: str = "last"
+    validation: float = 0.0
     refine: RefineTable | None = None
 
 

@@ -262,6 +262,8 @@ def training_digest(resolved: Mapping[str, Any]) -> str:
     """Return a hash over all of a resolved recipe that decides the weights."""
     content = {key: resolved[key] for key in TRAINING_KEYS}
     content |= {key: resolved["training"].get(key) for key in ("max_steps", "threads")}
+    if validation := resolved["training"].get("validation"):
+        content["validation"] = validation
     if refine := resolved["training"].get("refine"):
         named = {score["name"]: score for score in resolved["scores"]}
         judge = named.get(refine["score"], resolved["scores"][0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -101,6 +101,11 @@ class Ranking:
     def order(self) -> npt.NDArray[np.int64]:
         """Return the places of the images, the most anomalous by the primary score first."""
         return np.argsort(-next(iter(self.columns.values())), kind="stable")
+
+    def among(self, names: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Return which images have one of these names: ``[N]``; all of them where none is named."""
+        known = frozenset(names)
+        return np.array([not known or image in known for image in self.images], dtype=bool)
 
     def flagged(self) -> dict[str, int]:
         """Return how many images each score flags, by its name."""

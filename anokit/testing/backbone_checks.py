@@ -20,11 +20,7 @@ from anokit.testing.devices import OTHER, Elsewhere, OtherGenerator
 from anokit.testing.guarding import untouched
 from anokit.testing.images import COLOUR, GREY, OBLONG, constant_images, random_images
 from anokit.testing.offline import offline
-from anokit.types import ImageSpec, RoundTrip
-
-IMAGE_SHAPED = ("image", "image_hat")
-FLAT = ("latent", "latent_hat", "features", "features_hat")
-SINGLE = ("critic", "critic_hat")
+from anokit.types import ImageSpec, RoundTrip, layout_of
 
 
 @promise("backbone", since="0.1")
@@ -89,18 +85,14 @@ def _expect_shape(name: str, trip: RoundTrip, spec: ImageSpec) -> None:
     value = trip.get(name)
     if value is None:
         return
-    shape = tuple(value.shape)
-    wanted = "[3, …]"
-    good = shape[:1] == (3,)
-    if name in IMAGE_SHAPED:
+    shape, layout = tuple(value.shape), layout_of(name)
+    wanted, good = "[3, …]", shape[:1] == (3,)
+    if layout == layout_of("image"):
         wanted = f"[3, {spec.channels}, {spec.height}, {spec.width}]"
         good = shape == (3, spec.channels, spec.height, spec.width)
-    elif name in FLAT:
-        wanted, good = "[3, Z]", len(shape) == 2 and shape[0] == 3
-    elif name in SINGLE:
-        wanted, good = "[3]", shape == (3,)
-    elif name == "patches":
-        wanted, good = "[3, F, h, w]", len(shape) == 4 and shape[0] == 3
+    elif layout:
+        wanted = layout.replace("B", "3")
+        good = good and len(shape) == layout.count(",") + 1
     expect(good, f"{name} of 3 images of {spec}: {list(shape)}, expected {wanted}")
 
 

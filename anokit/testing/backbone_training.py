@@ -16,12 +16,15 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from anokit.data.pixels import to_uint8
+from anokit.data.sets import ImageTable, all_rows
 from anokit.nn import box_downscale
 from anokit.registry.entries import Entry
 from anokit.registry.guard import guarded, telling
 from anokit.store.tensors import fill_module, pack_optimisers, unpack_optimisers
 from anokit.testing.images import random_images
-from anokit.types import Batch, ImageSpec, Phase
+from anokit.training.epochs import StoredBatches
+from anokit.types import Batch, EpochEnd, ImageSpec, Phase
 
 STEPS = 2
 """Steps of every phase. After half of them, what a checkpoint would hold is laid by."""
@@ -117,6 +120,7 @@ def train(
                     _step(result, entry, phase, batch)
                     if step == steps // 2 - 1:
                         middle = Stand.of(backbone, optimisers, generator)
+            result.metrics.append((phase.name, _end(entry, backbone, phase, spec)))
             end = Stand.of(backbone, optimisers, generator)
             if steps > 1:
                 result.courses.append(Course(middle, end, schedulers_of(optimisers)))
@@ -136,6 +140,7 @@ def resume(entry: Entry, backbone: Any, spec: ImageSpec, number: int, middle: St
         batch = make_batch(phase, spec, step, generator)
         with guarded(entry, f"a resumed step of {phase.name!r}", at=phase.step, draws="restored"):
             phase.step(batch)
+    _end(entry, backbone, phase, spec)
     end = Stand.of(backbone, optimisers, generator)
     return Course(middle, end, schedulers_of(optimisers))
 
@@ -153,6 +158,29 @@ def _step(result: Training, entry: Entry, phase: Phase, batch: Batch) -> None:
     result.metrics.append((phase.name, metrics))
     if batch.images._version != version or not torch.equal(batch.images, given):
         result.written.append(phase.name)
+
+
+@torch.no_grad()
+def _end(entry: Entry, backbone: Any, phase: Phase, spec: ImageSpec) -> Mapping[str, Tensor]:
+    """Tell a phase that its last epoch is over, as anokit's loop does; return its metrics."""
+    told: Mapping[str, Tensor] | None = None
+    if phase.epoch_ended is not None:
+        backbone.eval()
+        with guarded(entry, f"the end of {phase.name!r}", at=phase.epoch_ended, draws="restored"):
+            told = phase.epoch_ended(epoch_end(phase, spec))
+        backbone.train()
+    return told or {}
+
+
+def epoch_end(phase: Phase, spec: ImageSpec) -> EpochEnd:
+    """Return what a phase is told after its last step: six images shown, four held out."""
+
+    def stored(count: int, seed: int) -> StoredBatches:
+        table = ImageTable([to_uint8(random_images(count, spec, seed))])
+        rows = all_rows(count)
+        return StoredBatches(table, rows, phase.batch_size, phase.resolution, torch.device("cpu"))
+
+    return EpochEnd(stored(6, 20), stored(4, 21), last=True)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from anokit.testing.backbone_subject import COLOUR, GREY, BackboneSubject, rando
 from anokit.testing.check import expect, fail
 from anokit.testing.subject import Subject
 from anokit.testing.trips import SPEC, Batches, batch_of, cloned, random_trip, select
-from anokit.types import ImageSpec, RoundTrip
+from anokit.types import ImageSpec, RoundTrip, layout_of
 from anokit.types.models import ROUND_TRIP_FIELDS
 
 COUNT = 6
@@ -135,9 +135,19 @@ class ScoreSubject(Subject):
         return (GREY, COLOUR) if self._own else SHAPES
 
     @cached_property
-    def _own(self) -> frozenset[str]:
-        """Return the fields that it reads and that only a backbone of its plugin fills."""
+    def _further(self) -> frozenset[str]:
+        """Return the fields that it reads and that not every trip may have."""
         return (self.needs | self.map_needs) - set(ROUND_TRIP_FIELDS)
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        """Return those of them that only a backbone of its plugin fills."""
+        return frozenset(name for name in self._further if not layout_of(name))
+
+    @cached_property
+    def _scales(self) -> list[str]:
+        """Return the names of the scales that it reads."""
+        return sorted({name.partition(".")[2] for name in self._further - self._own})
 
     @cached_property
     def _maker(self) -> BackboneSubject:
@@ -155,11 +165,12 @@ class ScoreSubject(Subject):
     def random(self, count: int, seed: int, spec: ImageSpec | None = None) -> RoundTrip:
         """Return a random trip; the plugin's own fields come from the backbone that has them."""
         if not self._own:
-            return random_trip(count, seed, spec or SPEC)
+            return random_trip(count, seed, spec or SPEC, self._scales)
         spec = spec or GREY
         images = random_images(count, spec, seed)
         extra = self._maker.trip(self._maker.trained(spec), images, self._own).extra
-        return replace(random_trip(count, seed, spec), extra=extra)
+        whole = random_trip(count, seed, spec, self._scales)
+        return replace(whole, extra={**whole.extra, **extra})
 
 
 @contextmanager

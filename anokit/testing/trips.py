@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -18,12 +19,17 @@ SPEC = ImageSpec(3, 16, 16)
 LATENT, FEATURES, PATCH_GRID = 8, 12, (4, 4)
 
 
-def random_trip(count: int, seed: int = 0, spec: ImageSpec = SPEC) -> RoundTrip:
+def random_trip(
+    count: int, seed: int = 0, spec: ImageSpec = SPEC, scales: Sequence[str] = ()
+) -> RoundTrip:
     """Return a trip of ``count`` random images with every field filled, float32 on the CPU.
 
     Images are uniform in [-1, 1], everything else is normal; what ends in ``_hat`` is its
     counterpart with noise added. ``latent`` is ``[B, 8]``, ``features`` ``[B, 12]``, ``patches``
-    ``[B, 12, 4, 4]``, ``critic`` ``[B]``. One seed, one trip.
+    ``[B, 12, 4, 4]``, ``anomaly_map`` ``[B, 4, 4]``, ``critic`` ``[B]``. One seed, one trip.
+
+    ``scales`` adds entries ``patches.NAME`` and ``patches_hat.NAME`` to ``extra``: the first has
+    two positions each way, every further one twice as many.
 
     Examples
     --------
@@ -40,17 +46,26 @@ def random_trip(count: int, seed: int = 0, spec: ImageSpec = SPEC) -> RoundTrip:
 
     image = 2 * torch.rand(count, spec.channels, spec.height, spec.width, generator=source) - 1
     latent, features, critic = normal(LATENT), normal(FEATURES), normal()
-    return RoundTrip(
+    patches = normal(FEATURES, *PATCH_GRID)
+    trip = RoundTrip(
         image=image,
         latent=latent,
         image_hat=(image + 0.3 * normal(*image.shape[1:])).clamp(-1, 1),
         latent_hat=latent + 0.3 * normal(LATENT),
         features=features,
         features_hat=features + 0.3 * normal(FEATURES),
-        patches=normal(FEATURES, *PATCH_GRID),
+        patches=patches,
+        patches_hat=patches + 0.3 * normal(FEATURES, *PATCH_GRID),
+        anomaly_map=normal(*PATCH_GRID),
         critic=critic,
         critic_hat=critic + 0.3 * normal(),
     )
+    extra = {}
+    for place, name in enumerate(scales):  # last, so that the other fields are those without them
+        scale = normal(FEATURES, 2 << place, 2 << place)
+        extra[f"patches.{name}"] = scale
+        extra[f"patches_hat.{name}"] = scale + 0.3 * normal(*scale.shape[1:])
+    return replace(trip, extra=extra)
 
 
 def keep(trip: RoundTrip, names: frozenset[str]) -> RoundTrip:

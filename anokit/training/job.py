@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
-from anokit.data.sets import RunData
+from anokit.data.sets import Rows, RunData
 from anokit.recipe.parts import Recipe
 from anokit.store.run_directory import RunDirectory
 from anokit.training.backbone import GuardedBackbone
@@ -27,3 +28,8 @@ class Job:
     watcher: Watcher = field(default_factory=Watcher)
     stop: StopRequest = field(default_factory=StopRequest)
     world: World = field(default_factory=World)
+
+    @cached_property
+    def held_out(self) -> Rows:
+        """Return the training images that no training step is shown: ``[training] validation``."""
+        return self.data.train.held_out(self.recipe.training.validation, self.recipe.seed)

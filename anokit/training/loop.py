@@ -13,14 +13,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch.optim import Optimizer
 
 from anokit.data.feed import Feed
+from anokit.data.sets import all_rows
 from anokit.errors import AnokitError, TrainingError
 from anokit.training import state as checkpoint
 from anokit.training.backbone import build_backbone
 from anokit.training.device import generator, seed_of
+from anokit.training.epochs import EpochEnds
 from anokit.training.exposure import WEIGHTS, Exposure
 from anokit.training.job import Job
 from anokit.training.processes import SYNC_EVERY
@@ -71,7 +74,10 @@ class Trainer:
         self.selection = selection
         self.backbone = job.backbone
         self.settings = job.recipe.training
-        self.feed = Feed(job.data.train.images, job.device, seed_of(job.recipe.seed, "order"))
+        train, order = job.data.train, seed_of(job.recipe.seed, "order")
+        shown = np.setdiff1d(all_rows(len(train)), job.held_out)
+        self.feed = Feed(train.images, job.device, order, shown)
+        self.epochs = EpochEnds(job, self.feed)
         self.steps = [
             steps_of(phase, len(self.feed), self.settings.max_steps) for phase in self.phases
         ]
@@ -198,6 +204,8 @@ class Trainer:
             if position.step % self.settings.log_every == 0 or last:
                 self._log(phase, since / max(time.monotonic() - began, 1e-9))
                 since, began = 0, time.monotonic()
+            if seen := self.epochs.tell(phase, position.step, last=last):
+                self._note(phase, seen)
             self.snapshots.take(phase, position.shown, last=last)
             if self.selection and number == len(self.phases) - 1:
                 self._select(self.selection, phase, steps)
@@ -228,18 +236,22 @@ class Trainer:
 
     def _log(self, phase: Phase, speed: float) -> None:
         means = self.state.meter.read()
-        for name, value in means.items():
+        self._note(phase, means, images_per_second=round(speed, 2))
+        for text in self.backbone.warnings(means):
+            self.warn(text)
+
+    def _note(self, phase: Phase, metrics: Mapping[str, float], **more: float) -> None:
+        """Write a line of metrics and show it, if they are finite."""
+        for name, value in metrics.items():
             if not math.isfinite(value):
                 raise TrainingError(
                     f"{name} became {value} in phase {phase.name!r} at step "
                     f"{self.state.position.step}; training stopped. "
                     f"{checkpoint.last_good(self.job.directory)}"
                 )
-        line = self._line(phase, means) | {"images_per_second": round(speed, 2)}
+        line = self._line(phase, metrics) | more
         self.job.directory.append_metrics(line)
         self.job.watcher.metrics(line)
-        for text in self.backbone.warnings(means):
-            self.warn(text)
 
     def _line(self, phase: Phase, metrics: Mapping[str, float]) -> dict[str, Any]:
         """Return a line of metrics.jsonl."""

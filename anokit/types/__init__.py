@@ -5,7 +5,15 @@ These modules import torch for the type checker alone.
 """
 
 from anokit.types.images import DatasetSource, ImageSpec, ImageSplit, Pieces, Sample
-from anokit.types.models import Batch, Phase, RoundTrip, WeightedLoss
+from anokit.types.models import (
+    Batch,
+    EpochEnd,
+    ImageBatches,
+    Phase,
+    RoundTrip,
+    WeightedLoss,
+    layout_of,
+)
 from anokit.types.protocols import Backbone, EncoderLoss, FittedScore, MappedScore, Score
 
 __all__ = [
@@ -13,7 +21,9 @@ __all__ = [
     "Batch",
     "DatasetSource",
     "EncoderLoss",
+    "EpochEnd",
     "FittedScore",
+    "ImageBatches",
     "ImageSpec",
     "ImageSplit",
     "MappedScore",
@@ -23,4 +33,5 @@ __all__ = [
     "Sample",
     "Score",
     "WeightedLoss",
+    "layout_of",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -58,12 +58,19 @@ class RoundTrip:
     """``[B, F]`` of ``image_hat``"""
     patches: Tensor = UNFILLED
     """``[B, F, h, w]``: feature map of ``image``"""
+    patches_hat: Tensor = UNFILLED
+    """``[B, F, h, w]``: what a student, a decoder or a diffusion predicts for ``patches``"""
+    anomaly_map: Tensor = UNFILLED
+    """``[B, h, w]`` of any resolution: the backbone's own map, of any value, higher = more
+    anomalous"""
     critic: Tensor = UNFILLED
     """``[B]``: the discriminator's output for ``image``"""
     critic_hat: Tensor = UNFILLED
     """``[B]``: the discriminator's output for ``image_hat``"""
     extra: Mapping[str, Tensor] = field(default_factory=dict)
-    """What a backbone and its own scores agree on; named in needs and provides like the rest."""
+    """What a backbone and its own scores agree on; named in needs and provides like the rest.
+    Feature maps of several scales are entries ``patches.NAME`` and ``patches_hat.NAME``, each with
+    a grid of its own, laid out like the field before the dot."""
 
     def filled(self) -> frozenset[str]:
         """Return the names of the filled fields, the keys of ``extra`` among them."""
@@ -88,6 +95,26 @@ class RoundTrip:
 
 ROUND_TRIP_FIELDS = tuple(f.name for f in fields(RoundTrip) if f.name != "extra")
 """The fields of a round trip that every component knows, in reading order."""
+
+LAYOUTS = {
+    "image": "[B, C, H, W]",
+    "latent": "[B, Z]",
+    "features": "[B, F]",
+    "patches": "[B, F, h, w]",
+    "anomaly_map": "[B, h, w]",
+    "critic": "[B]",
+}
+
+
+def layout_of(name: str) -> str:
+    """Return the layout of a field of a round trip, such as ``[B, F, h, w]`` of ``patches``.
+
+    A ``_hat`` field has that of the field which it belongs to, a scale ``patches.NAME`` that of
+    ``patches``. An empty string for an entry of ``extra`` that the core does not know.
+    """
+    field, dot, _ = name.partition(".")
+    layout = LAYOUTS.get(field.removesuffix("_hat"), "")
+    return layout if not dot or layout == LAYOUTS["patches"] else ""
 
 
 def mean_of_losses(losses: Tensor, opposite: Tensor) -> Tensor:
@@ -133,6 +160,31 @@ class Batch:
     image that looks anomalous, such as 1 / losses"""
 
 
+class ImageBatches(Protocol):
+    """Some of the training images in a fixed order, each once; may be walked again."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        ...
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield ``[B, C, h, w]`` float32 in [-1, 1] on the device, as steps see them."""
+        ...
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """What a backbone is shown after an epoch of a phase. No image has a label."""
+
+    train: ImageBatches
+    """the images that steps are shown"""
+    validation: ImageBatches
+    """those that no step is shown, by the recipe's ``[training] validation``; none without it.
+    They are unlabelled like the others, and may be anomalous"""
+    last: bool
+    """whether the phase is over"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Phase:
     """One stage of training: what is trained, on how many images, at which resolution.
@@ -172,6 +224,11 @@ class Phase:
     finished: Callable[[], bool] | None = None
     """asked after every step; True ends the phase before its images are shown. Whatever the answer
     depends on belongs into buffers of the backbone, so that a resumed run ends at the same step"""
+    epoch_ended: Callable[[EpochEnd], Mapping[str, Tensor] | None] | None = None
+    """called after every epoch of the phase and after its last step, in evaluation mode, in float32
+    and without gradients; may return metrics as 0-d tensors, which are logged. It draws nothing at
+    random, and what it learns or chooses belongs into buffers or weights of the backbone: so it is
+    in the checkpoint, and a resumed run ends the same"""
 
 
 class WeightedLoss(NamedTuple):

@@ -11,6 +11,8 @@ from anokit_scores.plugin import anokit_scores
 
 COMPONENTS = {component.name: component for component in anokit_scores()}
 
+SCALES = ("fine", "coarse")
+
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("ln", {}),
     ("ln", {"mode": "rms"}),
@@ -31,6 +33,13 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("pixel-contrast", {"statistic": "std"}),
     ("pixel-contrast", {"statistic": "range"}),
     ("pixel-contrast", {"statistic": "norm"}),
+    ("map-max", {}),
+    ("map-mean", {}),
+    ("map-mean", {"top": 0.25}),
+    ("patch-residual", {}),
+    ("patch-residual", {"distance": "squared", "patch_score": "mean"}),
+    ("patch-residual", {"scales": SCALES}),
+    ("patch-residual", {"scales": SCALES, "combine": "mean"}),
 ]
 
 
@@ -84,6 +93,14 @@ def make_trip() -> Callable[..., RoundTrip]:
             features_hat=draw(5),
             critic=draw(),
             critic_hat=draw(),
+            patches=draw(5, 3, 3),
+            patches_hat=draw(5, 3, 3),
+            anomaly_map=draw(4, 4) + 1,
+            extra={
+                f"{field}.{scale}": draw(5, side, side)
+                for scale, side in zip(SCALES, (4, 2), strict=True)
+                for field in ("patches", "patches_hat")
+            },
         )
 
     return make

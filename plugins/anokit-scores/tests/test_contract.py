@@ -14,9 +14,17 @@ from anokit.plugin import resolve_fields
 from anokit.types import RoundTrip
 
 
-def fields_of(components, name, options):
+def fields_of(components, name, options, what="needs"):
     component = components[name]
-    return resolve_fields(component.needs, component.options(**options))
+    return resolve_fields(getattr(component, what), component.options(**options))
+
+
+def with_fields(trip, changes):
+    """Return the trip with other fields; the scales of patches are entries of ``extra``."""
+    own = {name: value for name, value in changes.items() if "." not in name}
+    scales = {name: value for name, value in changes.items() if "." in name}
+    extra = {k: v for k, v in {**trip.extra, **scales}.items() if v is not None}
+    return replace(trip, **own, extra=extra)
 
 
 @pytest.fixture(scope="module")
@@ -70,20 +78,21 @@ def test_only_the_declared_fields_are_read(components, variant, build, make_trip
     name, options = variant
     needs = fields_of(components, name, options)
     whole = make_trip(12)
-    bare = RoundTrip(**{field: whole.get(field) for field in needs})
+    bare = with_fields(RoundTrip(), {field: whole.get(field) for field in needs})
     score = build(name, **options)
     if hasattr(score, "fit"):
         score.fit([bare])
     assert score(bare).shape == (12,)
     if hasattr(score, "map"):
-        fields = components[name].map_needs
-        assert score.map(RoundTrip(**{field: whole.get(field) for field in fields})).ndim == 3
+        fields = fields_of(components, name, options, "map_needs")
+        bare = with_fields(RoundTrip(), {field: whole.get(field) for field in fields})
+        assert score.map(bare).ndim == 3
 
 
 def test_every_declared_field_is_needed(components, variant, score, make_trip):
     for field in fields_of(components, *variant):
         with pytest.raises(PluginError, match=rf"score '{variant[0]}' reads {field} \[B"):
-            score(replace(make_trip(2), **{field: None}))
+            score(with_fields(make_trip(2), {field: None}))
 
 
 def test_inputs_stay_as_they_are(variant, build, make_trip):
@@ -120,7 +129,7 @@ def test_wrong_rank_is_refused(components, variant, score, make_trip):
     for field in fields_of(components, *variant):
         trip = make_trip(2)
         with pytest.raises(PluginError, match=rf"{field} expected \[.*\], got \["):
-            score(replace(trip, **{field: trip.get(field)[None]}))
+            score(with_fields(trip, {field: trip.get(field)[None]}))
 
 
 def test_unequal_batches_are_refused(build, make_trip):

@@ -9,14 +9,20 @@ import pytest
 from pydantic import ValidationError
 
 from anokit.plugin import resolve_fields
-from anokit_scores.plugin import AOptions, LnOptions, anokit_scores
+from anokit_scores.plugin import (
+    AOptions,
+    LnOptions,
+    MapMeanOptions,
+    PatchResidualOptions,
+    anokit_scores,
+)
 
 COMPONENTS = {component.name: component for component in anokit_scores()}
 
 
 def test_public_names():
     names = "ln lo lr a residual feature-residual latent-residual norm-typicality"
-    names += " norm-residual pixel-contrast"
+    names += " norm-residual pixel-contrast map-max map-mean patch-residual"
     assert set(COMPONENTS) == set(names.split())
 
 
@@ -48,7 +54,21 @@ def test_a_is_fitted_in_critic_mode_alone():
     assert hasattr(load(AOptions(mode="critic")), "fit")
 
 
+def test_patch_residual_reads_one_pair_or_that_of_every_scale():
+    component = COMPONENTS["patch-residual"]
+    assert resolve_fields(component.needs, PatchResidualOptions()) == {"patches", "patches_hat"}
+    two = PatchResidualOptions(scales=("a", "b"))
+    needs = {"patches.a", "patches_hat.a", "patches.b", "patches_hat.b"}
+    assert resolve_fields(component.needs, two) == needs
+    assert resolve_fields(component.map_needs, two) == needs | {"image"}
+
+
 def test_options_out_of_range_are_refused():
+    for top in (0, 1.1):
+        with pytest.raises(ValidationError):
+            MapMeanOptions(top=top)
+    with pytest.raises(ValidationError, match="names a scale twice"):
+        PatchResidualOptions(scales=("a", "a"))
     with pytest.raises(ValidationError):
         AOptions(kappa=-1)
     with pytest.raises(ValidationError):

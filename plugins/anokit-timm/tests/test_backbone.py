@@ -106,7 +106,7 @@ def test_pooling_is_over_the_positions_of_the_last_map(build, images):
 def test_a_large_batch_is_computed_in_parts(build, images, monkeypatch):
     backbone, batch = build(patch_stages=(1,)), images(5)
     whole = backbone.round_trip(batch, BOTH)
-    monkeypatch.setattr("anokit_timm.backbone.PART", 2 * 32 * 32)
+    monkeypatch.setattr("anokit_timm.networks.PART", 2 * 32 * 32)
     seen = []
     backbone.network.conv_stem.register_forward_hook(
         lambda _, given, __: seen.append(len(given[0]))

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from anokit.errors import CheckpointError
 from anokit_timm.lite import LITE0, LITE2, LITES, package_file, timm_keys
-from anokit_timm.plugin import PACKAGES
+from anokit_timm.options import PACKAGES
 from anokit_timm.weights import read_weights
 
 FEATURES = frozenset({"features"})

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from anokit.plugin import Component, Options, hookimpl
 
 PAPER = (
     "Berg, Ahlberg, Felsberg, Unsupervised Adversarial Learning of Anomaly Detection in the Wild"
+)
+STFPM = (
+    "Wang, Han, Ding, Huang, Student-Teacher Feature Pyramid Matching for Anomaly Detection (2021)"
 )
 IMAGES = frozenset({"image", "image_hat"})
 
@@ -72,6 +75,61 @@ class PixelContrastOptions(Options):
             "set."
         ),
     )
+
+
+class MapMeanOptions(Options):
+    """Options of ``map-mean``."""
+
+    top: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the map's values that is averaged, the largest ones, in (0, 1]; at "
+        "least one value; 1: all of them.",
+    )
+
+
+class PatchResidualOptions(Options):
+    """Options of ``patch-residual``."""
+
+    distance: Literal["cosine", "squared"] = Field(
+        default="cosine",
+        description="Distance of two vectors at one position: 'cosine' = 1 − cos = ½‖u − v‖² of "
+        "the vectors scaled to unit length, in [0, 2]; 'squared' = mean over channels of the "
+        "squared differences of the vectors as they are.",
+    )
+    scales: tuple[str, ...] = Field(
+        default=(),
+        description="Scales whose maps `patches.NAME` and `patches_hat.NAME` are compared, such as "
+        "['stage1', 'stage2']; empty: the one pair `patches` and `patches_hat`.",
+    )
+    combine: Literal["product", "mean"] = Field(
+        default="product",
+        description="How the distances of several scales become one map, each enlarged "
+        "bilinearly to the finest grid: 'product' as in STFPM, which wants all scales to agree; "
+        "'mean'.",
+    )
+    patch_score: Literal["max", "mean"] = Field(
+        default="max", description="How the positions of an image become its score."
+    )
+
+    @field_validator("scales")
+    @classmethod
+    def _check_scales(cls, scales: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(scales)) < len(scales):
+            raise ValueError(f"scales names a scale twice: {list(scales)}")
+        return scales
+
+
+def _needs_of_patch_residual(options: PatchResidualOptions) -> frozenset[str]:
+    """Return the pair of fields of every scale that is compared."""
+    ends = [f".{scale}" for scale in options.scales] or [""]
+    return frozenset(f"{field}{end}" for field in ("patches", "patches_hat") for end in ends)
+
+
+def _map_needs_of_patch_residual(options: PatchResidualOptions) -> frozenset[str]:
+    """Return the same and the image, whose size the map has."""
+    return _needs_of_patch_residual(options) | {"image"}
 
 
 def _needs_of_a(options: AOptions) -> frozenset[str]:
@@ -167,4 +225,31 @@ def anokit_scores() -> Iterable[Component]:
         options=PixelContrastOptions,
         example={"statistic": "std"},
         needs=frozenset({"image"}),
+    )
+    yield Component(
+        name="map-max",
+        summary="Largest value of the backbone's own anomaly map",
+        factory="anokit_scores.maps:MapMax",
+        needs=frozenset({"anomaly_map"}),
+        map_needs=frozenset({"anomaly_map", "image"}),
+        reference=f"{STFPM}, section 3.3",
+    )
+    yield Component(
+        name="map-mean",
+        summary="Mean of the backbone's own anomaly map, over all of it or its highest share",
+        factory="anokit_scores.maps:MapMean",
+        options=MapMeanOptions,
+        example={"top": 0.1},
+        needs=frozenset({"anomaly_map"}),
+        map_needs=frozenset({"anomaly_map", "image"}),
+    )
+    yield Component(
+        name="patch-residual",
+        summary="Distance of feature maps and what a student or decoder predicts for them",
+        factory="anokit_scores.maps:PatchResidual",
+        options=PatchResidualOptions,
+        example={"distance": "cosine", "patch_score": "max"},
+        needs=_needs_of_patch_residual,
+        map_needs=_map_needs_of_patch_residual,
+        reference=f"{STFPM}, equations 1 and 4",
     )

@@ -17,6 +17,8 @@ def planted() -> tuple[RoundTrip, RoundTrip]:
         latent=0.1 * odd.latent,
         latent_hat=odd.latent_hat + 3,
         features_hat=odd.features_hat + 3,
+        patches_hat=-odd.patches,
+        anomaly_map=odd.anomaly_map + 5,
     )
     return random_trip(40), lost
 
@@ -37,5 +39,8 @@ SAMPLES = {
     "latent-residual": planted,
     "norm-typicality": planted,
     "norm-residual": planted,
+    "patch-residual": planted,
+    "map-max": planted,
+    "map-mean": planted,
     "pixel-contrast": pale,
 }

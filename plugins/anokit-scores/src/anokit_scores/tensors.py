@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from anokit.errors import DataError, PluginError
+from anokit.types import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from anokit.types import RoundTrip
-
-LAYOUTS = {"image": "[B, C, H, W]", "latent": "[B, Z]", "features": "[B, F]", "critic": "[B]"}
-"""Layout of the round-trip fields that scores of this package read; ``_hat`` fields alike."""
 
 
 def read(trip: RoundTrip, score: str, *names: str) -> list[Tensor]:
@@ -32,14 +30,14 @@ def read(trip: RoundTrip, score: str, *names: str) -> list[Tensor]:
     """
     found: dict[str, Tensor] = {}
     for name in names:
-        layout = LAYOUTS[name.removesuffix("_hat")]
+        layout = layout_of(name)
         value = trip.get(name)
         if value is None:
             raise PluginError(
                 f"score '{score}' reads {name} {layout}, which the backbone left unfilled: "
                 f"got {', '.join(sorted(trip.filled())) or 'an empty round trip'}"
             )
-        whole = found.get(name.removesuffix("_hat"))
+        whole = found.get(name.replace("_hat", ""))
         expected = layout if whole is None else str(list(whole.shape))
         fits = value.ndim == layout.count(",") + 1 if whole is None else value.shape == whole.shape
         if not fits:

