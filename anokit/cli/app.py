@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
 import re
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -29,6 +32,7 @@ from anokit.cli.finished import (
     score_command,
     suspects_command,
 )
+from anokit.cli.libraries import say_in_sentences
 from anokit.cli.options import PluginFiles, debugging
 from anokit.cli.recipes import copy_recipe_command, recipes_command, show_recipe_command
 from anokit.cli.running import LATEST, check_command, run_command
@@ -168,6 +172,48 @@ def _show_error(error: AnokitError) -> None:
         traceback.print_exc()
 
 
+LOST = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What the system says where what is printed cannot be written. It names no file then."""
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+
+
+def _let_output_go(error: OSError) -> None:
+    """Print nothing more where it cannot be written, lest the interpreter complain at its end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno != errno.EPIPE:  # whose reader (head, less) left
+        with contextlib.suppress(OSError):
+            print(f"error: what is printed cannot be written: {error.strerror}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        _flush()
+
+
+def _carry_out(arguments: list[str]) -> int:
+    """Carry out a command and return the exit code."""
+    try:
+        code: Any = app(_with_bare_values(arguments), standalone_mode=False)
+    except AnokitError as error:
+        _show_error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        shown = getattr(error, "show", None)  # the parser's own usage errors
+        if shown is None:
+            raise
+        shown()
+        return int(getattr(error, "exit_code", 2))
+    return code if isinstance(code, int) else 0
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage or recipe, 130 interrupted."""
     # Threads that wait should sleep, not spin: where another process wants a core too, spinning
@@ -176,30 +222,20 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # in ASCII or a code page: escapes, no traceback
             stream.reconfigure(errors="backslashreplace")
+    if not debugging():
+        say_in_sentences()
+    if os.environ.get("NO_COLOR"):  # rich would still send bold, and move the cursor
+        os.environ["COLUMNS"] = str(shutil.get_terminal_size().columns)
+        os.environ["TERM"] = "dumb"
     try:
-        code: Any = app(
-            _with_bare_values(sys.argv[1:] if arguments is None else arguments),
-            standalone_mode=False,
-        )
-    except AnokitError as error:
-        _show_error(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output (head, less) left: nobody is there to complain to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except typer.Abort:
-        sys.exit(130)
-    except Exception as error:
-        shown = getattr(error, "show", None)  # the parser's own usage errors
-        if shown is None:
+        code = _carry_out(sys.argv[1:] if arguments is None else arguments)
+        _flush()
+    except OSError as error:
+        if error.errno not in LOST or error.filename is not None or debugging():
             raise
-        shown()
-        sys.exit(getattr(error, "exit_code", 2))
-    sys.exit(code if isinstance(code, int) else 0)
+        _let_output_go(error)
+        code = 1
+    sys.exit(code)
 
 
 if __name__ == "__main__":

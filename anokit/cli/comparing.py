@@ -37,7 +37,11 @@ def compare_command(
     """Compare runs on the same test images: differences of AUROC, with intervals and tests."""
     from anokit.cli.console import Console
     from anokit.runs.compare import compare
+    from anokit.store.targets import check_file
 
+    for option, path in (("--json", json), ("--html", html)):
+        if path is not None:
+            check_file(option, path)
     found = compare(runs, score=score, all_pairs=all_pairs, resamples=resamples)
     console = Console()
     console.rich.print(systems_table(found))
@@ -88,7 +92,10 @@ def table_command(
     """Make one table of many runs: scores down, contamination across, mean over seeds."""
     from anokit.runs.table import make_table
     from anokit.runs.table_formats import FORMATS
+    from anokit.store.targets import check_file
 
+    if out is not None:
+        check_file("--out", out)
     text = FORMATS[style](make_table(runs, scores=score or [], metric=metric))
     if out is None:
         print(text, end="")
@@ -147,6 +154,7 @@ def figures_command(
     from anokit.cli.console import Console
     from anokit.runs.figure_kinds import KINDS, Wish
     from anokit.runs.figures import CAPTIONS, draw_figures
+    from anokit.store.targets import check_file, check_folder
 
     kinds = [kind.strip() for text in only or [] for kind in text.split(",") if kind.strip()]
     wish = Wish(
@@ -158,6 +166,10 @@ def figures_command(
         gammas=contamination or [],
     )
     folder = out or (runs[0] / "figures" if len(runs) == 1 else Path("figures"))
+    if out is not None:
+        check_folder("--out", out)
+    if json is not None:
+        check_file("--json", json)
     console = Console()
     found = draw_figures(
         runs,

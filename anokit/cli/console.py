@@ -35,7 +35,7 @@ class Console(Watcher):
         self.rich = rich or RichConsole(highlight=False)
         if not self.rich.is_terminal:
             self.rich.width = max(self.rich.width, 120)  # a log file has no edge
-        self.live = self.rich.is_terminal
+        self.live = self.rich.is_terminal and not self.rich.is_dumb_terminal
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._total = 0
@@ -58,7 +58,7 @@ class Console(Watcher):
         if self.live:
             self.rich.print(Syntax(text, "toml", theme="ansi_dark", background_color="default"))
         else:
-            self.rich.print(escape(text))
+            self.rich.print(escape(text), soft_wrap=True)
         for notice in recipe.notices:
             self.notice(notice)
 

@@ -122,6 +122,7 @@ def suspects_command(
     from anokit.cli.console import Console
     from anokit.cli.ranking import QUICK_RUN
     from anokit.errors import UsageError
+    from anokit.report.ranked_gallery import check_gallery
     from anokit.runs.suspects import (
         check_new,
         find_suspects,
@@ -129,11 +130,15 @@ def suspects_command(
         write_exclude_list,
         write_suspects,
     )
+    from anokit.store.targets import check_folder
 
     if flagged and write_exclude is None:
         raise UsageError("--flagged: says what --write-exclude lists; name a file with that")
     if write_exclude is not None:
         check_new(write_exclude)
+    if out is not None:
+        check_gallery(out)
+        check_folder("--out", out)
     console = Console()
     found = find_suspects(
         run,

@@ -37,6 +37,11 @@ def show(found: ScoredFiles, console: Console, top: int) -> None:
             f"{found.clipping.low:g} at the least and {found.clipping.high:g} at most; as in "
             "training, black_level and white_level under [dataset] say which become 0 and 255"
         )
+    if found.clipping.blank:
+        console.warning(
+            f"{found.clipping.blank:,} of {found.count:,} images are of (nearly) one grey level as "
+            "the networks see them; were the training images of another depth?"
+        )
     if ranked.learnt:
         console.warning(
             f"the run learnt from {ranked.learnt:,} of these files, so they score lower here than "

@@ -51,7 +51,7 @@ def decode_mask(path: Path) -> npt.NDArray[np.bool_]:
     if pixels is None:
         with Image.open(path) as opened:
             lossy = opened.format in ("JPEG", "MPO", "JPEG2000")
-            pixels = by_pillow(opened)
+            pixels = by_pillow(opened).pixels
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise ValueError("holds values that are not finite")
     if len(pixels) in (2, 4):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
 
@@ -15,6 +19,21 @@ def readable(name: str) -> str:
         return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # half a character that came from no file system
         return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def file_called(name: str) -> Path:
+    r"""Return the path of the file that `readable` made ``name`` of.
+
+    A file that is called so, backslashes and all, comes first.
+    """
+    path = Path(name)
+    if "\\x" not in name or os.path.lexists(path):
+        return path
+    octets = re.sub(
+        rb"\\x([89a-f][0-9a-f])", lambda found: bytes([int(found[1], 16)]), os.fsencode(name)
+    )
+    other = Path(os.fsdecode(octets))
+    return other if os.path.lexists(other) else path
 
 
 def written(name: str) -> str:

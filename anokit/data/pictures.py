@@ -3,8 +3,10 @@
 One rule for each kind of picture, wherever a picture is read (training, masks, `scan`, `score`):
 
 - grey stays one channel, colour three; palettes, CMYK, Lab, YCbCr and HSV become RGB;
-- alpha is a further channel at every depth, beside colours that are not multiplied by it; it is
-  dropped where one or three channels are asked for;
+- alpha is a further channel at every depth, beside colours that are not multiplied by it; one
+  colour or entry of a palette that is called transparent is alpha too. It is dropped where one or
+  three channels are asked for;
+- colour profiles and gamma are not applied: values are as they are stored;
 - turned as the orientation tag says;
 - 8 bits as they are; other numbers are scaled so that black_level becomes 0 and white_level 255.
   Unset, black is 0, and white the largest of the type for up to 16 bits, 65535 for wider integers
@@ -14,20 +16,23 @@ One rule for each kind of picture, wherever a picture is read (training, masks, 
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import tifffile
 from PIL import ExifTags, Image, ImageOps
+from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from anokit.data.finding import TIFF_SUFFIXES
-from anokit.data.tiffs import TURNS, read_tiff
+from anokit.data.tiffs import TURNS, Raw, raw_tiff, turned
 from anokit.errors import DataError
 
 UInt8 = npt.NDArray[np.uint8]
@@ -46,6 +51,8 @@ MODES = {
     "HSV": "RGB",
 }
 """What Pillow's further 8-bit modes are converted to."""
+WITH_ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
+"""What modes become in which one colour or entry of the palette is transparent."""
 LUMA = np.array([299, 587, 114])
 """ITU-R BT.601 weights of red, green and blue in a grey value, in thousandths.
 
@@ -84,6 +91,8 @@ class Picture:
     clipped: tuple[float, float] | None = None
     """smallest and largest value of the file where some of them lay outside of what becomes 0 to
     255; None where nothing was clipped"""
+    values: tuple[float, float] | None = None
+    """smallest and largest value of the file where it holds more than 8 bits"""
 
 
 def decode(path: Path, white_level: float | None = None, black_level: float = 0.0) -> UInt8:
@@ -118,37 +127,56 @@ def decode_picture(
         raise ValueError("is no regular file but a folder, pipe, socket or device")
     if path.suffix.lower() in TIFF_SUFFIXES:
         try:
-            return scaled(read_tiff(path), white_level, black_level)
+            return scaled(raw_tiff(path), white_level, black_level)
         except tifffile.TiffFileError:
             pass  # Pillow reads some files that tifffile declines, and words the error better.
     with Image.open(path) as opened:
         drafted = draft(opened, least) if least and isinstance(opened, JpegImageFile) else None
-        pixels = by_pillow(opened)
-    picture = scaled(pixels, white_level, black_level)
+        raw = by_pillow(opened)
+    picture = scaled(raw, white_level, black_level)
     return picture if drafted is None else Picture(picture.pixels, *drafted)
 
 
-def by_pillow(opened: Image.Image) -> npt.NDArray:
-    """Return an opened image as ``[C, H, W]``: turned about, in grey or RGB, perhaps with alpha."""
+def by_pillow(opened: ImageFile) -> Raw:
+    """Return an opened image: turned about, in grey or RGB, perhaps with alpha."""
+    if opened.format == "PNG" and opened.tile and str(opened.tile[0][3]).endswith(";16B"):
+        return deep_png(opened)
     ImageOps.exif_transpose(opened, in_place=True)
-    image = opened
-    if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    image: Image.Image = opened
+    if "transparency" in image.info and image.mode in WITH_ALPHA:
+        image = image.convert(WITH_ALPHA[image.mode])
+    elif image.mode == "P":
+        image = image.convert("RGB")
     elif image.mode in MODES:
         image = image.convert(MODES[image.mode])
-    pixels = np.asarray(image)
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    pixels = np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+    return Raw(pixels, len(pixels) in (2, 4))
 
 
-def scaled(pixels: npt.NDArray, white_level: float | None, black_level: float) -> Picture:
-    """Return pixels ``[C, H, W]`` of any type as a picture in full size."""
-    picture = whole(to_uint8(pixels, white_level, black_level))
-    if pixels.dtype in (np.uint8, np.bool_) or not pixels.size:
+def deep_png(opened: ImageFile) -> Raw:
+    """Return a PNG of 16 bits, of whose colours Pillow would keep 8."""
+    pixels: npt.NDArray = imagecodecs.png_decode(Path(os.fsdecode(opened.filename)).read_bytes())
+    orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
+    pixels = turned(np.atleast_3d(pixels).transpose(2, 0, 1), orientation)
+    return Raw(pixels, len(pixels) in (2, 4))
+
+
+def scaled(raw: Raw, white_level: float | None, black_level: float) -> Picture:
+    """Return a decoded file as a picture in full size.
+
+    Alpha has the range of its type, whatever colours are measured in.
+    """
+    colours = raw.pixels[:-1] if raw.alpha else raw.pixels
+    pixels = to_uint8(colours, white_level, black_level)
+    if raw.alpha:
+        pixels = np.concatenate([pixels, to_uint8(raw.pixels[-1:], None)])
+    picture = whole(pixels)
+    if colours.dtype in (np.uint8, np.bool_) or not colours.size:
         return picture
-    low, high = float(pixels.min()), float(pixels.max())
-    white = default_white(pixels.dtype) if white_level is None else white_level
+    low, high = float(colours.min()), float(colours.max())
+    white = default_white(colours.dtype) if white_level is None else white_level
     inside = black_level <= low and high <= white
-    return picture if inside else replace(picture, clipped=(low, high))
+    return replace(picture, values=(low, high), clipped=None if inside else (low, high))
 
 
 def default_white(dtype: np.dtype) -> float:
@@ -217,12 +245,12 @@ def to_uint8(pixels: npt.NDArray, white_level: float | None, black_level: float 
         return pixels
     if pixels.dtype == np.bool_:
         return pixels.astype(np.uint8) * np.uint8(255)
+    if pixels.dtype.kind not in "iuf":
+        raise ValueError(f"numbers of type {pixels.dtype}; expected integers or floats")
     if white_level is None:
         white_level = default_white(pixels.dtype)
     if white_level <= black_level:
         raise ValueError(f"white at {white_level:g} and black at {black_level:g}; set white_level")
-    if pixels.dtype.kind == "c":
-        raise ValueError("complex numbers; expected integers or floats")
     if pixels.dtype == np.uint16:
         # By a table, since floats of a large photograph would take eight times its memory.
         return to_uint8(np.arange(2**16, dtype=np.float64), white_level, black_level)[pixels]

@@ -137,7 +137,9 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
             )
     if testing and set(testing.ids) & set(training.ids):
         raise DataError(f"dataset {name!r}: an id is in the training and in the test set")
-    copies = copies_in(parts, test if testing else None)
+    # Where copies are dropped, each picture is left once: it need not be looked at again.
+    dropping = keys.duplicates == "drop"
+    copies = () if dropping else copies_in(parts, test if testing else None)
     notices += judged(copies, keys.duplicates)
     if testing:
         notices += about_alike(training, testing, copies)

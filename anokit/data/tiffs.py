@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,18 @@ COLOURS = (
 )
 """What the colours of a tif may be instead of RGB."""
 
+ASSOCIATED, UNASSOCIATED = tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA
+"""Alpha by which colours are multiplied in the file, and alpha beside them."""
+
+
+class Raw(NamedTuple):
+    """A decoded file, in its own type."""
+
+    pixels: npt.NDArray
+    """``[C, H, W]``"""
+    alpha: bool
+    """whether the last channel is alpha"""
+
 
 def read_tiff(path: Path) -> npt.NDArray:
     """Return a tif as ``[C, H, W]`` in its own type; channels first or last in the file.
@@ -38,6 +51,15 @@ def read_tiff(path: Path) -> npt.NDArray:
     >>> pixels = read_tiff(Path("photos/scan.tif"))
     >>> pixels.shape, pixels.dtype
     ((1, 4, 6), dtype('uint16'))
+    """
+    return raw_tiff(path).pixels
+
+
+def raw_tiff(path: Path) -> Raw:
+    """Return a tif as `read_tiff` does, and whether its last channel is alpha.
+
+    Raises `tifffile.TiffFileError` for what is left to Pillow, and ValueError for a stack of images
+    or colours that cannot be read.
     """
     with tifffile.TiffFile(path) as file:
         if not file.series:
@@ -72,13 +94,17 @@ def read_tiff(path: Path) -> npt.NDArray:
         pixels = np.iinfo(pixels.dtype).max - pixels
     if photometric == tifffile.PHOTOMETRIC.SEPARATED and pixels.dtype != np.uint8:
         pixels = ink_to_light(pixels)
-    if extra and extra[0] == tifffile.EXTRASAMPLE.ASSOCALPHA and len(pixels) in (2, 4):
+    alpha = len(pixels) in (2, 4) and extra[:1] in ((ASSOCIATED,), (UNASSOCIATED,))
+    if alpha and extra[0] == ASSOCIATED:
         pixels = without_alpha_in_colours(pixels)
-    if orientation in TURNS:
-        rows, columns, swap = TURNS[orientation]
-        pixels = np.flip(pixels, tuple(axis for axis, turn in ((1, rows), (2, columns)) if turn))
-        pixels = pixels.swapaxes(1, 2) if swap else pixels
-    return pixels
+    return Raw(turned(pixels, orientation), alpha)
+
+
+def turned(pixels: npt.NDArray, orientation: int) -> npt.NDArray:
+    """Return ``[C, H, W]`` turned and mirrored as an orientation tag says."""
+    rows, columns, swap = TURNS.get(orientation, (False, False, False))
+    pixels = np.flip(pixels, tuple(axis for axis, turn in ((1, rows), (2, columns)) if turn))
+    return pixels.swapaxes(1, 2) if swap else pixels
 
 
 def ink_to_light(pixels: npt.NDArray) -> npt.NDArray:

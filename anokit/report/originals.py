@@ -9,6 +9,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from anokit.data.names import shown
+from anokit.data.pictures import try_to_decode
+from anokit.data.quiet import quiet
 from anokit.errors import DataError
 from anokit.store.files import make_folder, replacing
 
@@ -71,8 +73,15 @@ def read_original(
             picture = _coloured(ImageOps.exif_transpose(opened), levels)
     except FileNotFoundError:
         raise DataError(f"{path}: the file is no longer there") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
         raise DataError(f"{path}: cannot be read as an image: {error}") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        # Tifs of 16-bit colours or many channels, say, are read as networks have them.
+        with quiet():
+            found, _ = try_to_decode(path, levels[1], black_level=levels[0])
+        if found is None:
+            raise DataError(f"{path}: cannot be read as an image: {error}") from None
+        return draw_pixels(found.pixels, longest)
     return _resized(picture, longest)
 
 

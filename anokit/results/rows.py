@@ -26,6 +26,7 @@ QUICK = (
 class MapScale(BaseModel):
     """What values of a score's maps mean, from maps of training images that it was not fitted on.
 
+    Where there is but one image, or one group, they are of it: there is no other to fit on.
     Pictures of maps are coloured from ``low`` to ``high``, so that they can be compared.
     """
 

@@ -16,6 +16,7 @@ from anokit.runs.table import make_table
 from anokit.runs.table_formats import markdown
 from anokit.store.files import replacing
 from anokit.store.run_directory import LOCK
+from anokit.store.targets import check_file
 from anokit.version import __version__
 
 CARD = "README.md"
@@ -51,6 +52,7 @@ def bundle(folder: Path, out: Path | None = None) -> Path:
     target = out or folder.with_name(f"{folder.name}.zip")
     if folder.resolve() in target.resolve().parents:
         raise UsageError(f"--out {target}: lies in the folder that is packed; name another place")
+    check_file("--out", target)
     runs = find_runs([folder])
     card = model_card(folder, runs)
     with replacing(target) as new, zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as archive:

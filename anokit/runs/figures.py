@@ -78,6 +78,7 @@ def draw_figures(
                 not_drawn[kind] = str(reason)
                 continue
             path = out / f"{kind}.{wish.style}"
+            out.parent.mkdir(parents=True, exist_ok=True)
             make_folder(out)
             with replacing(path) as new:
                 new.write_bytes(style.vector(drawn.figure, wish.style))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from anokit.data.names import file_called
 from anokit.data.sets import ImageTable, Rows, all_rows
 from anokit.errors import DataError
 from anokit.recipe.parts import NamedScore, Recipe
@@ -63,7 +64,7 @@ def paint_ranking(
 
     def entries() -> Iterator[Entry]:
         for rank, row in enumerate(order, start=1):
-            path = Path(ranking.images[row])
+            path = file_called(ranking.images[row])
             yield Entry(
                 rank=rank,
                 score=float(column[row]),

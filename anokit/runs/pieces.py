@@ -99,6 +99,10 @@ def jobs_of(names: FileList, size: int, folder: Path) -> Iterator[PieceJob]:
             number, at, count, length = number + 1, at + length, 0, 0
 
 
+FLAT = 4
+"""Grey levels that a file should have at least, lest nothing be seen in it."""
+
+
 @dataclass
 class Head:
     """What is kept of a piece before its rows."""
@@ -110,6 +114,8 @@ class Head:
     """files with values outside of what becomes 0 to 255"""
     low: float = float("inf")
     high: float = float("-inf")
+    blank: int = 0
+    """files of (nearly) one grey level, as networks see them"""
 
     def note_clipping(self, low: float, high: float, count: int = 1) -> None:
         """Note the smallest and largest value of files that were clipped."""
@@ -208,6 +214,7 @@ def _score_piece(
         kept.append((file.place, file.name))
         if found.clipped is not None:
             head.note_clipping(*found.clipped)
+        head.blank += int(found.images.max()) - int(found.images.min()) < FLAT
         tiles += [(image, file.place, 1 / len(found.images)) for image in found.images]
         while len(tiles) >= size:
             flush(tiles[:size])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anokit.data.names import written
+from anokit.data.names import readable, written
 from anokit.errors import CheckpointError, UsageError
 from anokit.report.ranked_gallery import Gallery
 from anokit.results.thresholds import Calibration, discovery_bound
@@ -67,7 +67,7 @@ def rank_files(
         first = 1
         for block in blocks(merged(paths, folder)):
             kept.extend(block[: max(0, most - len(kept))])
-            learnt += sum(str(Path(name).absolute()) in own for name, _ in block)
+            learnt += sum(str(Path(readable(name)).absolute()) in own for name, _ in block)
             ranking = judge(block)
             flagged += int(next(iter(ranking.judged.values())).flagged.sum())
             yield first, ranking
@@ -99,6 +99,9 @@ def judging(
         f"threshold {primary.threshold:.4g} of {names[0]} "
         f"({100 * primary.promised:.3g} % false alarms)"
     )
+    row = run.results.row(names[0])
+    if row is not None and row.false_alarms is None:  # it was fitted on the only image there was
+        rule = f"threshold {primary.threshold:.4g} of {names[0]}, which promises nothing"
     bounds: dict[str, float] = {}
     if rate is not None:
         bounds = discovery_bounds(by, paths, rate, count)

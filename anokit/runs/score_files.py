@@ -164,6 +164,7 @@ def _finish(work: Work, paths: Sequence[Path]) -> ScoredFiles:
     heads = Head("")
     for head in filter(None, map(read_head, paths)):
         heads.left_out += head.left_out
+        heads.blank += head.blank
         if head.clipped:
             heads.note_clipping(head.low, head.high, head.clipped)
     count = names.count - len(heads.left_out)

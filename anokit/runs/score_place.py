@@ -15,6 +15,7 @@ from anokit.errors import CheckpointError, UsageError
 from anokit.report.ranked_gallery import check_gallery
 from anokit.store.files import beside, make_folder
 from anokit.store.score_table import JUDGEMENT
+from anokit.store.targets import check_file, check_folder
 
 WHOLE = "whole.lock"
 
@@ -24,14 +25,9 @@ BEGIN = ",".join(("image", "rank", *JUDGEMENT)).encode()
 
 def check_out(out: Path, *, force: bool) -> None:
     """Raise `UsageError` where a CSV file cannot be written, or something else is in its place."""
-    if not out.parent.is_dir():
-        raise UsageError(f"--out {out}: cannot be written: there is no folder {out.parent}")
-    if not os.access(out.parent, os.W_OK):
-        raise UsageError(f"--out {out}: cannot be written: {out.parent} lets this user not write")
+    check_file("--out", out)
     if not os.path.lexists(out):
         return
-    if not out.is_file():
-        raise UsageError(f"--out {out}: is there already and no regular file; name another file")
     try:
         with out.open("rb") as file:
             ours = file.read(len(BEGIN)) == BEGIN
@@ -50,9 +46,9 @@ def check_maps(maps: Path) -> None:
         check_gallery(maps)
     except UsageError as error:
         raise UsageError(f"--maps {error}") from None
-    parent = next((place for place in maps.absolute().parents if place.exists()), Path("/"))
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise UsageError(f"--maps {maps}: cannot be written: {parent} lets this user not write")
+    check_folder("--maps", maps)
+    if maps.exists():  # what takes its place is made beside it
+        check_folder("--maps", maps.absolute().parent)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from anokit.data.choosing import read_names
+from anokit.data.names import file_called
 from anokit.data.preparing import prepare
 from anokit.data.sets import Rows, RunData
 from anokit.errors import CheckpointError, UsageError
@@ -26,6 +27,7 @@ from anokit.scoring.nearest import Likeness, Neighbours, nearest_training_images
 from anokit.store.exclude_list import exclude_text, listable
 from anokit.store.files import write_text
 from anokit.store.score_table import Judged, Ranking, csv_text
+from anokit.store.targets import check_file
 from anokit.training.backbone import load_backbone
 from anokit.training.device import resolve_device
 from anokit.watching import NOBODY, Watcher
@@ -158,7 +160,7 @@ def write_suspects(found: Suspects, folder: Path, watcher: Watcher = NOBODY) -> 
                 rank=rank,
                 score=float(ranking.columns[name][row]),
                 flagged=bool(judged.flagged[row]),
-                path=path or Path(ranking.images[row]),
+                path=path or file_called(ranking.images[row]),
                 p_value=float(judged.p_values[row]),
                 picture=picture,
                 near=[
@@ -251,6 +253,7 @@ def check_new(path: Path) -> None:
         raise UsageError(
             f"--write-exclude {path}: is there already, and may have been edited; name a new file"
         )
+    check_file("--write-exclude", path)
 
 
 def refit_command(found: Suspects, path: Path) -> str:
@@ -273,7 +276,7 @@ def _shown(found: Suspects, place: int) -> tuple[Path | None, Image.Image | None
     train = found.data.train
     row = int(train.wholes.first[place])
     if train.files and train.files[row]:
-        return Path(train.files[row]), None
+        return file_called(train.files[row]), None
     return None, draw_pixels(train.images.read(_rows([row]))[0].numpy())
 
 

@@ -15,6 +15,7 @@ from anokit.recipe.sweeps import KEPT, RECIPE, VARIANT, Cell, Sweep, kind_of
 from anokit.runs.cells import Status, read_record, status_of
 from anokit.store.files import make_folder, write_json, write_text
 from anokit.store.run_directory import RunDirectory
+from anokit.store.targets import check_folder
 
 
 @dataclass
@@ -179,6 +180,7 @@ def open_folder(sweep: Sweep, out: Path | None) -> SweepFolder:
         Where the folder is no sweep's, or a cell in it was made by another recipe.
     """
     folder = SweepFolder(out or Path("sweeps") / sweep.name)
+    check_folder("--out", folder.path)
     if folder.path.exists() and (
         not folder.path.is_dir() or (any(folder.path.iterdir()) and not folder.file.exists())
     ):

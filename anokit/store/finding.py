@@ -44,8 +44,10 @@ def create(recipe: Recipe, out: Path | None) -> RunDirectory:
         path.mkdir(parents=True, exist_ok=True)
         (path / LOCK).touch()
     except OSError as error:
+        option = "--out " if out else ""
         raise UsageError(
-            f"{path}: the run directory cannot be made: {error.strerror}; choose another with --out"
+            f"{option}{path}: the run directory cannot be made: {error.strerror}; choose another "
+            "with --out"
         ) from None
     return directory
 

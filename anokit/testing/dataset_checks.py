@@ -27,7 +27,7 @@ def check_dataset_samples(subject: DatasetSubject) -> None:
     """Check that images are uint8 of the dataset's shape and use 0 to 255 rather than 0 to 1."""
     expect(len(subject.source.train), "the training set is empty")
     for name, split in subject.splits():
-        _none(image_faults(subject.source.spec, name, subject.items(split)))
+        _none(image_faults(subject.source.spec, name, subject.items(split), split))
 
 
 @promise("dataset", since="0.1")

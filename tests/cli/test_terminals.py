@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import shlex
 import subprocess
 import sys
 
@@ -34,3 +35,108 @@ def test_a_recipe_with_a_mark_and_windows_line_ends_is_read(recipe_file, toykit)
     path.write_bytes(codecs.BOM_UTF8 + text.encode())
     found = toykit("check", path)
     assert found.code == 0, found.err
+
+
+DESCRIBING = ["--help", "run --help", "list-plugins", "recipes", "describe score error", "schema"]
+ENVIRONMENTS = {
+    "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii:strict"},
+    "code page": {"PYTHONUTF8": "0", "PYTHONIOENCODING": "gbk:strict"},
+    "no home, narrow": {"HOME": "", "COLUMNS": "20"},
+    "no colour": {"NO_COLOR": "1", "FORCE_COLOR": "1"},
+}
+
+
+@pytest.fixture
+def shell(toys_file, tmp_path):
+    """Run a shell command in which anokit stands for the command line with the toys."""
+
+    def start(command, **environment):
+        here = {**os.environ, "ANOKIT_PLUGINS": "", "OMP_NUM_THREADS": "1", **environment}
+        if here.get("HOME") == "":
+            del here["HOME"]
+        found = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command.replace("TOYS", shlex.quote(str(toys_file)))],
+            capture_output=True,
+            cwd=tmp_path,
+            env=here,
+            timeout=600,
+            check=False,
+        )
+        assert b"Traceback" not in found.stdout + found.stderr, found.stderr.decode()
+        assert b"Exception ignored" not in found.stderr
+        return found
+
+    return start
+
+
+ANOKIT = f"{shlex.quote(sys.executable)} -m anokit"
+
+
+@pytest.mark.parametrize("way", ENVIRONMENTS)
+def test_what_only_describes_goes_through_every_terminal(way, shell):
+    command = " && ".join(f"{ANOKIT} {one}" for one in DESCRIBING)
+    found = shell(
+        command.replace("describe score", "describe --plugin TOYS score"), **ENVIRONMENTS[way]
+    )
+    assert found.returncode == 0, found.stderr
+    assert b"\x1b" not in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("--help > /dev/full", 1, b"what is printed cannot be written: No space left"),
+        ("schema > /dev/full", 1, b"what is printed cannot be written: No space left"),
+        ("check nosuch.toml 2> /dev/full", 1, b""),
+        ("list-plugins > /dev/full 2> /dev/full", 1, b""),
+        ("schema | head -c 1 > /dev/null", 1, b""),
+        ("recipes >&- 2>&-", 0, b""),
+        ("recipes <&-", 0, b""),
+    ],
+)
+def test_output_that_goes_nowhere_ends_in_a_sentence(command, code, said, shell):
+    found = shell(f"{ANOKIT} {command}")
+    assert found.returncode == code, found.stderr
+    assert said in found.stderr
+    assert bool(found.stderr) == bool(said)
+
+
+def test_a_run_goes_through_a_poor_terminal(recipe_file, shell):
+    run = f"{ANOKIT} run {recipe_file()} --plugin TOYS --out run"
+    found = shell(f"{run} > log", **ENVIRONMENTS["ascii"], COLUMNS="20", HOME="", NO_COLOR="1")
+    assert found.returncode == 0, found.stderr
+    assert found.stderr == b""
+    text = shell("cat log").stdout
+    assert text.isascii()
+    assert b"\x1b" not in text
+
+
+WARNS = """
+import logging, sys, warnings
+from anokit.cli import app
+
+def noisy():
+    for _ in range(2):
+        warnings.warn_explicit("an odd\\nimage", UserWarning, "x/site-packages/PIL/Image.py", 7)
+        logging.getLogger("tifffile.pages").warning("tag %d is odd", 5)
+
+app.app.command("noisy")(noisy)
+app.main(["noisy"])
+"""
+
+
+def test_what_libraries_warn_of_is_a_sentence_said_once(tmp_path):
+    found = subprocess.run(
+        [sys.executable, "-c", WARNS.replace("\\\\", "\\")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "ANOKIT_PLUGINS": ""},
+        timeout=600,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stderr.splitlines() == [
+        "warning: PIL says: an odd image",
+        "warning: tifffile says: tag 5 is odd",
+    ]

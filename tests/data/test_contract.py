@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from anokit.data.arrays import ArraySplit
+from anokit.data.contract import LOOKED_AT, image_faults, items_of
 from anokit.data.preparing import prepare
 from anokit.recipe.reading import resolve
 from anokit.registry.blame import PluginFault
 from anokit.registry.lookup import Registry
+from anokit.types import ImageSpec
 
 HOSTILE = Path(__file__).parents[1] / "hostile.py"
 
@@ -49,3 +53,15 @@ def test_a_dataset_that_breaks_its_contract_is_refused(read, how, message):
 
 def test_one_that_keeps_it_is_read(read):
     assert len(read("nothing").train) == 30
+
+
+@pytest.mark.parametrize(("brightest", "faults"), [(0, 1), (1, 1), (2, 0)])
+def test_black_samples_are_a_fault_where_all_images_are_black(brightest, faults):
+    images = np.zeros((50, 1, 4, 4), np.uint8)
+    images[3] = brightest
+    split = ArraySplit(images, [str(number) for number in range(50)])
+    items = items_of(split, LOOKED_AT)
+    assert 3 not in [place for place, _ in items]
+    spec = ImageSpec(1, 4, 4)
+    assert len(list(image_faults(spec, "train", items, split))) == faults
+    assert not list(image_faults(spec, "test", items, split))

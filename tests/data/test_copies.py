@@ -156,3 +156,25 @@ def test_copies_are_in_the_results_of_a_run(tmp_path, recipe_file, toykit):
     assert once["copies"] == []
     assert once["dropped"] == {"training": ["train/1"]}
     assert once["train_images"] == 11
+
+
+@pytest.mark.parametrize("duplicates", ["keep", "drop"])
+def test_every_picture_is_looked_at_once(assembled, source, monkeypatch, duplicates):
+    from anokit.data.copies import Pictures
+
+    seen = []
+    look = Pictures.of
+    monkeypatch.setattr(Pictures, "of", lambda part: seen.append(len(part)) or look(part))
+    found = assembled(source(), duplicates=duplicates)
+    assert sorted(seen) == ([3, 5, 6] if duplicates == "drop" else [5, 6])
+    if duplicates == "drop":
+        assert found.copies == ()
+        seen.clear()
+        from anokit.data.copies import copies_in
+        from anokit.data.rows import SplitRows
+
+        parts = [
+            SplitRows.of(ArraySplit(one.images.read(np.arange(len(one))), one.ids))
+            for one in (found.train, found.test)
+        ]
+        assert not copies_in(parts, None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anokit.data.arrays import ArraySplit
-from anokit.data.names import readable, shown, written
+from anokit.data.names import file_called, readable, shown, written
 from anokit.data.rows import SplitRows
 
 LATIN = os.fsdecode(b"caf\xe9.png")
@@ -38,3 +38,9 @@ def test_names_of_any_dataset_are_text():
     listed = SplitRows.of(split).listed
     assert list(listed.ids) == [r"caf\xe9.png", "b"]
     assert list(listed.files) == [r"x/caf\xe9.png", "x/b"]
+
+
+@pytest.mark.parametrize("name", ["plain.png", "café.png", r"back\xe9slash.png", LATIN])
+def test_the_file_is_found_again_by_its_text(name, tmp_path):
+    (tmp_path / name).touch()
+    assert file_called(readable(str(tmp_path / name))) == tmp_path / name

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
 from anokit.data import find_images, try_to_decode, try_to_decode_mask, with_channels
+from anokit.data.pictures import decode, decode_picture
 
 Y, X = np.mgrid[:24, :32]
 PICTURE = np.stack([X * 7, Y * 9, 250 - X * 5], axis=2).astype(np.uint8)
@@ -28,6 +30,16 @@ def turned(place: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(np.rot90(PICTURE)).save(place.with_suffix(".png"), exif=exif)
+
+
+def deep_png(values: np.ndarray):
+    return lambda place: place.with_suffix(".png").write_bytes(
+        imagecodecs.png_encode(np.ascontiguousarray(values))
+    )
+
+
+def keyed(place: Path) -> None:
+    Image.fromarray(PICTURE).save(place.with_suffix(".png"), transparency=(1, 2, 3))
 
 
 RGB = {"photometric": "rgb"}
@@ -56,6 +68,9 @@ WAYS = {
     "16-bit cmyk": tiff(INK, photometric="separated"),
     "16-bit alpha": tiff(WITH_ALPHA, extrasamples=["unassalpha"], **RGB),
     "16-bit alpha in the colours": tiff(TIMES_ALPHA, extrasamples=["assocalpha"], **RGB),
+    "16-bit png": deep_png(DEEP),
+    "16-bit png with alpha": deep_png(WITH_ALPHA),
+    "png with a transparent colour": keyed,
     "planes": tiff(DEEP.transpose(2, 0, 1), planarconfig="separate", **RGB),
 }
 
@@ -70,6 +85,48 @@ def test_one_picture_is_one_array(tmp_path: Path, way: str):
     got = with_channels(picture.pixels, 3, path).transpose(1, 2, 0).astype(int)
     assert got.shape == PICTURE.shape
     assert abs(got - PICTURE).mean() < 3
+
+
+ALPHAS = {
+    "grey": lambda place: Image.fromarray(PICTURE[..., 0]).save(
+        place.with_suffix(".png"), transparency=7
+    ),
+    "colour": keyed,
+    "deep grey": deep_png(WITH_ALPHA[..., 2:]),
+    "deep colour": deep_png(WITH_ALPHA),
+    "tif": tiff(WITH_ALPHA, extrasamples=["unassalpha"], **RGB),
+}
+
+
+@pytest.mark.parametrize("way", ALPHAS)
+def test_alpha_is_a_channel_that_no_level_scales(tmp_path: Path, way: str):
+    ALPHAS[way](tmp_path / "picture")
+    (path,) = tmp_path.iterdir()
+    plain, levelled = (decode(path, white) for white in (None, 30000.0))
+    assert len(plain) == (2 if "grey" in way else 4)
+    assert (plain[-1] == levelled[-1]).all()
+    if "deep" in way or way == "tif":
+        assert (plain[-1] == 128).all()
+        assert levelled[0].astype(int).sum() > 1.2 * plain[0].sum()
+
+
+@pytest.mark.parametrize("values", [DEEP // 16, DEEP[..., 0] // 16])
+@pytest.mark.parametrize("way", [deep_png, tiff])
+def test_levels_are_of_the_file_s_own_values(tmp_path: Path, way, values: np.ndarray):
+    way(values)(tmp_path / "picture")
+    (path,) = tmp_path.iterdir()
+    picture = decode_picture(path, 4095.0)
+    assert picture.values == (values.min(), values.max())
+    got = picture.pixels.transpose(1, 2, 0).squeeze().astype(int)
+    assert abs(got - values / 4095 * 255).max() <= 0.5
+
+
+def test_numbers_that_are_no_grey_values_are_refused(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((8, 8), np.complex64))
+    assert try_to_decode(tmp_path / "a.tif", None) == (
+        None,
+        "numbers of type complex64; expected integers or floats",
+    )
 
 
 @pytest.mark.parametrize(

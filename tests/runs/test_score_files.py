@@ -5,6 +5,7 @@ import json
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from PIL import Image
 from anokit.errors import UsageError
 from anokit.runs.inputs import FileList
 from anokit.runs.pieces import Head, jobs_of, merged, piece_size
+from anokit.runs.ranked_files import judging
 from anokit.runs.score_place import place_of
+from anokit.runs.score_request import ScoreRequest
 
 COUNT = 50
 
@@ -189,3 +192,17 @@ def test_another_process_at_work_is_said(toykit, finished, photos):
         found = toykit("score", finished, photos, "--out", "s.csv")
     assert (found.code, "another process is scoring" in found.err) == (2, True)
     assert UsageError.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("promised", "said"), [(0.01, "5 % false alarms"), (None, "promises nothing")]
+)
+def test_a_threshold_that_promises_nothing_is_said_to(tmp_path, promised, said):
+    calibration = SimpleNamespace(threshold=2.0, promised=0.05)
+    run = SimpleNamespace(
+        recipe=SimpleNamespace(scores=[SimpleNamespace(name="knn")]),
+        calibrations=lambda _: {"knn": calibration},
+        results=SimpleNamespace(row=lambda _: SimpleNamespace(false_alarms=promised)),
+    )
+    request = ScoreRequest(tmp_path, [])
+    assert said in judging(request, run, [], 0)[1]

@@ -16,6 +16,7 @@ from anokit.errors import UsageError
 from anokit.plugin import KINDS, Kind
 from anokit.registry.entries import Entry
 from anokit.registry.lookup import Registry, UnknownComponentError
+from anokit.store.targets import check_folder
 from anokit.version import __version__
 
 SOURCE = """\
@@ -60,6 +61,7 @@ def write_plugin(
     folder = out or Path(name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: is there already and not empty; choose another with --out")
+    check_folder("--out", folder)
     if anokit is not None and not (anokit / "anokit" / "plugin.py").is_file():
         raise UsageError(f"--anokit {anokit}: expected a checkout of anokit, with anokit/ in it")
     texts = package_texts(names, kind, anokit, start)

@@ -142,7 +142,7 @@ def test_odd_folders_are_told(full: Path, write_image: WriteImage) -> None:
     write_image(full / "val/0.png")
     write_image(full / "train/other/0.png")
     notices = " ".join(read(full).notices)
-    assert "not used: images in val" in notices
+    assert "val is not used: 1 images" in notices
     assert "train/deep, train/other is taken as normal" in notices
 
 

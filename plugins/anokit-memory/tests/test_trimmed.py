@@ -91,8 +91,18 @@ def test_all_equal_rows_are_no_error(build):
     assert torch.equal(score(RoundTrip(features=torch.ones(2, 8))), torch.zeros(2))
 
 
-@pytest.mark.parametrize("count", [1, 10, 80])
-def test_too_few_images_are_refused(build, count):
-    message = rf"'trimmed-knn': share = 0.6 of {count} .* are {int(0.6 * count)}.* clump = 50: set"
+@pytest.mark.parametrize(
+    ("count", "advice"),
+    [
+        (1, "add"),
+        (2, "set share higher, or add"),
+        (10, "set these lower, or add"),
+        (80, "set these lower, or add"),
+    ],
+)
+def test_too_few_images_are_refused(build, count, advice):
+    message = (
+        rf"'trimmed-knn': share = 0.6 of {count} .* are {int(0.6 * count)}.* clump = 50: {advice}"
+    )
     with pytest.raises(DataError, match=message):
         fitted(build, cloud(count, 0))

@@ -23,7 +23,7 @@ from anokit.errors import DataError
 from anokit.types import ImageSpec
 from anokit_datasets.layout import Layout, read_layout
 from anokit_datasets.listing import read_list
-from anokit_datasets.looks import about_clipping, about_contrast, about_sizes
+from anokit_datasets.looks import Looks, about_sizes
 from anokit_datasets.picture_options import ImageFolderOptions, PictureOptions
 from anokit_datasets.preparing import Preparation, least
 from anokit_datasets.resizing import Mask, UInt8, nearest_index
@@ -61,6 +61,7 @@ def image_folder(options: ImageFolderOptions) -> Source:
             expand(options.root or "."),
             accept_defects=options.accept_defects,
             seed=options.draw_seed,
+            validation=options.validation,
         )
     source = "image folder" if options.files is None else "listed files"
     return FolderReader(options, layout, source).read()
@@ -84,6 +85,7 @@ class FolderReader:
         self.layout = layout
         self.notices = list(layout.notices)
         self.source = source
+        self.where = layout.where or str(layout.root)
         self.largest = 0  # pixels of the largest file, as far as known
 
     def read(self) -> Source:
@@ -129,7 +131,7 @@ class FolderReader:
             self.preparation = Preparation(self.options, spec, path)
             return
         said = self.describe(failures, len(files), "training")
-        raise DataError(f"{self.layout.where or self.layout.root}: {said}")
+        raise DataError(f"{self.where}: {said}")
 
     def split(self, files: Sequence[Path], name: str) -> ArraySplit | None:
         """Decode ``files``; None where there are none, or none that can be read."""
@@ -140,8 +142,7 @@ class FolderReader:
         spec = self.preparation.spec
         images = room_for((starts[-1], spec.channels, spec.height, spec.width), self.options.cache)
         sizes: list[tuple[int, int] | None] = [None] * len(files)
-        darkest, brightest = np.full(len(files), 255, np.uint8), np.zeros(len(files), np.uint8)
-        clipped: dict[int, tuple[float, float]] = {}
+        looks = Looks(self.options, self.where, len(files))
         failures: list[tuple[Path, str]] = []
 
         def work(place: int) -> str:
@@ -154,10 +155,7 @@ class FolderReader:
                 return "its header tells another size than it has"
             self.preparation.fill(images[starts[place] : starts[place + 1]], picture, path)
             sizes[place] = picture.size
-            darkest[place] = picture.pixels.min(initial=255)
-            brightest[place] = picture.pixels.max(initial=0)
-            if picture.clipped is not None:
-                clipped[place] = picture.clipped
+            looks.note(place, picture)
             return ""
 
         with ThreadPoolExecutor(self.workers()) as pool:
@@ -166,10 +164,7 @@ class FolderReader:
                 for place, reason in zip(places, pool.map(work, places), strict=True):
                     if reason:
                         failures.append((files[place], reason))
-        read = [place for place, size in enumerate(sizes) if size is not None]
-        self.notices += about_clipping(clipped, len(read), name)
-        if read and name != "contaminating":
-            self.notices += about_contrast(darkest[read], brightest[read], name)
+        self.notices += looks.about(name)
         if failures:
             self.notices.append(self.describe(failures, len(files), name))
         rows = [

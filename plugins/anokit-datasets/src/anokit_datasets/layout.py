@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from anokit.data import find_images, look_through, seeded_order
 from anokit.errors import DataError, MissingDataError
+from anokit_datasets.folder_names import (
+    DEFECT_FOLDERS,
+    HELD_OUT,
+    KNOWN_FOLDERS,
+    MASK_ENDINGS,
+    MASK_FOLDERS,
+    NORMAL_FOLDERS,
+    PRIVATE_FOLDERS,
+    TEST_FOLDERS,
+    TRAIN_FOLDERS,
+    TREE,
+    VALIDATION_FOLDERS,
+    check_names,
+)
 
-NORMAL_FOLDERS = frozenset(
-    {"normal", "good", "ok", "defect-free", "defect_free", "defectfree", "nominal", "healthy"}
-)
-"""Sub-folders of test/ that hold normal images; every other one holds an anomalous kind."""
-DEFECT_FOLDERS = frozenset(
-    {"bad", "ng", "nok", "ko", "not_ok", "faulty", "defect", "defects", "defective", "anomaly"}
-    | {"anomalies", "anomalous", "abnormal", "logical_anomalies", "structural_anomalies"}
-)
-"""Names of folders that say that what they hold is not normal."""
-MASK_FOLDERS = frozenset({"ground_truth", "groundtruth", "ground-truth", "gt", "mask", "masks"})
-TRAIN_FOLDERS = frozenset({"train", "training"})
-TEST_FOLDERS = frozenset({"test", "testing", "test_public"})
-KNOWN_FOLDERS = TRAIN_FOLDERS | TEST_FOLDERS | MASK_FOLDERS | {"contaminants"}
-MASK_ENDINGS = ("_mask", "", "_gt", "_ground_truth", "_groundtruth", "-mask", "_masks")
-"""What a mask's stem has after its image's, the likeliest first."""
 NAMED = 3
 """Files that a notice names; the rest is counted."""
-HELD_OUT = 5
-"""Of two bare folders, normal and anomalous, one in so many of the normal images is for testing."""
 
-TREE = """expected one of
-  {root}/**/*.png                        unlabelled images, a training set without a test
-  {root}/train/**                        training images, in any sub-folders
-  {root}/contaminants/**                 optional: anomalies that `contamination` may mix in
-  {root}/test/normal/**  (or good/)      optional: normal test images
-  {root}/test/<kind>/**                  optional: anomalous test images
-  {root}/ground_truth/<kind>/<stem>_mask.png    optional: masks, as in MVTec AD
-  {root}/good/** and {root}/bad/**       two bare folders: a fifth of the good ones is for testing
-in upper or lower case; see docs/datasets.md for other names"""
+Validation = Literal["leave", "train", "test"]
+"""What the images of validation/ are for."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +67,9 @@ class Layout:
         return [self.label(path) for path in paths]
 
 
-def read_layout(root: Path, *, accept_defects: bool = False, seed: int = 0) -> Layout:
+def read_layout(
+    root: Path, *, accept_defects: bool = False, seed: int = 0, validation: Validation = "leave"
+) -> Layout:
     """Look through ``root`` without opening a file.
 
     Parameters
@@ -86,6 +78,8 @@ def read_layout(root: Path, *, accept_defects: bool = False, seed: int = 0) -> L
         Whether folders that are called after defects or masks may be trained on.
     seed
         of the draw of normal test images where there are but two folders, good and bad.
+    validation
+        What to do with validation/, normal images beside train/.
 
     Raises
     ------
@@ -98,7 +92,13 @@ def read_layout(root: Path, *, accept_defects: bool = False, seed: int = 0) -> L
     if not root.is_dir():
         problem = "is a file" if root.exists() else "does not exist"
         raise MissingDataError(f"image folder {root} {problem}; {TREE.format(root=root)}")
+    beside = child(root, VALIDATION_FOLDERS)
     train_folder = child(root, TRAIN_FOLDERS)
+    if validation != "leave" and (beside is None or train_folder is None):
+        raise DataError(
+            f"validation = {validation!r}: {root} has no {'train' if beside else 'validation'}/; "
+            "remove it under [dataset]"
+        )
     if train_folder is None:
         return read_pair(root, seed) or read_bare(root, accept_defects)
     train = find_images(train_folder)
@@ -112,10 +112,21 @@ def read_layout(root: Path, *, accept_defects: bool = False, seed: int = 0) -> L
         notices.append(
             f"{root}: not used: images in {', '.join(other)} (known: train, contaminants, test)"
         )
-    notices += check_names(train_folder, train, accept_defects)
-    kinds = {p.relative_to(root).parts[1] for p in train if len(p.relative_to(root).parts) > 2}
-    if len(kinds) > 1:
-        listed = ", ".join(f"{train_folder.name}/{kind}" for kind in sorted(kinds))
+    more = read_validation(beside, validation, notices) if beside else []
+    notices += [
+        f"{folder} has no labels and is not used; a finished run scores it: "
+        f"anokit score RUN {folder}"
+        for folder in sorted(root.iterdir())
+        if folder.name.lower() in PRIVATE_FOLDERS and folder.is_dir()
+    ]
+    train += more if validation == "train" else []
+    for folder in (train_folder, *([beside] if beside and validation == "train" else [])):
+        within = [path for path in train if path.is_relative_to(folder)]
+        notices += check_names(folder, within, accept_defects)
+    parts = [path.relative_to(root).parts for path in train]
+    kinds = {"/".join(names[:2]) for names in parts if len(names) > 2}
+    if len({kind.split("/")[1].lower() for kind in kinds}) > 1:
+        listed = ", ".join(sorted(kinds))
         notices.append(
             f"{root}: all of {listed} is taken as normal; known anomalies belong into contaminants/"
         )
@@ -132,7 +143,25 @@ def read_layout(root: Path, *, accept_defects: bool = False, seed: int = 0) -> L
         return layout
     mask_folder = child(root, MASK_FOLDERS) or child(test_folder, MASK_FOLDERS)
     test = find_test(root, test_folder, notices)
-    return with_masks(replace(layout, test=test), test_folder, mask_folder, notices)
+    layout = with_masks(replace(layout, test=test), test_folder, mask_folder, notices)
+    return replace(layout, test=[*test, *more]) if validation == "test" else layout
+
+
+def read_validation(folder: Path, purpose: Validation, notices: list[str]) -> list[Path]:
+    """Return the images of validation/; say so where they are not used."""
+    images = find_images(folder)
+    if images and purpose == "leave":
+        notices.append(
+            f"{folder} is not used: {len(images):,} images; validation = 'train' or 'test' under "
+            "[dataset] takes them as normal ones"
+        )
+    for path in images if purpose == "test" else ():
+        if path.relative_to(folder).parts[0].lower() not in NORMAL_FOLDERS:
+            raise DataError(
+                f"{path}: validation = 'test' takes normal images, expected {folder}/good/; "
+                "move it there, or leave the option out"
+            )
+    return images
 
 
 def child(folder: Path, names: Collection[str]) -> Path | None:
@@ -146,29 +175,6 @@ def passed_over(root: Path) -> list[str]:
     """Return a sentence on files below the root that are not taken as images, if any."""
     skipped = look_through(root).skipped()
     return [f"{root}: passed over: {skipped}"] if skipped else []
-
-
-def check_names(folder: Path, train: Sequence[Path], accepted: bool) -> list[str]:
-    """Raise DataError, or return a sentence, where names say that images are no normal ones."""
-    suspicious = Counter(
-        "/".join(parts[: place + 1])
-        for path in train
-        for parts in [path.relative_to(folder).parts]
-        for place, name in enumerate(parts[:-1])
-        if name.lower() in DEFECT_FOLDERS | MASK_FOLDERS
-    )
-    if not suspicious:
-        return []
-    listed = ", ".join(
-        f"{folder / name} ({count:,} images)" for name, count in suspicious.most_common(NAMED)
-    )
-    if accepted:
-        return [f"TRAINED ON ALTHOUGH CALLED AFTER DEFECTS OR MASKS: {listed}"]
-    raise DataError(
-        f"{listed}: to be trained on as normal, yet called after defects or masks; move defects to "
-        "test/ or contaminants/ and masks to ground_truth/, or set accept_defects = true under "
-        "[dataset] to train on them"
-    )
 
 
 def read_pair(root: Path, seed: int) -> Layout | None:
@@ -217,7 +223,7 @@ def read_bare(root: Path, accept_defects: bool) -> Layout:
             f"image folder {root} holds no image{more}; {TREE.format(root=root)}"
         )
     notices = [
-        *check_names(root, train, accept_defects),
+        *check_names(root, train, accept_defects, beside_good=True),
         f"{root} has no train/: all {len(train)} images below it are one set without labels",
         *passed_over(root),
     ]

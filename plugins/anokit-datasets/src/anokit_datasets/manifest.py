@@ -16,7 +16,8 @@ from pathlib import Path
 from anokit.data import expand, seeded_order
 from anokit.errors import DataError, MissingDataError
 from anokit_datasets.folder import FolderReader
-from anokit_datasets.layout import DEFECT_FOLDERS, HELD_OUT, NORMAL_FOLDERS, Layout
+from anokit_datasets.folder_names import DEFECT_FOLDERS, HELD_OUT, NORMAL_FOLDERS
+from anokit_datasets.layout import Layout
 from anokit_datasets.picture_options import CsvManifestOptions
 from anokit_datasets.source import Source
 

@@ -82,7 +82,6 @@ class PictureOptions(Options):
     )
     white_level: float | None = Field(
         None,
-        gt=0,
         description="value that becomes 255 in images of more than 8 bits; unset, the largest of "
         "the type: 65535 for 16 bits, and for wider integers; 1.0 for floats",
     )
@@ -130,6 +129,11 @@ class ImageFolderOptions(PictureOptions, Places):
         False,
         description="train on folders that are called after defects or masks (bad, mask …), "
         "which is an error otherwise",
+    )
+    validation: Literal["leave", "train", "test"] = Field(
+        "leave",
+        description="what validation/ beside train/ is for, normal images as in MVTec AD 2 and "
+        "LOCO: leave it out, train on it too, or test on it as normal",
     )
 
 

@@ -75,10 +75,12 @@ class TrimmedNeighbours(NearestNeighbours):
         count, keep = len(rows), math.floor(self.share * len(rows))
         clump = max(50, math.ceil(0.025 * count)) if self.clump == "auto" else self.clump
         if keep < max(self.k, clump + 1):
+            lower = "set these lower, or " if keep > 1 else ""
+            more = "set share higher, or " if keep < 2 <= count else ""
             raise DataError(
                 f"score '{self.name}': share = {self.share} of {count} training vectors are "
-                f"{keep}, expected at least k = {self.k} and more than clump = {clump}: set these "
-                "lower, or add images"
+                f"{keep}, expected at least k = {self.k} and more than clump = {clump}: "
+                f"{lower or more}add images"
             )
         rows = self.prepared(rows)
         self.kept = self._kept(rows, keep, clump)
