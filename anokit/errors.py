@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "AnokitError",
     "CheckpointError",
@@ -62,3 +64,16 @@ class TrainingError(AnokitError):
 
 class CheckpointError(AnokitError):
     """A file of weights or a run directory cannot be read, or belongs to another recipe."""
+
+
+LONGEST = 80
+"""Characters of a wrong value that a message shows."""
+
+
+def shortened(value: Any) -> str:
+    """Return a wrong value as a message shows it: its `repr`, cut where that is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
