@@ -35,6 +35,7 @@ from anokit.cli.running import LATEST, check_command, run_command
 from anokit.cli.scanning import scan_command
 from anokit.cli.sweeping import HERE, sweep_command
 from anokit.errors import AnokitError
+from anokit.store.files import refused
 from anokit.version import __version__
 
 
@@ -189,6 +190,12 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader of our output (head, less) left: nobody is there to complain to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        told = refused(error)
+        if told is None:
+            raise
+        _show_error(told)
+        sys.exit(told.exit_code)
     except typer.Abort:
         sys.exit(130)
     except Exception as error:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
-
 
 def readable(name: str) -> str:
     r"""Return a file's name as text that every file and terminal can hold.
@@ -15,16 +12,6 @@ def readable(name: str) -> str:
         return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # half a character that came from no file system
         return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def written(name: str) -> str:
-    r"""Return a file's name as it stands in a table: UTF-8, the name of the same file.
-
-    Bytes that are no UTF-8 are written as ``\xff``. A relative name that a spreadsheet would take
-    for a formula gets ``./`` before it, and still leads to the file.
-    """
-    text = readable(name)
-    return f"./{text}" if text.startswith(FORMULA) else text
 
 
 def shown(name: str) -> str:

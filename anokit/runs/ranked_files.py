@@ -10,16 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from anokit.data.names import written
+from anokit.data.names import readable
 from anokit.errors import CheckpointError, UsageError
 from anokit.report.ranked_gallery import Gallery
 from anokit.results.thresholds import Calibration, discovery_bound
 from anokit.runs.finished import FinishedRun
-from anokit.runs.painting import drawn_by, paint_ranking
+from anokit.runs.painting import paint_ranking
+from anokit.runs.piece_pictures import PiecePainter
 from anokit.runs.pieces import merged, rows_of
 from anokit.runs.score_request import ScoreRequest
 from anokit.store.files import writing
-from anokit.store.score_table import Ranking
+from anokit.store.score_table import Ranking, safe_rows
 from anokit.watching import Watcher
 
 BLOCK = 4096
@@ -146,34 +147,33 @@ def write_csv(out: Path, blocks: Iterator[tuple[int, Ranking]]) -> None:
             for first, ranking in blocks:
                 if first == 1:
                     writer.writerow(ranking.head())
-                named = replace(ranking, images=[written(name) for name in ranking.images])
-                writer.writerows(named.rows(np.arange(len(named.images)), first))
+                named = replace(ranking, images=[readable(name) for name in ranking.images])
+                writer.writerows(safe_rows(named.rows(np.arange(len(named.images)), first)))
     except CheckpointError as error:
         raise UsageError(f"--out {error}") from None
 
 
-def paint(folder: Path, run: FinishedRun, ranking: Ranking, watcher: Watcher) -> Gallery:
-    """Write every file of a ranking with the primary score's map painted on it.
-
-    Where the score has no map, the files alone.
+def paint(
+    folder: Path, painter: PiecePainter, ranking: Ranking, paths: Sequence[Path], watcher: Watcher
+) -> Gallery:
+    """Write every file of a ranking, as it was painted with its piece, one of ``paths``.
 
     Raises
     ------
     UsageError
         Where the folder cannot be written, or holds something else.
     """
-    name = run.recipe.primary.name
-    row = next(row for row in run.results.rows if row.name == name)
-    draw = drawn_by(run.scorer, run.recipe.primary, run.files)
+    run = painter.run
     try:
         return paint_ranking(
             folder,
             ranking,
             len(ranking.images),
-            row.map_scale,
-            draw,
+            painter.scale,
+            painter.draw,
             run.recipe,
             title=f"{run.results.title}: most anomalous first",
+            made=painter.made(paths),
             watcher=watcher,
         )
     except (CheckpointError, UsageError) as error:

@@ -34,7 +34,7 @@ def within_memory(recipe: Recipe, device: torch.device, *, hold: bool = False) -
 
     Raises
     ------
-    TrainingError
+    PluginFault, TrainingError
         In place of what Python, NumPy and PyTorch raise where memory runs out.
     """
     free = available_bytes(device)
@@ -44,8 +44,8 @@ def within_memory(recipe: Recipe, device: torch.device, *, hold: bool = False) -
     except PluginFault as fault:
         if fault.__cause__ is None or not memory_ran_out(fault.__cause__):
             raise
-        # No fault of the plugin's: no line of its code is to be shown.
-        raise TrainingError(f"{fault}; {_advice(recipe, free)}") from None
+        # Without the cause: how the plugin came to ask for so much is no use to whoever asked it.
+        raise fault.adding(f"; {_advice(recipe, free)}") from None
     except AnokitError:
         raise
     except Exception as error:
