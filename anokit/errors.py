@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "AnokitError",
     "CheckpointError",
@@ -133,3 +135,16 @@ class CheckpointError(AnokitError):
         ...
     anokit.errors.CheckpointError: weights.safetensors: holds 12 tensors, expected 14
     """
+
+
+LONGEST = 80
+"""Characters of a wrong value that a message shows."""
+
+
+def shortened(value: Any) -> str:
+    """Return a wrong value as a message shows it: its `repr`, cut where that is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

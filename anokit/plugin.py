@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import pluggy
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from anokit.errors import PluginError
+from anokit.errors import PluginError, shortened
 from anokit.types import ImageSpec
 
 __all__ = [
@@ -70,9 +70,9 @@ RESERVED_OPTIONS = frozenset(
 class Options(BaseModel):
     """Base of every component's options.
 
-    Unknown keys are errors, numbers are finite wherever they stand (alone, in a list, in a union),
-    values do not change after validation, and every field states its meaning, unit and range in
-    ``Field(description=...)``: documentation is made from it.
+    Unknown keys are errors, numbers are finite and whole ones have at most 64 bits wherever they
+    stand (alone, in a list, in a union), values do not change after validation, and every field
+    states its meaning, unit and range in ``Field(description=...)``: documentation is made from it.
 
     Examples
     --------
@@ -88,22 +88,32 @@ class Options(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _finite(cls, value: Any) -> Any:
+    def _in_range(cls, value: Any) -> Any:
         # Before any rule of a field, whose bounds infinity may pass, and for fields of any type.
-        if (number := _not_finite(value)) is not None:
-            raise ValueError(f"expected finite numbers, got {number}")
+        if problem := out_of_range(value):
+            raise ValueError(problem)
         return value
 
 
-def _not_finite(value: Any) -> float | None:
-    """Return a number in ``value``, or in what it holds, that is NaN or infinite."""
+MOST_WHOLE = 2**63 - 1
+"""The largest whole number: what TOML, safetensors and PyTorch hold."""
+
+
+def out_of_range(value: Any) -> str:
+    """Return what is wrong with a number in ``value``, or in what it holds; empty where all fit.
+
+    A float must be finite. A whole number must have at most 64 bits: of more, no float may be made.
+    """
     if isinstance(value, float):
-        return None if math.isfinite(value) else value
+        return "" if math.isfinite(value) else f"expected finite numbers, got {value}"
+    if isinstance(value, int):
+        fits = -MOST_WHOLE <= value <= MOST_WHOLE
+        return "" if fits else f"expected numbers of at most 64 bits, got {shortened(value)}"
     if isinstance(value, Mapping):
         value = list(value.values())
     if not isinstance(value, (list, tuple, set, frozenset)):
-        return None
-    return next((found for one in value if (found := _not_finite(one)) is not None), None)
+        return ""
+    return next((problem for one in value if (problem := out_of_range(one))), "")
 
 
 FittedField = Literal["features", "latent", "patches", "image"]

@@ -40,6 +40,7 @@ from anokit.cli.scanning import scan_command
 from anokit.cli.sweeping import HERE, sweep_command
 from anokit.cli.trying import try_command
 from anokit.errors import AnokitError
+from anokit.store.files import refused
 from anokit.version import __version__
 
 
@@ -231,6 +232,10 @@ def main(arguments: list[str] | None = None) -> None:
         code = _carry_out(sys.argv[1:] if arguments is None else arguments)
         _flush()
     except OSError as error:
+        told = refused(error)
+        if told is not None:
+            _show_error(told)
+            sys.exit(told.exit_code)
         if error.errno not in LOST or error.filename is not None or debugging():
             raise
         _let_output_go(error)

@@ -50,8 +50,11 @@ class Found:
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     """folders that could not be looked into, and why"""
 
-    def skipped(self) -> str:
-        """Return what was passed over, counted and named, in words; empty where nothing was."""
+    def skipped(self, *, folders: bool = True) -> str:
+        """Return what was passed over, counted and named, in words; empty where nothing was.
+
+        ``folders``: whether those that could not be looked into are among it.
+        """
         parts = []
         if self.others:
             count = sum(self.others.values())
@@ -60,6 +63,10 @@ class Found:
             parts.append(f"{count:,} that are no images ({', '.join(common)}{more})")
         if self.hidden:
             parts.append(f"{self.hidden:,} hidden or in hidden folders")
+        if self.unreadable and folders:
+            path, why = self.unreadable[0]
+            more = ", …" if len(self.unreadable) > 1 else ""
+            parts.append(f"folders that cannot be looked into ({path}: {why}{more})")
         return " and ".join(parts)
 
 
@@ -125,7 +132,7 @@ def _entries(folder: str, found: Found) -> list[tuple[str, bool]]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = entry.name
-                if entry.is_dir():
+                if _is_folder(entry):
                     if is_skipped(name):
                         found.hidden += sum(is_image(Path(one)) for one in _names(entry.path))
                     else:
@@ -135,6 +142,14 @@ def _entries(folder: str, found: Found) -> list[tuple[str, bool]]:
     except OSError as error:
         found.unreadable.append((Path(folder), error.strerror or str(error)))
     return [(path, is_folder) for _, path, is_folder in sorted(kept)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder; a link that leads in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _admitted(name: str, found: Found) -> bool:

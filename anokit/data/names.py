@@ -6,9 +6,6 @@ import os
 import re
 from pathlib import Path
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
-
 
 def readable(name: str) -> str:
     r"""Return a file's name as text that every file and terminal can hold.
@@ -34,16 +31,6 @@ def file_called(name: str) -> Path:
     )
     other = Path(os.fsdecode(octets))
     return other if os.path.lexists(other) else path
-
-
-def written(name: str) -> str:
-    r"""Return a file's name as it stands in a table: UTF-8, the name of the same file.
-
-    Bytes that are no UTF-8 are written as ``\xff``. A relative name that a spreadsheet would take
-    for a formula gets ``./`` before it, and still leads to the file.
-    """
-    text = readable(name)
-    return f"./{text}" if text.startswith(FORMULA) else text
 
 
 def shown(name: str) -> str:

@@ -120,9 +120,18 @@ def decode_picture(
 
     The rules are the module's. Of an animation, the first frame.
 
-    Raises whatever the decoder raises on a damaged file, and ValueError for a stack of images and
-    for what is no regular file: opening a pipe would wait for ever.
+    Raises whatever the decoder raises on a damaged file, and ValueError for a stack of images, for
+    one without a pixel, and for what is no regular file: opening a pipe would wait for ever.
     """
+    picture = _decoded(path, white_level, least, black_level)
+    if not picture.pixels.size:
+        raise ValueError(f"has no pixels: its size is {picture.size[0]}×{picture.size[1]}")
+    return picture
+
+
+def _decoded(
+    path: Path, white_level: float | None, least: Least | None, black_level: float
+) -> Picture:
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("is no regular file but a folder, pipe, socket or device")
     if path.suffix.lower() in TIFF_SUFFIXES:

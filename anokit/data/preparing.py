@@ -22,9 +22,6 @@ from anokit.registry.guard import guarded
 from anokit.types import DatasetSource
 from anokit.watching import NOBODY, Watcher
 
-FULL_HASH_BYTES = 64 * 2**20
-"""A training set up to this size is hashed whole for its fingerprint, a larger one by a sample."""
-
 
 def open_dataset(dataset: DatasetPart, watcher: Watcher = NOBODY) -> tuple[DatasetSource, bool]:
     """Return the recipe's dataset, and whether it is a simulated stand-in.
@@ -266,13 +263,16 @@ def _test_set(test: SplitRows) -> TestSet:
 
 
 def _fingerprint(*sets: TrainingSet | TestSet) -> str:
+    """Return a hash of all ids and of every pixel that networks see, of sets of any size.
+
+    What was only touched, moved or packed otherwise is the same data. 20,000
+    images of 256² in colour take some three seconds, far less than to decode them.
+    """
     digest = hashlib.sha256()
     for one in sets:
         images = one.images
         digest.update("\n".join(one.ids).encode())
-        rows = np.arange(len(images))
-        if images.nbytes > FULL_HASH_BYTES:
-            rows = np.sort(seeded_order(len(images), "fingerprint")[:1000])
-        for start in range(0, len(rows), 1000):
-            digest.update(images.read(rows[start : start + 1000]).numpy().tobytes())
+        for start in range(0, len(images), 1000):
+            rows = np.arange(start, min(start + 1000, len(images)))
+            digest.update(images.read(rows).numpy().data)
     return digest.hexdigest()

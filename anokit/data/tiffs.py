@@ -19,6 +19,10 @@ TURNS = {
     8: (False, True, True),
 }
 """TIFF's orientation tag: flip rows, flip columns, then swap rows and columns."""
+FREE_BYTES = 2**29
+"""Bytes of an image that no file is too small for, as many as Pillow lets pass."""
+MOST_PACKED = 100
+"""Times its bytes that a file may hold beyond that; photographs come to 10."""
 COLOURS = (
     tifffile.PHOTOMETRIC.SEPARATED,
     tifffile.PHOTOMETRIC.YCBCR,
@@ -66,6 +70,7 @@ def raw_tiff(path: Path) -> Raw:
             raise tifffile.TiffFileError("no image in the file")
         series = file.series[0]
         axes = series.axes
+        refuse_bomb(path, series)
         pixels = series.asarray()
         page = file.pages.first
         tag = page.tags.get("Orientation")
@@ -105,6 +110,17 @@ def turned(pixels: npt.NDArray, orientation: int) -> npt.NDArray:
     rows, columns, swap = TURNS.get(orientation, (False, False, False))
     pixels = np.flip(pixels, tuple(axis for axis, turn in ((1, rows), (2, columns)) if turn))
     return pixels.swapaxes(1, 2) if swap else pixels
+
+
+def refuse_bomb(path: Path, series: tifffile.TiffPageSeries) -> None:
+    """Raise ValueError where a small file says that it holds a huge image, before room is made.
+
+    A large one that fills its file is none: slides of a gigapixel are read.
+    """
+    size = path.stat().st_size
+    if series.nbytes > max(FREE_BYTES, MOST_PACKED * size):
+        sides = "×".join(map(str, series.shape))
+        raise ValueError(f"{sides} values in {size:,} bytes: cut off, or a decompression bomb")
 
 
 def ink_to_light(pixels: npt.NDArray) -> npt.NDArray:

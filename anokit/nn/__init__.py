@@ -16,6 +16,7 @@ from anokit.nn.pixel_norm import PixelNorm, pixel_norm
 from anokit.nn.precision import Precision, autocast, tf32, to_double, uses_bf16
 from anokit.nn.resampling import box_downscale, lerp, resize_map, upscale_nearest
 from anokit.nn.rmsprop import tensorflow_rmsprop
+from anokit.nn.room import available_bytes
 from anokit.nn.search import FoundLatents, latent_search, residual_objective, settle
 from anokit.nn.search_starts import SearchStarts
 from anokit.nn.shapes import assert_shape, check_images, check_square
@@ -37,6 +38,7 @@ __all__ = [
     "Source",
     "assert_shape",
     "autocast",
+    "available_bytes",
     "batch_norm_dependence",
     "batch_statistics",
     "box_downscale",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
@@ -12,7 +13,7 @@ from typing import Union, get_args, get_origin
 from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import BaseModel, ValidationError
 
-from anokit.errors import RecipeError
+from anokit.errors import RecipeError, shortened
 from anokit.plugin import resolve_fields
 from anokit.recipe.parts import NamedScore, Part, WeightedPart
 from anokit.recipe.tables import RefineSettings
@@ -45,8 +46,10 @@ class Faults:
             elif item["type"] == "missing":
                 self.add(place, "is missing")
             else:
-                got = "" if isinstance(item["input"], dict) else f", got {item['input']!r}"
-                self.add(place, item["msg"][0].lower() + item["msg"][1:] + got)
+                said = item["msg"].removeprefix("Value error, ")
+                told = isinstance(item["input"], dict) or ", got " in said
+                got = "" if told else f", got {shortened(item['input'])}"
+                self.add(place, said[0].lower() + said[1:] + got)
 
     def raise_if_any(self, path: Path) -> None:
         """Raise one `RecipeError` that lists all faults, if there are any."""
@@ -98,8 +101,12 @@ def check_requires(requires: Sequence[str], registry: Registry, faults: Faults) 
 
 RESERVED = frozenset(
     ("id", "label", "kind", "source", "image", "rank", "flagged", "p_value", "threshold", "differs")
-)
-"""What no score may be called: columns of tables of scores, and keys beside the scores' own."""
+) | {"con", "prn", "aux", "nul"}
+"""What no score may be called: columns of tables of scores, keys beside the scores' own, and what
+names no file on Windows."""
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+LONGEST_NAME = 64
 
 
 def check_names(scores: Sequence[NamedScore], faults: Faults) -> None:
@@ -110,9 +117,13 @@ def check_names(scores: Sequence[NamedScore], faults: Faults) -> None:
             faults.add(
                 f"scores.{score.name}", "this name is taken; give one of them another name = …"
             )
-        if not score.name or set(score.name) & set('./\\,\n"'):
-            faults.add(f"scores.{score.name}", 'a name may not be empty or hold any of . / \\ , "')
-        if score.name in RESERVED or score.name.rpartition(":")[2] in RESERVED:
+        if not NAME.fullmatch(score.name) or len(score.name) > LONGEST_NAME:
+            faults.add(
+                f"scores.{shortened(score.name)[1:-1]}",
+                "a name is made of a to z, 0 to 9, - and _, begins with a letter or figure, and "
+                f"has at most {LONGEST_NAME} characters, since it names files and columns",
+            )
+        if score.name in RESERVED:
             faults.add(f"scores.{score.name}", "this name is reserved; choose another")
         seen.add(score.name)
 

@@ -221,7 +221,8 @@ class _Reader:
         where = f"scores.{label}" if isinstance(label, str) else f"scores.{index}"
         if "terms" not in rest:
             term = self.part("score", rest, where, WeightedPart)
-            return NamedScore(str(name or term.entry.component.name), (term,)) if term else None
+            own = "" if term is None else term.entry.component.name
+            return NamedScore(own if name is None else str(name), (term,)) if term else None
         terms, combine = rest.pop("terms"), rest.pop("combine", "sum")
         if not isinstance(name, str):
             self.faults.add(f"{where}.name", "a score with terms needs a name")
@@ -268,7 +269,7 @@ class _Reader:
                 continue
             part = self.part("score", table, f"baselines.{use}", WeightedPart)
             if part:
-                label = str(name or part.entry.component.name)
+                label = part.entry.component.name if name is None else str(name)
                 found.append(NamedScore(label, (part,), "baseline"))
         return found, notices
 

@@ -6,11 +6,11 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from anokit.plugin import Options, out_of_range
 
-class Settings(BaseModel):
+
+class Settings(Options):
     """Base of the recipe tables that belong to the core."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DatasetKeys(Settings):
@@ -133,13 +133,16 @@ class TrainingSettings(Settings):
 
     checkpoint_minutes: float = Field(5.0, ge=0, description="minutes between two checkpoints")
     log_every: int = Field(50, ge=1, description="steps between two lines of metrics.jsonl")
-    snapshots: int = Field(8, ge=0, description="grids of sample images over the whole training")
+    snapshots: int = Field(
+        8, ge=0, le=10_000, description="grids of sample images over the whole training"
+    )
     max_steps: int | None = Field(
         None, ge=1, description="stop every phase after so many steps: to try out a recipe"
     )
     threads: int | None = Field(
         None,
         ge=1,
+        le=256,
         description="CPU threads while training; unset: as torch chooses. Networks of a few dozen "
         "channels train faster with 1, since sharing such small steps costs more than it saves",
     )
@@ -179,7 +182,12 @@ class EvaluationSettings(Settings):
         "papers do, normal ones first; makes a difference only where an option makes scores depend "
         "on the batch, and every line of the result then says so",
     )
-    resamples: int = Field(1000, ge=1, description="bootstrap resamples behind every 95 % interval")
+    resamples: int = Field(
+        1000,
+        ge=1,
+        le=100_000,
+        description="bootstrap resamples behind every 95 % interval",
+    )
     max_train_images: int = Field(
         5000,
         ge=1,
@@ -197,7 +205,7 @@ class EvaluationSettings(Settings):
         description="most anomalous training images that are written to overlays/, with maps "
         "painted on their files",
     )
-    gallery: int = Field(8, ge=0, description="images in each row of the report's gallery")
+    gallery: int = Field(8, ge=0, le=1000, description="images in each row of the report's gallery")
 
 
 class ThresholdSettings(Settings):
@@ -259,3 +267,10 @@ class RecipeTables(BaseModel):
     quick: dict[str, Any] = Field(
         {}, description="tables laid over the recipe by --quick; arrays replace"
     )
+
+    @field_validator("seed", "published", mode="before")
+    @classmethod
+    def _in_range(cls, value: Any) -> Any:
+        if problem := out_of_range(value):
+            raise ValueError(problem)
+        return value

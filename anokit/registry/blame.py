@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import re
 import sys
 import sysconfig
 import traceback
@@ -17,6 +18,15 @@ from anokit.registry.entries import Entry
 
 Blaming = Callable[[], AbstractContextManager[None]]
 """Makes the context in which the code of one component runs: `blame` with its arguments given."""
+
+MOST_SAID = 200
+"""Characters of what a library says where memory ran out; traces of C++ may follow."""
+
+NO_MEMORY = re.compile(
+    r"not enough memory|can(no|')t allocate|bad_?alloc|out of memory|size calculation overflow"
+    r"|multiplication overflow|array is too big|[Mm]aximum allowed (dimension|size)|too large to"
+)
+"""What NumPy, PyTorch and the system say where memory, or the count of its bytes, does not do."""
 
 CORE = Path(__file__).resolve().parents[1]
 LIBRARIES = Path(sysconfig.get_paths()["purelib"])
@@ -58,12 +68,26 @@ def blame(entry: Entry, doing: str) -> Iterator[None]:
         text = f"SystemExit: {error}; a plugin may not end the process"
         raise _fault(entry, doing, error, text) from error
     except Exception as error:
-        # torch has a class of its own for a device's memory; torch is not imported for it.
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-            said = " ".join(str(error).split()) or "no more could be had"
+        if memory_ran_out(error):
+            said = " ".join(str(error).split())[:MOST_SAID] or "no more could be had"
             text = f"memory ran out ({said}); smaller batches, or a smaller network, need less"
             raise _fault(entry, doing, error, text) from error
         raise _fault(entry, doing, error, f"{type(error).__name__}: {error}") from error
+
+
+def memory_ran_out(error: BaseException) -> bool:
+    """Return whether an exception of Python, NumPy or PyTorch says that memory does not do.
+
+    Sizes that no memory could have, for which not even the bytes can be counted, are among them.
+    """
+    # torch has a class of its own for a device's memory; torch is not imported for it.
+    if isinstance(error, MemoryError | OverflowError) or (
+        type(error).__name__ == "OutOfMemoryError"
+    ):
+        return True
+    return isinstance(error, RuntimeError | ValueError | OSError) and bool(
+        NO_MEMORY.search(str(error))
+    )
 
 
 def who(entry: Entry) -> str:

@@ -10,17 +10,18 @@ import jinja2
 from PIL import Image
 
 from anokit.errors import DataError
-from anokit.report.beside import NEAREST, Near, NearCard, shown, write_near
+from anokit.report.beside import NEAREST, Near, NearCard, write_near
 from anokit.report.contact_sheet import MOST, Cell, contact_sheet, on_sheet, small
 from anokit.report.heat import Heat, HeatScale
-from anokit.report.originals import DEFAULT_LEVELS, LONGEST, SMALL, Levels, said, save_picture, why
-from anokit.report.overlays import check_heat, check_scale, paint, ramp
+from anokit.report.originals import DEFAULT_LEVELS, LONGEST, Levels, read_original, said
+from anokit.report.overlays import check_heat, check_scale, ramp
+from anokit.report.pictures import ORIGINALS, Made, make_pictures, take_pictures
 from anokit.store.files import replacing, write_text
 from anokit.store.folders import check_ours, replacing_folder
 
 __all__ = ["Entry", "Gallery", "check_gallery", "write_gallery"]
 
-PAGE, SHEET, ORIGINALS = "index.html", "contact_sheet.png", "originals"
+PAGE, SHEET = "index.html", "contact_sheet.png"
 
 TABLE = "suspects.csv"
 """The table that may lie beside the page."""
@@ -53,6 +54,8 @@ class Entry:
     """RGB; what is shown where the image is no file"""
     near: Sequence[Near] = ()
     """images that are like it, shown beside it"""
+    made: tuple[Made, Path] | None = None
+    """pictures that were made of it, and the folder that they lie in; nothing is read then"""
 
 
 @dataclass(frozen=True)
@@ -147,10 +150,10 @@ def write_gallery(
                         "give one to all or leave the maps out"
                     )
             name = _file_name(entry, names)
-            card, cell = _written(new, name, entry, scale, longest, levels)
-            cards.append(card)
             # Beyond the sheet only the number counts; pictures would fill the memory.
-            fits = len(cells) < MOST // (1 + len(cell.beside))
+            fits = len(cells) < MOST // (1 + len(entry.near))
+            card, cell = _written(new, name, entry, scale, longest, levels, fits=fits)
+            cards.append(card)
             cells.append(cell if fits else replace(cell, picture=None, beside=()))
         with replacing(new / SHEET) as file:
             contact_sheet(cells).save(file, format="PNG")
@@ -174,29 +177,27 @@ def _written(
     scale: HeatScale | None,
     longest: int,
     levels: Levels,
+    *,
+    fits: bool,
 ) -> tuple[_Card, Cell]:
     """Write an entry's pictures; return its place on the page and on the sheet."""
     score = f"{entry.score:.4g}"
     p_value = "" if entry.p_value is None else f"{entry.p_value:.2g}"
     # All cards are held to the end; all maps and pictures would be much.
-    plain = replace(entry, heat=None, picture=None, near=())
+    plain = replace(entry, heat=None, picture=None, near=(), made=None)
     near, beside = write_near(new, name, entry.near, levels)
     card = _Card(plain, score, p_value, said(Path(entry.path.name)), said(entry.path), near=near)
-    try:
-        original = shown(entry.path, entry.picture, longest, levels)
-    except DataError as error:
-        cell = Cell(None, entry.rank, score, card.name, entry.flagged, beside)
-        return replace(card, problem=why(error, entry.path)), cell
-    address, overlay = f"{name}.png", ""
-    if entry.heat is not None and scale is not None:
-        overlay = address
-        save_picture(new / overlay, paint(original, entry.heat, scale))
-        # What is small is often drawn or of few pixels, which JPEG would blur.
-        address = f"{ORIGINALS}/{name}.{'png' if max(original.size) <= SMALL else 'jpg'}"
-    save_picture(new / address, original)
-    width, height = original.size
-    card = replace(card, original=address, overlay=overlay, width=width, height=height)
-    return card, Cell(small(original), entry.rank, score, card.name, entry.flagged, beside)
+    if entry.made is None:
+        made, original = make_pictures(
+            new, name, entry.path, entry.heat, scale, longest, levels, entry.picture
+        )
+    else:
+        made, original = take_pictures(*entry.made, new, name), None
+        if made.original and fits:
+            original = read_original(new / made.original, longest)
+    picture = None if original is None else small(original)
+    card = replace(card, **vars(made))
+    return card, Cell(picture, entry.rank, score, card.name, entry.flagged, beside)
 
 
 def _foreign(folder: Path) -> str:

@@ -72,7 +72,6 @@ def list_files(given: Sequence[str | Path], path: Path, found: Found, out: Path 
         raise UsageError(
             f"no images in {listed}; expected files with the suffix of an image, such as .png, "
             f".jpg or .tif, that are not hidden{f' (passed over: {passed})' if passed else ''}"
-            + "".join(f"; {folder}: {why}" for folder, why in found.unreadable[:1])
         )
     return FileList(path, count, digest.hexdigest())
 

@@ -15,6 +15,7 @@ from anokit.errors import DataError
 from anokit.recipe.parts import NamedScore, Recipe
 from anokit.report.heat import Heat, stitch
 from anokit.report.originals import levels_of
+from anokit.report.pictures import Made
 from anokit.report.ranked_gallery import Entry, Gallery, write_gallery
 from anokit.results.assess import Assessment
 from anokit.results.exhibits import maps_of
@@ -26,6 +27,8 @@ from anokit.store.records import GALLERY_MAP, TRAIN_MAP
 from anokit.store.score_table import Ranking
 from anokit.training.job import Job
 from anokit.watching import NOBODY, Watcher
+
+NOT_MADE: Mapping[str, tuple[Made, Path]] = {}
 
 Draw = Callable[[Path], Heat | None]
 """Makes the map of a file; None where there is none."""
@@ -54,24 +57,32 @@ def paint_ranking(
     recipe: Recipe,
     *,
     title: str,
+    made: Mapping[str, tuple[Made, Path]] = NOT_MADE,
     watcher: Watcher = NOBODY,
 ) -> Gallery:
-    """Write the ``count`` most anomalous files of a ranking, as `write_gallery` has it."""
+    """Write the ``count`` most anomalous files of a ranking, as `write_gallery` has it.
+
+    Those with pictures that were ``made``, by name and with the folder that they lie in, are drawn
+    no more.
+    """
     name, column = next(iter(ranking.columns.items()))
     judged = ranking.judged[name]
     order = ranking.order[:count]
-    advance = watcher.track("painting maps on files", len(order))
+    doing = "painting maps on files" if not made else "putting maps in order"
+    advance = watcher.track(doing, len(order))
 
     def entries() -> Iterator[Entry]:
         for rank, row in enumerate(order, start=1):
             path = file_called(ranking.images[row])
+            there = made.get(ranking.images[row])
             yield Entry(
                 rank=rank,
                 score=float(column[row]),
                 flagged=bool(judged.flagged[row]),
                 path=path,
                 p_value=float(judged.p_values[row]),
-                heat=None if scale is None else draw(path),
+                heat=None if scale is None or there else draw(path),
+                made=there,
             )
             advance(1)
 

@@ -12,7 +12,7 @@ import hashlib
 import heapq
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -141,10 +141,15 @@ class _File:
     name: str
 
 
-def score_pieces(run: FinishedRun, jobs: Iterable[PieceJob], advance: Advance) -> int:
+def score_pieces(
+    run: FinishedRun,
+    jobs: Iterable[PieceJob],
+    advance: Advance,
+    then: Callable[[PieceJob], None] = lambda job: None,
+) -> int:
     """Score all pieces that are not there, one after the other, files decoded ahead in threads.
 
-    Returns the number of files in those that were.
+    ``then`` is called with each one that is there. Returns the number of files in those that were.
 
     Raises
     ------
@@ -170,6 +175,7 @@ def score_pieces(run: FinishedRun, jobs: Iterable[PieceJob], advance: Advance) -
             if kept is not None and kept.key == key:
                 resumed += job.count
                 advance(job.count)
+                then(job)
                 continue
             for place, name in enumerate(files, start=job.start):
                 yield _File(job, key, place, name)
@@ -177,6 +183,7 @@ def score_pieces(run: FinishedRun, jobs: Iterable[PieceJob], advance: Advance) -
     with ReadAhead(read, size_of, 2 * run.recipe.evaluation.batch_size) as ahead:
         for job, files in groupby(ahead.each(wanted()), key=lambda found: found[0].job):
             _score_piece(run, job, files, advance)
+            then(job)
     return resumed
 
 

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from anokit.data.names import readable, written
+from anokit.data.names import readable
 from anokit.errors import CheckpointError, UsageError
 from anokit.report.ranked_gallery import Gallery
 from anokit.results.thresholds import Calibration, discovery_bound
 from anokit.runs.finished import FinishedRun
-from anokit.runs.painting import drawn_by, paint_ranking
+from anokit.runs.painting import paint_ranking
+from anokit.runs.piece_pictures import PiecePainter
 from anokit.runs.pieces import merged, rows_of
 from anokit.runs.score_request import ScoreRequest
 from anokit.store.files import writing
-from anokit.store.score_table import Ranking
+from anokit.store.score_table import Ranking, safe_rows
 from anokit.watching import Watcher
 
 BLOCK = 4096
@@ -149,18 +150,23 @@ def write_csv(out: Path, blocks: Iterator[tuple[int, Ranking]]) -> None:
             for first, ranking in blocks:
                 if first == 1:
                     writer.writerow(ranking.head())
-                named = replace(ranking, images=[written(name) for name in ranking.images])
-                writer.writerows(named.rows(np.arange(len(named.images)), first))
+                named = replace(ranking, images=[readable(name) for name in ranking.images])
+                writer.writerows(safe_rows(named.rows(np.arange(len(named.images)), first)))
     except CheckpointError as error:
         raise UsageError(f"--out {error}") from None
 
 
 def paint(
-    request: ScoreRequest, run: FinishedRun, ranking: Ranking, watcher: Watcher
+    request: ScoreRequest,
+    painter: PiecePainter,
+    ranking: Ranking,
+    paths: Sequence[Path],
+    watcher: Watcher,
 ) -> Gallery | None:
-    """Write every file of a ranking with a score's map painted on it, if that is asked for.
+    """Write every file of a ranking, as it was painted with its piece, one of ``paths``.
 
-    They stand in the order of that score. Where the primary one has no map, the files alone.
+    They stand in the order of the score that was painted. Nothing is written where no maps are
+    asked for.
 
     Raises
     ------
@@ -169,20 +175,18 @@ def paint(
     """
     if request.maps is None:
         return None
-    name = request.score or run.recipe.primary.name
-    score = next(score for score in run.recipe.scores if score.name == name)
-    row = run.results.row(name)
-    draw = drawn_by(run.scorer, score, run.files)
+    run = painter.run
     title = f"{run.results.title}: most anomalous first"
     try:
         return paint_ranking(
             request.maps,
-            ranking.by(name),
+            ranking.by(painter.name),
             len(ranking.images),
-            row.map_scale if row else None,
-            draw,
+            painter.scale,
+            painter.draw,
             run.recipe,
-            title=f"{title}, by {name}" if request.score else title,
+            title=f"{title}, by {painter.name}" if request.score else title,
+            made=painter.made(paths),
             watcher=watcher,
         )
     except (CheckpointError, UsageError) as error:

@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from anokit.data.preparing import prepare
 from anokit.data.sets import RunData
+from anokit.errors import CheckpointError
 from anokit.recipe.parts import Recipe
 from anokit.registry.blame import PluginFault
 from anokit.registry.lookup import Registry
@@ -21,6 +23,7 @@ from anokit.report import write_report
 from anokit.results.best_on_test import BestOnTest, remarks
 from anokit.results.rows import QUICK, SIMULATED, read_results
 from anokit.runs.before import keep_list
+from anokit.runs.room import check_batches, within_memory
 from anokit.runs.scoring import finish, noting, raise_if_failed, with_command
 from anokit.scoring.judging import TrainingJudge
 from anokit.scoring.probing import try_out
@@ -80,7 +83,8 @@ def _lead(
         if directory.finished and not directory.some_failed:  # and was killed before it cleared up
             _clear_up(directory, watcher)
             return directory
-        data = prepare(recipe.dataset, recipe.seed, watcher)
+        with within_memory(recipe, device):
+            data = prepare(recipe.dataset, recipe.seed, watcher)
         if data.simulated:
             watcher.banner(SIMULATED)
         if recipe.quick:
@@ -91,6 +95,7 @@ def _lead(
             watcher.notice(text)
         if directory.begun:
             directory.check_same_data(data.fingerprint)
+            recipe = _named_as_begun(recipe, directory)
             if directory.some_failed:  # what failed was mended or left out since
                 _write_recipe(directory, recipe, registry)
         else:
@@ -108,6 +113,15 @@ def _lead(
     return directory
 
 
+def _named_as_begun(recipe: Recipe, directory: RunDirectory) -> Recipe:
+    """Return a recipe by the name that the run began with: it may be resumed by the copy in it."""
+    try:
+        name = directory.environment().recipe
+    except CheckpointError:  # a record for people, which stops no run
+        name = None
+    return replace(recipe, path=Path(f"{name}.toml")) if name else recipe
+
+
 def _carry_out(
     recipe: Recipe,
     data: RunData,
@@ -123,14 +137,15 @@ def _carry_out(
     ``told`` holds what is told of plugins meanwhile, for the results.
     """
     try:
-        backbone = build_backbone(recipe, data.spec, device)
-        for text in remarks(recipe, backbone):
-            watcher.banner(text)
-        world.wait()
-        job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
-        try_out(job)
-        state = train(job)
-        _finish_unless_interrupted(job, state, told)
+        with within_memory(recipe, device, hold=True):
+            backbone = build_backbone(recipe, data.spec, device)
+            for text in remarks(recipe, backbone):
+                watcher.banner(text)
+            world.wait()
+            job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
+            try_out(job)
+            state = train(job)
+            _finish_unless_interrupted(job, state, told)
     except PluginFault as fault:
         raise with_command(fault, directory) from fault.__cause__
 
@@ -175,6 +190,7 @@ def train(job: Job) -> State:
     phases = job.backbone.phases()
     if not phases:
         return State()
+    check_batches(phases, job.data.spec, job.device)
     refine = settings.refine
     judge = TrainingJudge(job, refine.score) if refine and refine.rejects else None
     trainer = Trainer(job, phases, BestOnTest(job) if on_test else None, judge)
@@ -250,6 +266,7 @@ def _environment(recipe: Recipe, data: RunData, device: torch.device) -> dict[st
         "anokit": __version__,
         "started": dt.datetime.now(dt.UTC).isoformat(),
         "arguments": recipe.arguments,
+        "recipe": recipe.name,
         "packages": {name: importlib.metadata.version(name) for name in packages},
         "python": platform.python_version(),
         "platform": platform.platform(),

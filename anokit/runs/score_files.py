@@ -17,6 +17,7 @@ from anokit.errors import AnokitError, DataError
 from anokit.report.ranked_gallery import Gallery
 from anokit.runs.finished import FinishedRun
 from anokit.runs.inputs import FileList, list_files
+from anokit.runs.piece_pictures import PiecePainter
 from anokit.runs.pieces import Head, PieceJob, jobs_of, piece_size, read_head, score_pieces
 from anokit.runs.ranked_files import RankedFiles, paint, rank_files
 from anokit.runs.ray_pieces import RayPieces
@@ -66,6 +67,7 @@ class Work:
     found: Found
     folder: Path
     watcher: Watcher
+    painter: PiecePainter | None = None
     resumed: int = 0
     seconds: float = 0.0
 
@@ -78,18 +80,19 @@ class Work:
             first, step = shard_numbers(self.request.shard)
             mine = [job for job in jobs if job.number % step == first - 1]
             total, jobs = sum(job.count for job in mine), iter(mine)
-        paths: list[Path] = []
+        seen: list[PieceJob] = []
 
         def noted() -> Iterator[PieceJob]:
             for job in jobs:
-                paths.append(job.path)
+                seen.append(job)
                 yield job
 
-        advance = self.watcher.track("scoring", total)
+        paint = self.painter.paint if self.painter else _nothing
+        advance = self.watcher.track("scoring and painting" if self.painter else "scoring", total)
         began = time.monotonic()
         try:
             if self.request.ray is None:
-                self.resumed = score_pieces(self.run, noted(), advance)
+                self.resumed = score_pieces(self.run, noted(), advance, paint)
             else:
                 request = self.request
                 engine = RayPieces(
@@ -98,17 +101,19 @@ class Work:
                     self.run.device.type,
                 )
                 self.resumed = engine.score_pieces(noted(), advance)
+                for job in seen:
+                    paint(job)
         except KeyboardInterrupt:
-            if self.request.out is None:
+            if self.request.kept_for is None:
                 raise
             raise Interrupted(
-                f"interrupted: what was done is kept in {place_of(self.request.out)}; the same "
-                "command goes on"
+                f"interrupted: what was done is kept in {place_of(self.request.kept_for)}; the "
+                "same command goes on"
             ) from None
         finally:
             self.watcher.done()
             self.seconds = time.monotonic() - began
-        return paths
+        return [job.path for job in seen]
 
 
 def score_files(request: ScoreRequest, watcher: Watcher = NOBODY) -> ScoredFiles | None:
@@ -127,7 +132,7 @@ def score_files(request: ScoreRequest, watcher: Watcher = NOBODY) -> ScoredFiles
         After Ctrl-C; the same request goes on.
     """
     request.check()
-    with workplace(request.out, request.shard) as place:
+    with workplace(request.kept_for, request.shard) as place:
         found = Found([])
         names = list_files(request.paths, place / f"files-{os.getpid()}", found, request.out)
         run = request.load()
@@ -135,12 +140,17 @@ def score_files(request: ScoreRequest, watcher: Watcher = NOBODY) -> ScoredFiles
         make_folder(folder)
         listed = folder / "files"
         names.path.replace(listed)
-        work = Work(request, run, replace(names, path=listed), found, folder, watcher)
+        painter = PiecePainter(run, request.score) if request.maps else None
+        work = Work(request, run, replace(names, path=listed), found, folder, watcher, painter)
         paths = work.carry_out()
         scored = None if request.shard else _finish(work, paths)
     if scored is not None:
-        clear(request.out)
+        clear(request.kept_for)
     return scored
+
+
+def _nothing(job: PieceJob) -> None:
+    """Do nothing with a piece that was scored."""
 
 
 def _digest(request: ScoreRequest, run: FinishedRun, names: FileList) -> str:
@@ -174,14 +184,16 @@ def _finish(work: Work, paths: Sequence[Path]) -> ScoredFiles:
             f"none of {names.count} files can be read as an image; the first is {name}: {reason}"
         )
     ranked = rank_files(request, work.run, paths, work.folder, count)
-    gallery = paint(request, work.run, ranked.ranking, work.watcher)
+    gallery = None
+    if work.painter:
+        gallery = paint(request, work.painter, ranked.ranking, paths, work.watcher)
     folders = [(str(path), why) for path, why in work.found.unreadable]
     return ScoredFiles(
         work.run,
         ranked,
         count,
         [*folders, *heads.left_out],
-        work.found.skipped(),
+        work.found.skipped(folders=False),
         heads,
         work.resumed,
         work.seconds,

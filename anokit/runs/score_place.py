@@ -6,14 +6,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from anokit.errors import CheckpointError, UsageError
 from anokit.report.ranked_gallery import check_gallery
-from anokit.store.files import beside, make_folder
+from anokit.store.files import beside, make_folder, unwritable
+from anokit.store.locks import held
 from anokit.store.score_table import JUDGEMENT
 from anokit.store.targets import check_file, check_folder
 
@@ -52,54 +51,53 @@ def check_maps(maps: Path) -> None:
 
 
 @contextmanager
-def workplace(out: Path | None, shard: str | None) -> Iterator[Path]:
-    """Yield the folder that keeps what is done for ``out``, which one process or its shards hold.
+def workplace(path: Path | None, shard: str | None) -> Iterator[Path]:
+    """Yield the folder that keeps what is done for ``path``, which one process or its shards hold.
 
-    It lies beside ``out`` and stays until `clear`. Without ``out`` it is a temporary one.
+    It lies beside the file or folder at ``path`` and stays until `clear`. Without it, it is a
+    temporary one.
 
     Raises
     ------
     UsageError
-        Where another process is at work for the same file, or the folder cannot be made.
+        Where another process is at work for the same path, or the folder cannot be made.
     """
-    if out is None:
+    if path is None:
         with tempfile.TemporaryDirectory(prefix="anokit-score-") as folder:
             yield Path(folder)
         return
-    place = place_of(out)
+    place = place_of(path)
     try:
+        place.parent.mkdir(parents=True, exist_ok=True)
         make_folder(place)
-    except CheckpointError as error:
-        raise UsageError(f"--out {error}") from None
+    except (CheckpointError, OSError) as error:
+        told = error if isinstance(error, CheckpointError) else unwritable(place, error)
+        raise UsageError(f"{told}; pieces are kept beside {path}") from None
     name = f"{shard.replace('/', '-of-')}.lock" if shard else WHOLE
     with ExitStack() as stack:
-        stack.enter_context(_held(place / name, out))
+        stack.enter_context(_held(place / name, path))
         others = [place / WHOLE] if shard else [p for p in place.glob("*.lock") if p.name != WHOLE]
         for other in others:
             if other.exists():
-                with _held(other, out):
+                with _held(other, path):
                     pass
         yield place
 
 
-def place_of(out: Path) -> Path:
-    """Return the folder that keeps what is done for ``out`` until that is written."""
-    return beside(out.absolute(), "pieces")
+def place_of(path: Path) -> Path:
+    """Return the folder that keeps what is done for ``path`` until that is written."""
+    return beside(path.absolute(), "pieces")
 
 
-def clear(out: Path | None) -> None:
-    """Remove what was kept for ``out``."""
-    if out is not None:
-        shutil.rmtree(place_of(out), ignore_errors=True)
+def clear(path: Path | None) -> None:
+    """Remove what was kept for ``path``."""
+    if path is not None:
+        shutil.rmtree(place_of(path), ignore_errors=True)
 
 
-@contextmanager
-def _held(path: Path, out: Path) -> Iterator[None]:
-    try:
-        with FileLock(path, timeout=0):
-            yield
-    except Timeout:
-        raise UsageError(
-            f"--out {out}: another process is scoring for this file ({path.stem}); wait for it, or "
-            "name another file"
-        ) from None
+def _held(lock: Path, path: Path) -> AbstractContextManager[None]:
+    return held(
+        lock,
+        f"{path}: another process is scoring for it ({lock.stem}); wait for it, or name another "
+        "one",
+    )

@@ -41,6 +41,11 @@ class ScoreRequest:
     plugins: Sequence[Path] = ()
     trust_plugins: bool = False
 
+    @property
+    def kept_for(self) -> Path | None:
+        """Return beside what pieces are kept until it is written; None where nothing is."""
+        return self.out or self.maps
+
     def check(self) -> None:
         """Raise `UsageError` where it cannot be; nothing is read but what is in the way."""
         if self.false_alarms is not None and self.false_discoveries is not None:

@@ -9,15 +9,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from anokit.errors import CheckpointError
+from anokit.errors import CheckpointError, shortened
 
 Model = TypeVar("Model", bound=BaseModel)
 
 LARGEST = 512 * 2**20
 """Bytes of the largest file that is read; nothing that a run writes comes near it."""
-
-LONGEST = 80
-"""Characters of a wrong value that a message shows."""
 
 
 def there(path: Path) -> bool:
@@ -97,8 +94,4 @@ def damaged(path: Path, why: str) -> CheckpointError:
 def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of thousands of digits
-        return "a number of thousands of digits"
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return shortened(value)

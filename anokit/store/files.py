@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,6 +83,16 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file as `replacing` does."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def place_copy(source: Path, path: Path) -> None:
+    """Give a file a second name, or copy it where the system cannot, as `replacing` does."""
+    with replacing(path) as new:
+        new.unlink(missing_ok=True)
+        try:
+            new.hardlink_to(source)
+        except OSError:
+            shutil.copyfile(source, new)
 
 
 def append_text(path: Path, text: str) -> None:
@@ -167,6 +178,17 @@ def unwritable(path: Path, error: OSError | Exception) -> CheckpointError:
         what = "folder" if path.is_dir() else "file" if path.exists() else ""
         kept = f"; the {what} that was there is kept as it was" if what else ""
     return CheckpointError(f"{path}: could not be written: {reason}{advice}{kept}")
+
+
+def refused(error: OSError) -> CheckpointError | None:
+    """Return the error for what the system refused where nobody looked out for it.
+
+    None where it names no file, or for a reason that is no user's to mend.
+    """
+    if error.filename is None or error.errno not in ADVICE:
+        return None
+    name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+    return CheckpointError(f"{name}: {os.strerror(error.errno)}; {ADVICE[error.errno]}")
 
 
 def _number_in(text: str) -> int | None:

@@ -49,6 +49,8 @@ class Environment(Record):
     """by the clock, as ISO 8601"""
     arguments: str | None = None
     """of ``anokit run``; None in runs that did not record it"""
+    recipe: str | None = None
+    """its name in results, whatever file the run is resumed by; None likewise"""
     packages: dict[str, str] = {}
     device: str = ""
     plugins: dict[str, str] = {}

@@ -11,13 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from anokit.errors import CheckpointError, UsageError
+from anokit.errors import CheckpointError
 from anokit.recipe.parts import Recipe
 from anokit.registry.entries import FoundPlugin
 from anokit.store.documents import damaged, fitted, read_document, read_object, there
 from anokit.store.files import append_text, sha256_of, write_json, write_text
+from anokit.store.locks import held
 from anokit.store.records import Added, AddedScore, Environment, Resolved, Split, Terms
 from anokit.store.score_table import Ranking, ScoreTable, read_ranking, read_scores
 
@@ -244,18 +243,12 @@ class RunDirectory:
         ------
         UsageError
             Where another process holds it.
+        CheckpointError
+            Where the lock cannot be made.
         """
-        lock = FileLock(self.path / LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise UsageError(
-                f"{self.path}: another anokit is at work in it; wait for it or stop it"
-            ) from None
-        try:
+        busy = f"{self.path}: another anokit is at work in it; wait for it or stop it"
+        with held(self.path / LOCK, busy):
             yield
-        finally:
-            lock.release()
 
 
 def training_digest(resolved: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,10 @@ OTHER_COLUMNS = ("id", "label", "kind")
 
 JUDGEMENT = ("flagged", "p_value", "threshold")
 """What stands of every score beside its values in a ranking."""
+
+
+_FORMULA = re.compile(r"(\./)*[=+\-@\t\r]")
+"""How a cell begins that is taken for a formula, or was one before `safe`."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,11 @@ def read_scores(path: Path) -> ScoreTable:
         head, rows = _read_csv(path, "id")
         names = [name for name in head if name not in OTHER_COLUMNS]
         return ScoreTable(
-            ids=[row["id"] for row in rows],
+            ids=[_unsafe(row["id"]) for row in rows],
             labels=np.array(
                 [int(row["label"]) if row.get("label") else -1 for row in rows], np.int64
             ),
-            kinds=[row.get("kind") or "" for row in rows],
+            kinds=[_unsafe(row.get("kind") or "") for row in rows],
             columns={name: _read(rows, name) for name in names},
         )
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
@@ -187,7 +192,7 @@ def read_ranking(path: Path) -> Ranking:
         own = {"image", "rank", *JUDGEMENT}
         names = [n for n in head if n not in own and n.rpartition(":")[2] not in JUDGEMENT]
         return Ranking(
-            images=[row["image"] for row in rows],
+            images=[_unsafe(row["image"]) for row in rows],
             columns={name: _read(rows, name) for name in names},
             judged={
                 name: Judged(
@@ -218,12 +223,36 @@ def _read(rows: Sequence[Mapping[str, str]], name: str) -> Column:
 
 
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a header and rows as CSV."""
+    """Return a header and rows as CSV, with cells as `safe` has them."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(head)
-    writer.writerows(rows)
+    writer.writerows(safe_rows([head, *rows]))
     return text.getvalue()
+
+
+def safe_rows(rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    """Yield rows of text and numbers with cells as `safe` has them."""
+    return ([safe(cell) for cell in row] for row in rows)
+
+
+def safe(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula; `_unsafe` gives back what went in.
+
+    Text that begins like one gets ``./`` before it: of a relative path it is still the same file.
+    """
+    return f"./{cell}" if _FORMULA.match(cell) and not _is_number(cell) else cell
+
+
+def _unsafe(cell: str) -> str:
+    return cell[2:] if cell.startswith("./") and _FORMULA.match(cell[2:]) else cell
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _written(column: Column) -> list[str]:

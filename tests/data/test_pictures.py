@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from anokit.data.pictures import (
     decode_picture,
     header_size,
     to_uint8,
+    try_to_decode,
     with_channels,
 )
 from anokit.data.tiffs import TURNS
@@ -175,3 +178,35 @@ def test_sides_of_a_file_from_its_header(tmp_path: Path) -> None:
     (tmp_path / "e.png").write_bytes(b"junk")
     sizes = [header_size(path) for path in sorted(tmp_path.iterdir())]
     assert sizes == [(3, 5), (6, 7), (6, 7), (3, 5), None]
+
+
+def written_tiff(path: Path, width: int, height: int, compression: int = 1) -> Path:
+    """Write a tif by hand, of nine tags and three bytes, whatever its header says."""
+    tags = {256: width, 257: height, 258: 8, 259: compression, 262: 1, 273: 122, 277: 1}
+    tags |= {278: height, 279: 3}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + b"abc")
+    return path
+
+
+@pytest.mark.parametrize("compression", [1, 8])
+@pytest.mark.parametrize("side", [100_000, 2**31])
+def test_a_tif_that_claims_what_it_does_not_hold_takes_no_memory(
+    tmp_path: Path, side: int, compression: int
+) -> None:
+    path = written_tiff(tmp_path / "bomb.tif", side, side, compression)
+    tracemalloc.start()
+    try:
+        picture, reason = try_to_decode(path, None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert picture is None
+    assert reason == f"{side}×{side} values in 125 bytes: cut off, or a decompression bomb"
+    assert peak < 2**27
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 10), (10, 0)])
+def test_an_image_without_a_pixel_is_none(tmp_path: Path, width: int, height: int) -> None:
+    picture, reason = try_to_decode(written_tiff(tmp_path / "a.tif", width, height), None)
+    assert (picture, reason) == (None, f"has no pixels: its size is {height}×{width}")

@@ -1,17 +1,20 @@
 """The training set of a run: contamination is exact, seeded, nested and never in the test set."""
 
 import itertools
+import os
 import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from anokit.data import ArraySplit, seeded_order
-from anokit.data.preparing import contaminant_count, prepare
-from anokit.data.sets import ImageTable
+from anokit.data.preparing import _fingerprint, contaminant_count, prepare
+from anokit.data.sets import ImageTable, TrainingSet
 from anokit.errors import DataError, MissingDataError, RecipeError
+from anokit.recipe.parts import DatasetPart
 from anokit.registry.blame import PluginFault
 from anokit.registry.guard import telling
 
@@ -142,6 +145,40 @@ def test_the_fingerprint_follows_pixels_and_ids(data):
     assert len(set(prints)) == 4
     assert data().fingerprint == prints[0]
     assert data("dataset.labels=none").fingerprint == prints[0]
+
+
+def test_the_fingerprint_of_a_large_set_follows_every_image():
+    pixels = np.zeros((20_000, 1, 64, 64), np.uint8)  # more than was ever hashed whole
+    ids = [str(number) for number in range(len(pixels))]
+
+    def fingerprint():
+        return _fingerprint(TrainingSet(ImageTable([pixels]), ids, np.zeros(len(ids), bool)))
+
+    first = fingerprint()
+    for image in (0, 9_999, 12_345, 19_999):
+        pixels[image, 0, 31, 17] = 1
+        assert fingerprint() != first
+        pixels[image] = 0
+    assert fingerprint() == first
+
+
+def test_files_that_were_only_touched_are_the_same_data(installed, tmp_path):
+    draw = np.random.default_rng(0).integers(0, 256, (3, 8, 8), np.uint8)
+    files = [tmp_path / f"{number}.bmp" for number in range(3)]
+    for pixels, file in zip(draw, files, strict=True):
+        Image.fromarray(pixels).save(file)
+    entry = installed.get("dataset", "image-folder")
+    part = DatasetPart(entry, entry.component.options(root=str(tmp_path)))
+    first = prepare(part, 0).fingerprint
+    os.utime(files[1], (1, 1))
+    assert prepare(part, 0).fingerprint == first
+    size = files[1].stat().st_size
+    changed = bytearray(files[1].read_bytes())
+    changed[-30] ^= 255
+    files[1].write_bytes(changed)
+    os.utime(files[1], (1, 1))
+    assert files[1].stat().st_size == size
+    assert prepare(part, 0).fingerprint != first
 
 
 def test_the_fingerprint_of_the_test_set_is_of_that_alone(data):

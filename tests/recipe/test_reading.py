@@ -88,8 +88,8 @@ def test_a_folder_or_a_binary_file_is_no_recipe(registry, tmp_path):
             ["scores.error.weight", "input should be a valid number, got 'heavy'"],
         ),
         (["scores.error.weight=true"], ["input should be a valid number, got True"]),
-        (["scores.error.weight=nan"], ["input should be a finite number, got nan"]),
-        (["scores.error.weight=inf"], ["input should be a finite number, got inf"]),
+        (["scores.error.weight=nan"], ["expected finite numbers, got nan"]),
+        (["scores.error.weight=inf"], ["expected finite numbers, got inf"]),
         (
             ["dataset.contamination=some"],
             ["dataset.contamination", "input should be a valid number"],
@@ -113,6 +113,24 @@ def test_a_folder_or_a_binary_file_is_no_recipe(registry, tmp_path):
             ["dataset.contamination", "input should be less than 1, got 1"],
         ),
         (["dataset.contamination=-0.1"], ["input should be greater than or equal to 0, got -0.1"]),
+        *(
+            (
+                [f"{key}={10**400}"],
+                [key.removesuffix(".share"), "expected numbers of at most 64 bits, got 10000000"],
+            )
+            for key in (
+                "seed",
+                "dataset.contamination",
+                "dataset.contaminants_from_test",
+                "backbone.learning_rate",
+                "scores.error.weight",
+                "training.checkpoint_minutes",
+                "training.refine.share",
+                "evaluation.batch_size",
+                "threshold.trim",
+            )
+        ),
+        ([f"published.error={10**400}", 'published.source="A"'], ["published", "64 bits"]),
         (["dataset.contaminants_from_test=2"], ["dataset.contaminants_from_test", "got 2"]),
         (
             ["dataset.when_missing=wait"],
@@ -141,7 +159,12 @@ def test_a_folder_or_a_binary_file_is_no_recipe(registry, tmp_path):
         # Names.
         (["scores.far.name=error"], ["scores.error", "this name is taken"]),
         (['baselines=["far"]'], ["scores.far", "this name is taken"]),
-        (["scores.far.name=a/b"], ["a name may not be empty"]),
+        (["scores.far.name=a/b"], ["a name is made of a to z, 0 to 9"]),
+        (["scores.far.name=Far"], ["a name is made of a to z, 0 to 9"]),
+        (['scores.far.name=""'], ["a name is made of a to z, 0 to 9"]),
+        (['scores.far.name="far\\u0007"'], ["scores.far\\x07", "a name is made of a to z"]),
+        ([f"scores.far.name={'a' * 200}"], ["at most 64 characters"]),
+        (["scores.far.name=con"], ["scores.con", "this name is reserved"]),
         (["scores.far.name=label"], ["scores.label", "this name is reserved"]),
         (["scores.sum.use=far"], ["scores.sum.use", "takes only name, combine and terms"]),
         (['scores=[{terms=[{use="far"}]}]'], ["scores.0.name", "a score with terms needs a name"]),

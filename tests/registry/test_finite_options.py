@@ -1,4 +1,4 @@
-"""Numbers in the options of any component are finite."""
+"""Numbers in the options of any component are finite and have at most 64 bits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, ValidationError
 
+from anokit.errors import shortened
 from anokit.plugin import Options
 
 
@@ -26,7 +27,11 @@ class Several(Options):
     anything: Any = None
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(
+    "number",
+    [float("nan"), float("inf"), float("-inf"), 10**400, -(10**400), 2**63, 10**5000],
+    ids=shortened,
+)
 @pytest.mark.parametrize(
     ("name", "wrap"),
     [
@@ -39,15 +44,21 @@ class Several(Options):
         ("named", lambda x: {"a": x}),
         ("inner", lambda x: {"share": x}),
         ("anything", lambda x: {"deep": [1, [x]]}),
-        ("plain", str),
     ],
 )
-def test_numbers_that_are_not_finite_are_refused_wherever_they_stand(name, wrap, number):
-    with pytest.raises(ValidationError, match="finite"):
+def test_numbers_out_of_range_are_refused_wherever_they_stand(name, wrap, number):
+    with pytest.raises(ValidationError, match=r"finite|of at most 64 bits, got .{5,90}"):
         Several.model_validate({name: wrap(number)})
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1" * 400])
+def test_numbers_that_stand_as_text_are_refused_too(number):
+    with pytest.raises(ValidationError, match="finite"):
+        Several.model_validate({"plain": number})
 
 
 def test_finite_numbers_pass():
     options = Several.model_validate({"three": [0, 1, 2.5], "mixed": 0.5, "named": {"a": 1e300}})
     assert options.three == (0, 1, 2.5)
     assert options.named == {"a": 1e300}
+    assert Several.model_validate({"anything": [2**63 - 1, True]}).anything == [2**63 - 1, True]

@@ -1,16 +1,31 @@
-"""A warm process that forks one attempt per line, killed at its N-th file operation.
+"""A warm process that forks one attempt per line, which meets a fault at its N-th file operation.
 
-It reads lines of JSON (``arguments``, ``folder``, ``kill_at``, ``log``), answers each with another:
-``code``, None where the attempt was killed, and ``operations``, how many it came to.
+It reads lines of JSON (``arguments``, ``folder``, ``fault``, ``at``, ``log``) and answers each with
+another: ``code``, None where the attempt was killed, and ``operations``, how many it came to. Where
+there are ``limits``, the attempt is killed after so many seconds, and has so many bytes of memory.
 """
 
+import errno
+import importlib
 import json
 import os
+import resource
+import shutil
 import signal
 import sys
+import traceback
 from pathlib import Path
 
-WRITES = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree")
+REMOVALS = ("os.remove", "os.rmdir", "shutil.rmtree")
+WRITES = ("os.rename", "os.link", "os.mkdir", "os.chmod", *REMOVALS)
+
+REFUSALS = {
+    "full": errno.ENOSPC,
+    "read-only": errno.EROFS,
+    "forbidden": errno.EACCES,
+    "too long": errno.ENAMETOOLONG,
+}
+"""Faults by which the system refuses a file operation, and all that follow."""
 
 
 def plain_report(run, results=None):
@@ -23,12 +38,27 @@ def plain_report(run, results=None):
     return Path(run) / "report.html"
 
 
-def watch(folder, kill_at, tell):
-    """Kill this process just before its ``kill_at``-th change of a file below ``folder``."""
+def die(event, values):
+    """End as in a loss of power: what was being written is on the disk in part."""
+    path = Path(os.fsdecode(values[0]))
+    # What has a second name is not being written.
+    if event == "os.rename" and path.is_file() and path.stat().st_nlink == 1:
+        os.truncate(path, path.stat().st_size // 2)
+    if event == "open" and values[2] & os.O_APPEND and path.exists():
+        torn = os.open(path, os.O_WRONLY | os.O_APPEND)
+        os.write(torn, b'{"phase": "ha')
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def watch(folder, fault, at, tell):
+    """Have this process meet a fault just before its ``at``-th change of a file below a folder."""
     count = 0
+    inside = False
 
     def hook(event, values):
-        nonlocal count
+        nonlocal count, inside
+        if inside:
+            return
         if event == "open":
             path, _, flags = values
             if not (isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)):
@@ -41,8 +71,20 @@ def watch(folder, kill_at, tell):
             return
         count += 1
         os.pwrite(tell, str(count).encode(), 0)
-        if count == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if not at or count < at:
+            return
+        inside = True
+        if fault == "kill":
+            die(event, values)
+        elif fault == "gone" and count == at:
+            shutil.rmtree(folder, ignore_errors=True)
+        inside = False
+        # What is removed as a whole is refused file by file.
+        if event == "shutil.rmtree" or (fault == "full" and event in REMOVALS):
+            return
+        if fault in REFUSALS:
+            number = REFUSALS[fault]
+            raise OSError(number, os.strerror(number), os.fspath(path))
 
     sys.addaudithook(hook)
 
@@ -57,12 +99,19 @@ def attempt(line, tell):
         output = os.open(line["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        watch(line["folder"], line["kill_at"], tell)
+        if "limits" in line:
+            seconds, memory = line["limits"]
+            signal.alarm(seconds)
+            resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+        watch(line["folder"], line["fault"], line["at"], tell)
         try:
             main(line["arguments"])
         except SystemExit as done:
             sys.stdout.flush()
             os._exit(done.code or 0)
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
         os._exit(99)
     _, status = os.waitpid(child, 0)
     killed = os.WIFSIGNALED(status)
@@ -74,14 +123,16 @@ def serve(counter):
     """Answer lines until there are no more."""
     import torch
 
+    import anokit.report as reporting
     import anokit.runs.add_scores as adding
     import anokit.runs.explain as explaining
     import anokit.runs.run as running
-    import anokit.runs.score_files  # noqa: F401
     import anokit.runs.scoring as scoring
 
+    for name in ("runs.score_files", "runs.suspects", "runs.scan", "cli.ranking"):
+        importlib.import_module(f"anokit.{name}")
     torch.set_num_threads(1)
-    for module in (running, scoring, adding, explaining):
+    for module in (running, scoring, adding, explaining, reporting):
         module.write_report = plain_report
     tell = os.open(counter, os.O_RDWR | os.O_CREAT)
     for line in sys.stdin:

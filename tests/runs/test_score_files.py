@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from anokit.errors import UsageError
+from anokit.runs import piece_pictures
 from anokit.runs.inputs import FileList
 from anokit.runs.pieces import Head, jobs_of, merged, piece_size
 from anokit.runs.ranked_files import judging
@@ -67,6 +68,85 @@ def test_a_cluster_makes_the_table_of_one_process_byte_for_byte(toykit, finished
     command = ("score", finished, photos, "--device", "cpu")
     assert toykit(*command, "--out", "whole.csv").code == 0
     found = toykit(*command, "--out", "ray.csv", "--ray")
+    assert found.code == 0, found.err
+    assert Path("ray.csv").read_bytes() == Path("whole.csv").read_bytes()
+
+
+def test_maps_are_painted_as_pieces_come_and_none_of_them_twice(
+    toykit, finished, photos, monkeypatch
+):
+    make, painted = piece_pictures.make_pictures, []
+
+    def interrupted_once(folder, name, *rest):
+        painted.append(name)
+        if len(painted) == 20:
+            raise KeyboardInterrupt
+        return make(folder, name, *rest)
+
+    monkeypatch.setattr(piece_pictures, "make_pictures", interrupted_once)
+    command = ("score", finished, photos, "--maps", "maps", "--device", "cpu")
+    stopped = toykit(*command)
+    assert (stopped.code, "the same command goes on" in stopped.err) == (130, True)
+    assert len(list(place_of(Path("maps")).glob("*/00000000.pictures/*.png"))) == 16
+    assert not Path("maps").exists()
+    done = toykit(*command)
+    assert done.code == 0, done.err
+    assert "32 were there already" in done.out
+    assert len(painted) == 20 + COUNT - 16, "the first piece is not painted again"
+    assert len(list(Path("maps").glob("0*.png"))) == COUNT
+    assert len(list(Path("maps/originals").iterdir())) == COUNT
+    assert not place_of(Path("maps")).exists()
+
+
+DYING = '''
+import os
+import signal
+from pathlib import Path
+
+from pydantic import Field
+
+from anokit import Component, Options, hookimpl
+
+
+class DyingOptions(Options):
+    """Options of ``dying``."""
+
+    marker: str = Field(description="file that ends whoever finds it first")
+
+
+class Dying:
+    def __init__(self, options):
+        self.marker = Path(options.marker)
+
+    def __call__(self, trip):
+        try:
+            self.marker.unlink()
+        except FileNotFoundError:
+            return trip.image.flatten(1).mean(dim=1)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@hookimpl
+def anokit_scores():
+    needs = frozenset({"image"})
+    yield Component(
+        name="dying", summary="Mean", factory=Dying, options=DyingOptions, needs=needs
+    )
+'''
+
+
+def test_a_worker_of_a_cluster_that_is_killed_costs_nothing(toykit, recipe_file, photos):
+    pytest.importorskip("ray", reason="Ray is an extra of anokit")
+    plugin, marker = Path("dying.py").absolute(), Path("marker").absolute()
+    plugin.write_text(DYING)
+    recipe = recipe_file(f'scores=[{{use="dying", marker="{marker}"}}]', "dataset.test=0")
+    made = toykit("run", recipe, "--plugin", plugin, "--out", "run", "--device", "cpu")
+    assert made.code == 0, made.err
+    command = ("score", "run", photos, "--plugin", plugin, "--device", "cpu")
+    assert toykit(*command, "--out", "whole.csv").code == 0
+    marker.touch()
+    found = toykit(*command, "--out", "ray.csv", "--ray")
+    assert not marker.exists(), "a worker was killed"
     assert found.code == 0, found.err
     assert Path("ray.csv").read_bytes() == Path("whole.csv").read_bytes()
 

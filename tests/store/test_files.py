@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from anokit.errors import CheckpointError
-from anokit.store.files import make_folder, replacing, write_json, write_text
+from anokit.store.files import make_folder, refused, replacing, write_json, write_text
 from anokit.store.tensors import load_tensors, save_tensors
 
 
@@ -124,3 +124,11 @@ def test_nothing_that_a_run_leaves_is_written_any_other_way(repository):
         if PAST_THE_WRITER.search(line)
     ]
     assert not found
+
+
+def test_what_the_system_refuses_where_nobody_looked_out_is_told_in_a_sentence():
+    told = refused(OSError(errno.EROFS, "Read-only", "/x/list"))
+    assert str(told) == "/x/list: Read-only file system; let it be written to"
+    assert str(refused(OSError(errno.ENOSPC, "", b"/x"))).startswith("/x: No space left on device")
+    assert refused(OSError(errno.ENOSPC, "")) is None
+    assert refused(OSError(errno.EBADF, "", "/x")) is None

@@ -1,5 +1,7 @@
 """scores.csv reads back as what was written, bit for bit."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -114,3 +116,24 @@ def test_a_damaged_ranking_is_named(tmp_path, text):
 
 def test_no_score_may_be_called_as_a_column_is():
     assert {*OTHER_COLUMNS, *JUDGEMENT, "image", "rank"} <= RESERVED
+
+
+FORMULAS = ["=1+1", "+cmd", "-a", "@x", "\tb", "./=c", "././-d", "\r=e"]
+
+
+def test_no_text_is_taken_for_a_formula_and_all_of_it_reads_back(tmp_path):
+    ids = [*FORMULAS, "-5", "+1e3", "./plain", "plain"]
+    labels = np.zeros(len(ids), np.int64)
+    columns = {"lo": np.full(len(ids), -1.5)}
+    found = ScoreTable(ids, labels, ids[::-1], columns)
+    write_text(tmp_path / "scores.csv", found.text())
+    again = read_scores(tmp_path / "scores.csv")
+    assert (again.ids, again.kinds) == (ids, ids[::-1])
+    judged = Judged(labels.astype(bool), np.full(len(ids), 0.5), 1.0)
+    write_text(tmp_path / "ranking.csv", Ranking(ids, columns, {"lo": judged}).text())
+    assert sorted(read_ranking(tmp_path / "ranking.csv").images) == sorted(ids)
+    for name in ("scores.csv", "ranking.csv"):
+        with (tmp_path / name).open(newline="") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        begun = [cell for cell in cells if cell[:1] in "=+-@\t\r" and cell]
+        assert set(begun) == {"-5", "+1e3", "-1.5"}, "numbers alone"

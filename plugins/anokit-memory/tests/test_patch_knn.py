@@ -201,15 +201,6 @@ def test_a_memory_that_does_not_fit_is_refused_before_fitting(
     fitted(build, make_trip(10), memory_size=100, max_patches=100, **options)
 
 
-def test_free_memory_is_what_the_system_says(monkeypatch, tmp_path):
-    file = tmp_path / "meminfo"
-    file.write_text("MemTotal: 9 kB\nMemAvailable:   3 kB\n")
-    monkeypatch.setattr(room, "MEMINFO", file)
-    assert room.available_bytes(torch.device("cpu")) == 3072
-    monkeypatch.setattr(room, "MEMINFO", tmp_path / "none")
-    assert room.available_bytes(torch.device("cpu")) is None
-
-
 def test_what_cannot_be_fitted_is_refused(build, make_trip):
     cases = [
         ({"k": 10}, 1, r"'patch-knn': expected at least k = 10 training patches .* got 9: set k"),

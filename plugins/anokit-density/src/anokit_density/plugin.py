@@ -100,7 +100,9 @@ class RXOptions(DensityOptions):
 class IsolationForestOptions(DensityOptions):
     """Options of ``isolation-forest``."""
 
-    trees: int = Field(default=100, ge=1, description="Trees of the forest, ≥ 1.")
+    trees: int = Field(
+        default=100, ge=1, le=100_000, description="Trees of the forest, 1 to 100,000."
+    )
     samples: int = Field(
         default=256, ge=2, description="Training vectors that each tree is grown on, ≥ 2."
     )

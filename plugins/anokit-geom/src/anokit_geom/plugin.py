@@ -19,7 +19,8 @@ class GeomOptions(Options):
     depth: int = Field(
         default=10,
         ge=10,
-        description="Layers of the wide residual network: 6n + 4 with n blocks a group, ≥ 10.",
+        le=1000,
+        description="Layers of the wide residual network: 6n + 4 for n blocks a group, 10 to 1000.",
     )
     widen: int = Field(
         default=4,

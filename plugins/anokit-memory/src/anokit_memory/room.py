@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from anokit.errors import DataError
-
-MEMINFO = Path("/proc/meminfo")
-
-
-def available_bytes(device: torch.device) -> int | None:
-    """Return the memory that is free on a device; None where the system does not tell."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = MEMINFO.read_text().splitlines()
-    except OSError:
-        return None
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return 1024 * int(found[0]) if found else None
+from anokit.nn import available_bytes
 
 
 def make_room(needed: int, device: torch.device, what: str, advice: str) -> None:
