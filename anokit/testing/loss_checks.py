@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -29,11 +28,11 @@ ZERO = 1e-6
 
 @dataclass(frozen=True)
 class LossSubject(Subject):
-    """An encoder loss."""
+    """An encoder loss. Whoever asks gets another trip and another loss, as for scores."""
 
-    @cached_property
+    @property
     def loss(self) -> Any:
-        """Return the loss."""
+        """Return the loss, that nobody has called yet."""
         return self.make()
 
     @property

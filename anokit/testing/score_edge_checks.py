@@ -21,6 +21,7 @@ from anokit.types import RoundTrip
 @promise("score", since="0.1")
 def check_score_edge_images(subject: ScoreSubject) -> None:
     """Check that flat images, zeros, copies and perfect trips have finite scores, or an error."""
+    subject.values(subject.trip)  # what fails on ordinary images too is no matter of edges
     faults: list[str] = []
     learns = subject.learns(subject.score)
     for name, made in EDGES.items():
@@ -36,6 +37,7 @@ def check_score_edge_images(subject: ScoreSubject) -> None:
 @promise("score", since="0.1")
 def check_score_image_shapes(subject: ScoreSubject) -> None:
     """Check that grey and colour images of several sizes, square or not, are scored or refused."""
+    subject.values(subject.trip)
     faults: list[str] = []
     learning = TRAINING if subject.learns(subject.score) else 0
     for spec in subject.shapes:

@@ -854,6 +854,19 @@ def test_no_check_of_a_score_sees_what_an_earlier_one_left(checks):
     assert outcomes["check_score_leaves_inputs"] == "failed"
 
 
+def test_no_check_of_a_loss_sees_what_an_earlier_one_left(checks):
+    class Late(Mean):
+        calls = 0
+
+        def __call__(self, trip):
+            self.calls += 1
+            return super().__call__(trip) / (self.calls - 1)
+
+    found = checks("encoder-loss", Late)
+    outcomes = [r.outcome for r in run_checks([found["check_loss_finite"]] * 2)]
+    assert outcomes == ["failed", "failed"]
+
+
 def test_a_sound_loss_passes_however_it_is_made(checks):
     class Weighted(nn.Module):
         def __init__(self, options):
