@@ -13,23 +13,26 @@ RTOL = 1e-4
 ROUNDING = 8 * torch.finfo(torch.float32).eps
 """How far it may move relative to the largest score: a few units in the last place of float32.
 
-A score with a large offset has no more digits than these. Whatever moves it further is no rounding,
-however small it looks beside the offset.
+A score with a large offset has no more digits than these.
 """
 
+SAME_BATCH = 2 * torch.finfo(torch.float32).eps
+"""The same in batches of one size, and at one place. Sums are then added in one order, so that
+rounding does not follow what the other images are; what does is a leak."""
 
-def close(first: Tensor, second: Tensor, rtol: float = RTOL) -> bool:
+
+def close(first: Tensor, second: Tensor, rounding: float = ROUNDING) -> bool:
     """Return whether two results are equal but for rounding, NaN being like NaN.
 
-    They may differ by ``rtol`` of the spread of the first, largest less smallest finite value, and
-    by `ROUNDING` of its largest value. Not by a share of that alone: behind an offset of 100, a
-    thousandth of the largest value is all that a score says.
+    They may differ by `RTOL` of the spread of the first, largest less smallest finite value, and
+    by ``rounding`` of its largest value. Not by more of that: behind an offset of 100, a thousandth
+    of the largest value is all that a score says.
     """
     one, other = first.double(), second.double()
     known = one[torch.isfinite(one)]
     if not known.numel():
         known = torch.zeros(1, dtype=torch.float64)
-    room = rtol * (known.max() - known.min()) + ROUNDING * known.abs().max()
+    room = RTOL * (known.max() - known.min()) + rounding * known.abs().max()
     near = (one - other).abs() <= room
     return bool((near | (one == other) | (one.isnan() & other.isnan())).all())
 
