@@ -166,7 +166,7 @@ def test_the_built_wheel_works_in_another_environment(tutorial, tmp_path, lent, 
     components = json.loads(done.stdout)["components"]
     assert "acme-angle/angle" in [component["qualified"] for component in components]
     checked = json.loads(other.run("anokit check-plugin acme-angle --json").stdout)
-    assert {result["outcome"] for result in checked} == {"passed", "skipped"}
+    assert {result["outcome"] for result in checked["checks"]} == {"passed", "skipped"}
     recipe = (tutorial / "sum.toml").read_text() + (
         "[quick.backbone]\nlatent_size = 4\nmax_channels = 4\nimages = 64\nbatch_size = 16\n"
         "[quick.evaluation]\nresamples = 10\n"

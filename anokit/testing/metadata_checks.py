@@ -180,7 +180,7 @@ def _minor() -> str:
 
 @promise("plugin", since="0.1")
 def check_plugin_metadata(plugin: Plugin) -> None:
-    """Check that the package says what it is: summary, licence, README, Python, keyword anokit."""
+    """Check that the package says what it is: summary, README, Python; licence, keyword anokit."""
     said = installed(plugin).metadata.json
     # Python splits them at spaces, and packages write commas.
     words = ",".join(said.get("keywords") or []).split(",")
@@ -188,15 +188,18 @@ def check_plugin_metadata(plugin: Plugin) -> None:
     licensed = any(said.get(name) for name in fields) or any(
         text.startswith("License ::") for text in said.get("classifier", ())
     )
-    lacking = [
-        text
-        for text, there in (
-            ("a summary: description = …", said.get("summary")),
-            ("a licence: license = …", licensed),
-            ('a README: readme = "README.md"', said.get("description")),
-            ('the versions of Python: requires-python = ">=3.11"', said.get("requires_python")),
-            ('a keyword to be found by: keywords = ["anokit"]', "anokit" in words),
-        )
-        if not there
-    ]
+    needed = {
+        "a summary: description = …": said.get("summary"),
+        'a README: readme = "README.md"': said.get("description"),
+        'the versions of Python: requires-python = ">=3.11"': said.get("requires_python"),
+    }
+    # Without these it installs and is understood; whether others may use and can find it is open.
+    wanted = {
+        "a licence: license = …": licensed,
+        'a keyword to be found by: keywords = ["anokit"]': "anokit" in words,
+    }
+    lacking = [text for text, there in needed.items() if not there]
     expect(not lacking, "pyproject.toml, [project]: lacks " + "; ".join(lacking))
+    if absent := [text for text, there in wanted.items() if not there]:
+        told = "pyproject.toml, [project]: lacks " + "; ".join(absent)
+        warnings.warn(told, CheckWarning, stacklevel=2)

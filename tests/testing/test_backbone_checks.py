@@ -452,6 +452,7 @@ BACKBONES = {
     "check_backbone_one_seed": [
         changed(Autoencoder, step=noisy),
         builds(lambda self: self.encoder.bias.data.add_(random.random())),
+        builds(lambda self: self.encoder.bias.data.add_(np.random.rand())),  # noqa: NPY002
     ],
     "check_backbone_resumes": [
         scheduled(lambda optimiser: StepLR(optimiser, 1, 0.5)),
@@ -474,7 +475,6 @@ BACKBONES = {
     ],
     "check_backbone_leaves_process": [
         builds(lambda self: torch.set_num_threads(torch.get_num_threads() + 1)),
-        builds(lambda self: np.random.rand(3)),  # noqa: NPY002
         trips(lambda self, images: (torch.set_default_dtype(torch.float64), images)[1]),
         trips(lambda self, images: (torch.rand(1), images)[1]),
         steps(lambda self, batch: torch.use_deterministic_algorithms(True)),

@@ -104,15 +104,26 @@ def test_ranges_may_be_written_otherwise(package):
     ("line", "message"),
     [
         ("Summary: Brightness\n", "lacks a summary"),
-        ("License-Expression: MIT\n", "lacks a licence"),
         ("Requires-Python: >=3.11\n", "requires-python"),
-        ("Keywords: images,anokit\n", "keyword to be found by"),
         ("\n# Brightness\n", "README"),
     ],
 )
 def test_metadata_that_lack_something_are_caught(package, line, message):
     assert line in METADATA
     with pytest.raises(CheckFailed, match=message):
+        check(package(metadata=METADATA.replace(line, "")), "check_plugin_metadata")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("License-Expression: MIT\n", "lacks a licence"),
+        ("Keywords: images,anokit\n", "keyword to be found by"),
+    ],
+)
+def test_a_licence_or_keyword_that_is_absent_is_a_warning(package, line, message):
+    assert line in METADATA
+    with pytest.warns(CheckWarning, match=message):
         check(package(metadata=METADATA.replace(line, "")), "check_plugin_metadata")
 
 
