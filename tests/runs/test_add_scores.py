@@ -387,3 +387,12 @@ def test_maps_of_training_images_stand_in_the_report_where_nothing_is_tested(
     page = write_report(run).read_text()
     for name in ("error", "sum", "largest"):
         assert f"by {name}" in page
+
+
+def test_what_an_added_score_changes_that_is_not_its_own_is_told(add, run):
+    text = '[[scores]]\nname = "drawing"\nuse = "hostile/hostile"\nhow = "numpy"\n'
+    done = add(text, "--plugin", TOYS.with_name("hostile.py"))
+    assert done.code == 0, done.err
+    told = "changed NumPy's random generator while scoring images"
+    assert told in done.out
+    assert any(told in warning for warning in results(run)["warnings"])
