@@ -64,8 +64,8 @@ def matches(run: Run) -> Section:
         text += f" All maps of one figure share a scale: bright is {what}."
     elif maps:
         text += (
-            f" Maps are by {', '.join(maps)}. Those of one score in one figure share a scale: "
-            "bright is what that score takes for anomalous."
+            f" Maps are by {'; '.join(maps)}, those named together differing in scale alone. Those "
+            "of one score in one figure share a scale: bright is what it takes for anomalous."
         )
     return Section(title, text=[text], plots=plots)
 

@@ -66,15 +66,26 @@ class Run:
         return any(row.metrics for row in self.results.rows)
 
     def maps(self, kind: str) -> dict[str, Array]:
-        """Return maps ``[n, H, W]`` of a gallery's images by score name, the primary one's first.
+        """Return maps ``[n, H, W]`` of a gallery's images by score, the primary one's first.
 
-        ``kind`` is `anokit.store.records.GALLERY_MAP` or ``TRAIN_MAP``.
+        Scores whose maps differ in scale alone, as a sum's of one term with a map, stand together
+        under their names with commas between. ``kind`` is `anokit.store.records.GALLERY_MAP` or
+        ``TRAIN_MAP``.
         """
         names = dict.fromkeys([self.results.primary, *(row.name for row in self.results.rows)])
         found = {name: self.arrays.get(f"{kind}/{name}") for name in names}
         if found[self.results.primary] is None:  # of a run that was made before others had maps
             found[self.results.primary] = self.arrays.get(kind)
-        return {name: maps for name, maps in found.items() if maps is not None}
+        alike: list[tuple[list[str], Array, Array]] = []
+        for name, maps in found.items():
+            if maps is None or not maps.size:
+                continue
+            scaled = _scaled(maps)
+            same = next((names for names, _, one in alike if _alike(scaled, one)), [])
+            if not same:
+                alike.append((same, maps, scaled))
+            same.append(name)
+        return {", ".join(names): maps for names, maps, _ in alike}
 
     def primary(self) -> tuple[ScoreTable, npt.NDArray[np.float64]] | None:
         """Return the table of scores and the primary score's column, or None if there is none."""
@@ -119,6 +130,16 @@ def read_run(directory: Path, results: Results | None = None) -> Run:
         before=read_document(before, Before) if there(before) else None,
         samples=sorted((directory / "samples").glob("*.png")),
     )
+
+
+def _scaled(maps: Array) -> Array:
+    """Return maps from 0 at the smallest of their values to 1 at the largest."""
+    low, high = float(maps.min()), float(maps.max())
+    return (maps - low) / ((high - low) or 1.0)
+
+
+def _alike(one: Array, other: Array) -> bool:
+    return one.shape == other.shape and np.allclose(one, other, rtol=0, atol=1e-4)
 
 
 def _text(path: Path) -> str | None:

@@ -118,11 +118,9 @@ def try_scores(
     if out is not None:
         check_page(out, run)
     opened = open_run(run, plugins=[file, *plugins], trust_plugins=trust_plugins)
-    plugin = next((p for p in opened.registry.plugins if p.file == file.resolve()), None)
-    recipe = _recipe(opened, file, plugin, name, settings)
-    if plugin is None:
-        raise AssertionError("a plugin without components has a recipe")
+    plugin = _plugin(opened, file)
     _check_same(opened, plugin)
+    recipe = _recipe(opened, file, _offered(opened, plugin), name, settings)
     data = prepare(recipe.dataset, recipe.seed, watcher)
     opened.directory.check_same_data(data.fingerprint)
     table = table_of(opened.directory, data.test)
@@ -164,11 +162,33 @@ def check_page(out: Path, run: Path) -> None:
         )
 
 
+def _plugin(opened: OpenedRun, file: Path) -> FoundPlugin:
+    """Return the plugin that a file is."""
+    for plugin in opened.registry.plugins:
+        if plugin.file == file.resolve():
+            return plugin
+    problem = next((p for p in opened.registry.problems if p.plugin == file.stem), None)
+    why = problem.message if problem else "it has no hook; expected anokit_scores()"
+    raise PluginError(f"{file}: offers nothing: {why}")
+
+
+def _offered(opened: OpenedRun, plugin: FoundPlugin) -> list[Entry]:
+    """Return the scores that a plugin offers."""
+    known = (plugin.name, plugin.version)
+    own = [entry for entry in opened.registry.entries if (entry.plugin, entry.version) == known]
+    scores = [entry for entry in own if entry.kind == "score"]
+    if not scores:
+        there = ", ".join(f"{entry.kind} {entry.component.name}" for entry in own)
+        raise UsageError(
+            f"{plugin.file}: offers no score, but {there or 'recipes'}; only scores can be tried"
+        )
+    return scores
+
+
 def _recipe(
-    opened: OpenedRun, file: Path, plugin: FoundPlugin | None, name: str, settings: Sequence[str]
+    opened: OpenedRun, file: Path, offered: Sequence[Entry], name: str, settings: Sequence[str]
 ) -> Recipe:
     """Return the run's recipe with the scores that are meant in place of its own."""
-    offered = _offered(opened, file, plugin)
     meant = [entry for entry in offered if name in ("", entry.component.name)]
     names = ", ".join(entry.component.name for entry in offered)
     if not meant:
@@ -189,21 +209,6 @@ def _recipe(
         ],
         file,
     )
-
-
-def _offered(opened: OpenedRun, file: Path, plugin: FoundPlugin | None) -> list[Entry]:
-    """Return the scores that a file offers."""
-    registry = opened.registry
-    if plugin is None:
-        problem = next((p for p in registry.problems if p.plugin == file.stem), None)
-        why = problem.message if problem else "it has no hook; expected anokit_scores()"
-        raise PluginError(f"{file}: offers nothing: {why}")
-    own = [e for e in registry.entries if (e.plugin, e.version) == (plugin.name, plugin.version)]
-    scores = [entry for entry in own if entry.kind == "score"]
-    if not scores:
-        there = ", ".join(f"{entry.kind} {entry.component.name}" for entry in own)
-        raise UsageError(f"{file}: offers no score, but {there}; only scores can be tried")
-    return scores
 
 
 def _free(name: str, taken: set[str]) -> str:

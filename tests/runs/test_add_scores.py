@@ -368,7 +368,7 @@ def test_maps_of_an_added_score_are_painted_and_stand_in_the_report(
     alone = toykit(*command, "--score", "largest")
     assert (alone.code, "--maps DIR where" in alone.err) == (2, True)
     report = write_report(run).read_text()
-    assert "Maps are by error, sum, largest." in report
+    assert "Maps are by error, sum; largest, those" in report
 
 
 def test_maps_of_training_images_stand_in_the_report_where_nothing_is_tested(
@@ -385,5 +385,14 @@ def test_maps_of_training_images_stand_in_the_report_where_nothing_is_tested(
     torch.testing.assert_close(found, shown)
     assert {"train_top_map/error", "train_top_map/sum"} <= set(kept)
     page = write_report(run).read_text()
-    for name in ("error", "sum", "largest"):
-        assert f"by {name}" in page
+    for names in ("error, sum", "largest"):
+        assert f"by {names}<" in page
+
+
+def test_what_an_added_score_changes_that_is_not_its_own_is_told(add, run):
+    text = '[[scores]]\nname = "drawing"\nuse = "hostile/hostile"\nhow = "numpy"\n'
+    done = add(text, "--plugin", TOYS.with_name("hostile.py"))
+    assert done.code == 0, done.err
+    told = "changed NumPy's random generator while scoring images"
+    assert told in done.out
+    assert any(told in warning for warning in results(run)["warnings"])

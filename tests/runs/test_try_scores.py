@@ -202,6 +202,25 @@ def test_a_file_that_offers_nothing_says_why(attempt, mine, text, code, message)
     assert "Traceback" not in done.err
 
 
+def test_a_file_that_offers_other_things_says_what(attempt, mine):
+    text = PLUGIN[: PLUGIN.index("@hookimpl")] + (
+        "@hookimpl\ndef anokit_encoder_losses():\n    yield Component(name='mine', "
+        "summary='Mine', factory=Mine, trip_from='image', needs=frozenset({'image'}))\n"
+    )
+    mine.write_text(text)
+    done = attempt()
+    assert (done.code, "offers no score, but encoder-loss mine" in done.err) == (2, True), done.err
+
+
+def test_a_file_in_whose_place_the_run_needs_another_is_refused(attempt, tmp_path):
+    """Its data and its backbone came from a file of this name."""
+    other = tmp_path / "toys.py"
+    other.write_text(PLUGIN)
+    done = attempt("--name", "mine", file=other)
+    assert done.code == 2
+    assert "the run's data or backbone need another toys.py (SHA-256" in done.err
+
+
 def test_a_file_that_is_not_there_is_said_to_be_so(attempt, tmp_path):
     done = attempt(file=tmp_path / "none.py")
     assert (done.code, "no such file" in done.err) == (2, True)
