@@ -140,6 +140,28 @@ def tutorial(environment):
     return environment.work
 
 
+def test_what_the_tutorial_builds_passes_every_check_where_it_is_installed(environment, tutorial):
+    environment.run("anokit check-plugin acme-angle", cwd=tutorial)
+
+
+PLANTED = """
+from anokit.testing import collect_checks
+for check in collect_checks("acme_own_score.plugin"):
+    if check.name in ("check_score_finds_planted", "check_plugin_readme_recipe"):
+        check()
+"""
+
+
+def test_a_new_plugin_of_every_kind_passes_every_check_where_it_is_installed(environment):
+    kinds = ("score", "encoder-loss", "backbone", "dataset", "watcher")
+    for kind in kinds:
+        environment.run(f"anokit new-plugin acme-own-{kind} --kind {kind}")
+    environment.install(*(part for kind in kinds for part in ("-e", f"acme-own-{kind}")))
+    for kind in kinds:
+        environment.run(f"anokit check-plugin acme-own-{kind}")
+    environment.run(f"python -c '{PLANTED}'")
+
+
 def test_the_tutorial_can_be_followed_to_the_letter(tutorial):
     assert (tutorial / "acme-angle" / "dist").is_dir()
 

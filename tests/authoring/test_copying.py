@@ -1,6 +1,7 @@
 """`anokit new-plugin --from`: every shipped component is a beginning that passes its checks."""
 
 import ast
+import subprocess
 import sys
 import tomllib
 from unittest import SkipTest
@@ -67,6 +68,9 @@ def test_a_copy_says_where_it_is_from_and_names_its_origin_nowhere_else(entry, t
     readme = (package.parents[1] / "README.md").read_text()
     assert f"copy of the {entry.kind} `{entry.component.name}` of {entry.plugin}" in readme
     assert (package.parents[1] / "LICENSE").read_text().lstrip().startswith("Apache License")
+    ruff = [sys.executable, "-m", "ruff", "check", "--no-cache"]
+    done = subprocess.run(ruff, cwd=package.parents[1], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
     own = entry.component.load().__module__.partition(".")[0]
     for path in package.rglob("*.py"):
         text = path.read_text()
@@ -187,6 +191,10 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
+    from torch.nn import Module
+
+    Values = Iterable[Tensor]
+    Others = Mapping[str, Module]
 
 LIMIT = 3
 """How many there are."""
@@ -195,11 +203,11 @@ OTHER = 4
 
 
 # What is asked for.
-def first(values: Iterable[Tensor]) -> float:
+def first(values: Values) -> float:
     return cast("Generator", math.floor(LIMIT))
 
 
-def second(values: Mapping) -> int:
+def second(values: Others) -> int:
     return OTHER
 '''
 
@@ -213,9 +221,10 @@ def test_of_a_module_what_is_asked_for_is_kept_with_what_it_needs(tmp_path):
         "import math\nfrom collections.abc import Iterable\n"
         "from typing import TYPE_CHECKING, cast\n\n"
         "if TYPE_CHECKING:\n    from torch import Generator, Tensor\n\n"
+        "    Values = Iterable[Tensor]\n\n"
         'LIMIT = 3\n"""How many there are."""\n\n\n'
         "# What is asked for.\n"
-        "def first(values: Iterable[Tensor]) -> float:\n"
+        "def first(values: Values) -> float:\n"
         '    return cast("Generator", math.floor(LIMIT))\n'
     )
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeGuard
 
 ALL = "*"
 """Stands for every name of a module."""
@@ -91,6 +92,8 @@ class Shaken:
     imports: list[Import] = field(default_factory=list)
     for_types: list[Import] = field(default_factory=list)
     """those that only a type checker follows"""
+    typed: list[ast.stmt] = field(default_factory=list)
+    """what is kept beside those"""
     inner: list[Import] = field(default_factory=list)
     """those inside of functions"""
 
@@ -98,7 +101,8 @@ class Shaken:
 def shake(source: Source, wanted: Iterable[str]) -> Shaken:
     """Return what ``wanted`` names of a module need of it."""
     groups = list(_groups(source.body))
-    defined = {name: group for group in groups for name in _defined(group[0])}
+    typed = [group for one in source.body if _is_for_types(one) for group in _groups(one.body)]
+    defined = {name: group for group in (*groups, *typed) for name in _defined(group[0])}
     names = set(wanted)
     if ALL in names:
         names |= set(defined)
@@ -117,25 +121,27 @@ def shake(source: Source, wanted: Iterable[str]) -> Shaken:
             waiting += _used(group)
     result = Shaken(source)
     result.kept = [part for group in groups if id(group[0]) in kept for part in group]
+    result.typed = [part for group in typed if id(group[0]) in kept for part in group]
     everything = ALL in names
     for node, types_only in _imports(source.body):
         chosen = [one for one in source.imports(node) if everything or one.bound in seen]
         (result.for_types if types_only else result.imports).extend(chosen)
-    for statement in result.kept:
+    for statement in (*result.kept, *result.typed):
         result.inner += [one for node in ast.walk(statement) for one in source.imports(node)]
     return result
 
 
 def written(shaken: Shaken, package: str) -> str:
     """Return imports and statements as source, in which ``package`` counts as the file's own."""
-    checked = [Import("typing", "TYPE_CHECKING", "TYPE_CHECKING")] if shaken.for_types else []
+    lines = shaken.source.text.splitlines()
+    types = [import_lines(shaken.for_types, package, indent="    ")] if shaken.for_types else []
+    types += ["\n".join(lines[one.lineno - 1 : one.end_lineno]) + "\n" for one in shaken.typed]
+    checked = [Import("typing", "TYPE_CHECKING", "TYPE_CHECKING")] if types else []
     parts = ["from __future__ import annotations\n"]
     parts.append(import_lines([*shaken.imports, *checked], package))
-    if shaken.for_types:
-        inner = import_lines(shaken.for_types, package, indent="    ")
-        parts.append("if TYPE_CHECKING:\n" + inner)
+    if types:
+        parts.append("if TYPE_CHECKING:\n" + "\n".join(types))
     text = "\n".join(part for part in parts if part)
-    lines = shaken.source.text.splitlines()
     previous: ast.stmt | None = None
     for statement in shaken.kept:
         first = min(
@@ -213,20 +219,19 @@ def _groups(body: Iterable[ast.stmt]) -> Iterator[list[ast.stmt]]:
 def _imports(body: Iterable[ast.stmt]) -> Iterator[tuple[ast.stmt, bool]]:
     """Yield import statements of the top level, and whether they are for a type checker alone."""
     for statement in body:
-        if isinstance(statement, ast.If) and _is_for_types(statement):
+        if _is_for_types(statement):
             yield from ((inner, True) for inner in statement.body)
         else:
             yield statement, False
 
 
-def _is_for_types(statement: ast.stmt) -> bool:
-    """Return whether a statement is ``if TYPE_CHECKING:`` with nothing but imports in it."""
+def _is_for_types(statement: ast.stmt) -> TypeGuard[ast.If]:
+    """Return whether a statement is for a type checker alone."""
     return (
         isinstance(statement, ast.If)
         and isinstance(statement.test, ast.Name)
         and statement.test.id == "TYPE_CHECKING"
         and not statement.orelse
-        and all(isinstance(inner, ast.Import | ast.ImportFrom) for inner in statement.body)
     )
 
 
