@@ -54,10 +54,8 @@ Kind = Literal["backbone", "encoder-loss", "score", "dataset", "watcher"]
 
 Examples
 --------
->>> from typing import get_args
 >>> from anokit.plugin import Kind
->>> get_args(Kind)
-('backbone', 'encoder-loss', 'score', 'dataset', 'watcher')
+>>> kind: Kind = "score"
 """
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -104,11 +102,10 @@ def out_of_range(value: Any) -> str:
 
     A float must be finite. A whole number must have at most 64 bits: of more, no float may be made.
     """
-    if isinstance(value, float):
-        return "" if math.isfinite(value) else f"expected finite numbers, got {value}"
-    if isinstance(value, int):
-        fits = -MOST_WHOLE <= value <= MOST_WHOLE
-        return "" if fits else f"expected numbers of at most 64 bits, got {shortened(value)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"expected finite numbers, got {value}"
+    if isinstance(value, int) and abs(value) > MOST_WHOLE:
+        return f"expected numbers of at most 64 bits, got {shortened(value)}"
     if isinstance(value, Mapping):
         value = list(value.values())
     if not isinstance(value, (list, tuple, set, frozenset)):
@@ -258,7 +255,6 @@ class Component:
             raise PluginError(
                 f"component {self.name!r}: option {min(taken)!r} is a key of the core; rename it"
             )
-
         if unknown := set(self.restored) - set(self.options.model_fields):
             raise PluginError(
                 f"component {self.name!r}: restored names {min(unknown)!r}, which is no option"

@@ -9,14 +9,9 @@ from anokit.data.finding import (
     look_through,
     match_images,
 )
+from anokit.data.levels import LUMA, with_channels
 from anokit.data.masks import try_to_decode_mask
-from anokit.data.pictures import (
-    LUMA,
-    Picture,
-    header_size,
-    try_to_decode,
-    with_channels,
-)
+from anokit.data.pictures import Picture, header_size, try_to_decode
 from anokit.data.quiet import quiet
 from anokit.data.tiffs import read_tiff
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from anokit.data.pictures import Picture, try_to_decode, with_channels
+from anokit.data.levels import with_channels
+from anokit.data.pictures import Picture, try_to_decode
 from anokit.data.quiet import quiet
 from anokit.errors import DataError, PluginError
 from anokit.recipe.parts import DatasetPart

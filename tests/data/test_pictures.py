@@ -9,14 +9,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from anokit.data.pictures import (
-    decode,
-    decode_picture,
-    header_size,
-    to_uint8,
-    try_to_decode,
-    with_channels,
-)
+from anokit.data.levels import to_uint8, with_channels
+from anokit.data.pictures import decode, decode_picture, header_size, try_to_decode
 from anokit.data.tiffs import TURNS
 from anokit.errors import DataError
 from anokit_datasets.resizing import fit
