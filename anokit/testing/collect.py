@@ -15,13 +15,13 @@ from anokit.errors import UsageError
 from anokit.testing import (
     backbone_checks,
     dataset_checks,
-    device_checks,
     loss_checks,
     plugin_checks,
     readme_checks,
     score_checks,
     score_edge_checks,
     score_fit_checks,
+    tensor_device_checks,
     watcher_checks,
 )
 from anokit.testing.backbone_subject import BackboneSubject
@@ -51,9 +51,9 @@ SOURCES = (
     backbone_checks,
     loss_checks,
     score_checks,
-    score_fit_checks,
     score_edge_checks,
-    device_checks,
+    score_fit_checks,
+    tensor_device_checks,
     dataset_checks,
     watcher_checks,
 )
