@@ -16,7 +16,6 @@ from anokit.testing import (
     backbone_checks,
     backbone_training_checks,
     dataset_checks,
-    device_checks,
     loss_checks,
     metadata_checks,
     plugin_checks,
@@ -24,6 +23,7 @@ from anokit.testing import (
     score_checks,
     score_edge_checks,
     score_fit_checks,
+    tensor_device_checks,
     watcher_checks,
 )
 from anokit.testing.backbone_subject import BackboneSubject
@@ -55,9 +55,9 @@ SOURCES = (
     backbone_checks,
     loss_checks,
     score_checks,
-    score_fit_checks,
     score_edge_checks,
-    device_checks,
+    score_fit_checks,
+    tensor_device_checks,
     dataset_checks,
     watcher_checks,
 )
