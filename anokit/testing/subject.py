@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from anokit.errors import PluginError
 from anokit.plugin import Options, resolve_fields
 from anokit.registry import discovery
 from anokit.registry.entries import Entry, FoundPlugin, Loaded
@@ -96,5 +97,13 @@ def shipped_samples(module: ModuleType) -> Mapping[str, Sample]:
     name = f"{module.__package__}.samples"
     if not module.__package__ or importlib.util.find_spec(name) is None:
         return {}
-    found: Mapping[str, Sample] = getattr(importlib.import_module(name), "SAMPLES", {})
+    try:
+        found = getattr(importlib.import_module(name), "SAMPLES", {})
+    except Exception as error:
+        raise PluginError(
+            f"{name}: what the plugin is tested with cannot be imported: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(found, Mapping):
+        raise PluginError(f"{name}.SAMPLES: expected a dictionary, got {type(found).__name__}")
     return found

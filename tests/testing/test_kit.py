@@ -13,7 +13,7 @@ import pytest
 from pydantic import ConfigDict, Field
 
 from anokit import Component, Options, hookimpl
-from anokit.errors import UsageError
+from anokit.errors import PluginError, UsageError
 from anokit.store.certificate import Certificate, Outcome
 from anokit.testing import CheckFailed, collect_checks, parametrize_checks, random_trip
 from anokit.testing.check import PROMISES
@@ -379,3 +379,23 @@ def test_random_trips_repeat_and_are_full():
     assert all(bool((first.get(n) == second.get(n)).all()) for n in first.filled())
     assert bool((first.image != random_trip(3, seed=2).image).any())
     assert float(first.image_hat.abs().max()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import nothing_of_that_name", "cannot be imported: ModuleNotFoundError"),
+        ("SAMPLES = 3", "expected a dictionary, got int"),
+    ],
+)
+def test_samples_that_cannot_be_had_are_told_in_one_sentence(tmp_path, monkeypatch, code, reason):
+    package = tmp_path / "kit_samples"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "plugin.py").write_text("")
+    (package / "samples.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("kit_samples", "kit_samples.plugin", "kit_samples.samples"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(PluginError, match=reason):
+        collect_checks("kit_samples.plugin")
