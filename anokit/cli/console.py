@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
@@ -28,11 +29,20 @@ PLAIN_SECONDS = 10.0
 """Seconds between two plain lines, where there is no terminal to draw on."""
 
 
+class _Output(RichConsole):
+    """Standard output, which goes on in silence where nobody reads it any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more: hours of work are not ended because `head` has seen enough."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+
+
 class Console(Watcher):
     """Watches a run and shows it."""
 
     def __init__(self, rich: RichConsole | None = None) -> None:
-        self.rich = rich or RichConsole(highlight=False)
+        self.rich = rich or _Output(highlight=False)
         if not self.rich.is_terminal:
             self.rich.width = max(self.rich.width, 120)  # a log file has no edge
         self.live = self.rich.is_terminal and not self.rich.is_dumb_terminal

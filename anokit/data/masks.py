@@ -11,11 +11,13 @@ import tifffile
 from PIL import Image
 
 from anokit.data.finding import TIFF_SUFFIXES
-from anokit.data.pictures import by_pillow, tried
-from anokit.data.tiffs import read_tiff
+from anokit.data.pictures import by_pillow, check_file, tried
+from anokit.data.tiffs import Raw, raw_tiff
 
+LOSSY = frozenset({"AVIF", "JPEG", "JPEG2000", "MPO", "WEBP"})
+"""Pillow's formats whose black may be not quite black."""
 RINGING = 16
-"""Grey values of 255 that the black of a JPEG may stray to beside an edge, or by its noise."""
+"""Grey values of 255 up to which nobody can tell what of a JPEG was black."""
 
 
 def try_to_decode_mask(path: Path) -> tuple[npt.NDArray[np.bool_] | None, str]:
@@ -36,22 +38,23 @@ def decode_mask(path: Path) -> npt.NDArray[np.bool_]:
     """Return what of a mask is not background, bool ``[H, W]``, turned as its tag says.
 
     Whatever is not 0 (black) is marked, at any depth: 8-bit masks of 255, label images that count
-    from 1 in 8, 16 or 32 bits, floats, palettes by their colours. Of a JPEG, whose black is not
-    quite black, what is more than half as bright as its brightest. Alpha tells nothing, unless all
-    that can be seen is one colour: then what is not transparent is marked.
+    from 1 in 8, 16 or 32 bits, floats, palettes by their colours. Of a JPEG, WebP or AVIF, whose
+    black is not quite black, what is more than half as bright as its brightest. Alpha tells
+    nothing, unless all that can be seen is one colour: then what is not transparent is marked.
 
-    Raises whatever the decoder raises on a damaged file, and ValueError for a stack of images or
-    values that are not finite.
+    Raises whatever the decoder raises on a damaged file, and ValueError for several images, values
+    that are not finite, and one of those formats in which everything is nearly black.
     """
-    pixels: npt.NDArray | None = None
+    check_file(path)
+    raw: Raw | None = None
     if path.suffix.lower() in TIFF_SUFFIXES:
         with suppress(tifffile.TiffFileError):
-            pixels = read_tiff(path)
-    lossy = False
-    if pixels is None:
+            raw = raw_tiff(path)
+    if raw is None:
         with Image.open(path) as opened:
-            lossy = opened.format in ("JPEG", "MPO", "JPEG2000")
-            pixels = by_pillow(opened).pixels
+            lossy = opened.format in LOSSY
+            raw = by_pillow(opened)._replace(lossy=lossy)
+    pixels = raw.pixels
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise ValueError("holds values that are not finite")
     if len(pixels) in (2, 4):
@@ -60,9 +63,11 @@ def decode_mask(path: Path) -> npt.NDArray[np.bool_]:
         pixels = alpha[None] if one_colour and alpha.min() < alpha.max() else colours
     values = pixels.max(axis=0)
     mask: npt.NDArray[np.bool_]
-    if lossy:
+    if raw.lossy:
         top = int(values.max(initial=0))
-        mask = values > max(top / 2, RINGING)
+        if 0 < top <= RINGING:
+            raise ValueError(f"no brighter than {top}, in a format that alters black: save a PNG")
+        mask = values > top / 2
     else:
         mask = values != 0
     return mask

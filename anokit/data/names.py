@@ -12,22 +12,28 @@ def readable(name: str) -> str:
 
     Bytes that are no UTF-8 become ``\xff``; all other names stay as they are.
     """
+    return octets_of(name).decode("utf-8", "backslashreplace")
+
+
+def octets_of(name: str) -> bytes:
+    """Return the bytes of a file's name, from a table or from the system, whatever its locale."""
     try:
-        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half a character that came from no file system
-        return name.encode("utf-8", "backslashreplace").decode("utf-8")
+        return name.encode("utf-8", "backslashreplace")
 
 
 def file_called(name: str) -> Path:
     r"""Return the path of the file that `readable` made ``name`` of.
 
-    A file that is called so, backslashes and all, comes first.
+    A file that is called so, backslashes and all, comes first. Where the system's names are not in
+    UTF-8, as in a locale of ASCII, those of tables still are.
     """
-    path = Path(name)
+    path = Path(os.fsdecode(octets_of(name)))
     if "\\x" not in name or os.path.lexists(path):
         return path
     octets = re.sub(
-        rb"\\x([89a-f][0-9a-f])", lambda found: bytes([int(found[1], 16)]), os.fsencode(name)
+        rb"\\x([89a-f][0-9a-f])", lambda found: bytes([int(found[1], 16)]), octets_of(name)
     )
     other = Path(os.fsdecode(octets))
     return other if os.path.lexists(other) else path

@@ -27,13 +27,13 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from anokit.data.finding import TIFF_SUFFIXES
 from anokit.data.levels import UInt8, default_white, to_uint8
-from anokit.data.tiffs import TURNS, Raw, raw_tiff, turned
+from anokit.data.tiffs import TURNS, Raw, raw_tiff, the_image, turned
 
 T = TypeVar("T")
 
@@ -120,8 +120,7 @@ def decode_picture(
 def _decoded(
     path: Path, white_level: float | None, least: Least | None, black_level: float
 ) -> Picture:
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("is no regular file but a folder, pipe, socket or device")
+    check_file(path)
     if path.suffix.lower() in TIFF_SUFFIXES:
         try:
             return scaled(raw_tiff(path), white_level, black_level)
@@ -132,6 +131,15 @@ def _decoded(
         raw = by_pillow(opened)
     picture = scaled(raw, white_level, black_level)
     return picture if drafted is None else Picture(picture.pixels, *drafted)
+
+
+def check_file(path: Path) -> None:
+    """Raise ValueError for what is empty or no regular file; opening a pipe would wait for ever."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("is no regular file but a folder, pipe, socket or device")
+    if not status.st_size:
+        raise ValueError("is an empty file")
 
 
 def by_pillow(opened: ImageFile) -> Raw:
@@ -215,10 +223,11 @@ def header_size(path: Path) -> tuple[int, int] | None:
     (4, 6)
     """
     try:
+        check_file(path)
         if path.suffix.lower() in TIFF_SUFFIXES:
             try:
                 with tifffile.TiffFile(path) as file:
-                    sizes = file.series[0].sizes
+                    sizes = the_image(file).sizes
                     return sizes["height"], sizes["width"]
             except (tifffile.TiffFileError, LookupError):
                 pass
@@ -246,7 +255,7 @@ def try_to_decode(
     >>> picture.pixels.dtype, reason
     (dtype('uint8'), '')
     >>> try_to_decode(Path("photos/notes.txt"), white_level=None)
-    (None, 'cannot identify image file ...')
+    (None, 'is no image, or in a format that is not known')
     """
     return tried(lambda: decode_picture(path, white_level, least, black_level=black_level), path)
 
@@ -257,5 +266,8 @@ def tried(read: Callable[[], T], path: Path) -> tuple[T | None, str]:
         return read(), ""
     except Exception as error:
         # Decoders raise all sorts on damaged files, and one file must not cost the others.
-        reason = str(error).replace(repr(str(path)), "file").replace(str(path), "file")
+        if isinstance(error, UnidentifiedImageError):
+            return None, "is no image, or in a format that is not known"
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = reason.replace(repr(str(path)), "file").replace(str(path), "file")
         return None, (reason.splitlines() or [type(error).__name__])[0][:100]

@@ -32,6 +32,15 @@ COLOURS = (
 )
 """What the colours of a tif may be instead of RGB."""
 
+SLIDES = frozenset({"avs", "bif", "indica", "ndpi", "philips", "qpi", "scn", "svs"})
+"""Formats of slide scanners, whose first image is the slide; label and overview lie beside it."""
+JPEGS = (tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG)
+"""Compressions of a tif whose decoder makes RGB of YCbCr."""
+LOSSY = (*JPEGS, tifffile.COMPRESSION.WEBP)
+"""Compressions of a tif by which black is not quite black."""
+ASIDE = tifffile.FILETYPE.REDUCEDIMAGE | tifffile.FILETYPE.MASK
+"""Marks of pages that are a small copy or a mask of the image."""
+
 ASSOCIATED, UNASSOCIATED = tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA
 """Alpha by which colours are multiplied in the file, and alpha beside them."""
 
@@ -43,6 +52,8 @@ class Raw(NamedTuple):
     """``[C, H, W]``"""
     alpha: bool
     """whether the last channel is alpha"""
+    lossy: bool = False
+    """whether it was compressed so that black is not quite black"""
 
 
 def read_tiff(path: Path) -> npt.NDArray:
@@ -62,26 +73,28 @@ def read_tiff(path: Path) -> npt.NDArray:
 def raw_tiff(path: Path) -> Raw:
     """Return a tif as `read_tiff` does, and whether its last channel is alpha.
 
-    Raises `tifffile.TiffFileError` for what is left to Pillow, and ValueError for a stack of images
-    or colours that cannot be read.
+    Raises `tifffile.TiffFileError` for what is left to Pillow, and ValueError for several images or
+    colours that cannot be read.
     """
     with tifffile.TiffFile(path) as file:
-        if not file.series:
-            raise tifffile.TiffFileError("no image in the file")
-        series = file.series[0]
+        series = the_image(file)
         axes = series.axes
         refuse_bomb(path, series)
         pixels = series.asarray()
-        page = file.pages.first
+        page = series.keyframe
         tag = page.tags.get("Orientation")
-        extra = tuple(getattr(page, "extrasamples", ()))
+        extra = tuple(page.extrasamples)
         photometric = page.photometric
-        jpeg = "JPEG" in str(page.compression)
+        jpeg = page.compression in JPEGS
+        lossy = page.compression in LOSSY
     orientation = 1 if tag is None else int(tag.value)
     for axis in reversed(range(pixels.ndim)):
         if pixels.shape[axis] == 1 and axes[axis] not in "YX":
             pixels = pixels.squeeze(axis)
             axes = axes[:axis] + axes[axis + 1 :]
+    channel_axes = [axis for axis, letter in enumerate(axes) if letter not in "YX"]
+    if len(channel_axes) > 1 or (channel_axes and axes[channel_axes[0]] not in "SC"):
+        raise ValueError(f"a stack of images (axes {axes}, {pixels.shape}); save them one by one")
     if photometric == tifffile.PHOTOMETRIC.PALETTE:
         raise tifffile.TiffFileError("a palette, which is left to Pillow")
     if photometric in COLOURS and not jpeg:
@@ -91,9 +104,6 @@ def raw_tiff(path: Path) -> Raw:
             raise ValueError(
                 f"{photometric!s} colours of {pixels.dtype}; expected 8 bits; save it as RGB"
             )
-    channel_axes = [axis for axis, letter in enumerate(axes) if letter not in "YX"]
-    if len(channel_axes) > 1 or (channel_axes and axes[channel_axes[0]] not in "SC"):
-        raise ValueError(f"a stack of images (axes {axes}, {pixels.shape}); save them one by one")
     pixels = pixels[None] if not channel_axes else np.moveaxis(pixels, channel_axes[0], 0)
     if photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype.kind == "u":
         pixels = np.iinfo(pixels.dtype).max - pixels
@@ -102,7 +112,25 @@ def raw_tiff(path: Path) -> Raw:
     alpha = len(pixels) in (2, 4) and extra[:1] in ((ASSOCIATED,), (UNASSOCIATED,))
     if alpha and extra[0] == ASSOCIATED:
         pixels = without_alpha_in_colours(pixels)
-    return Raw(turned(pixels, orientation), alpha)
+    return Raw(turned(pixels, orientation), alpha, lossy)
+
+
+def the_image(file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
+    """Return the one image of a tif; small copies and masks of it, marked as such, do not count.
+
+    Raises `tifffile.TiffFileError` where there is none, and ValueError where there are several.
+    """
+    found = file.series
+    if not found:
+        raise tifffile.TiffFileError("no image in the file")
+    if found[0].kind in SLIDES:
+        return found[0]
+    whole = [series for series in found if not series.keyframe.subfiletype & ASIDE]
+    if len(whole) > 1:
+        shapes = ", ".join(str(series.shape) for series in whole[:3])
+        more = ", …" if len(whole) > 3 else ""
+        raise ValueError(f"{len(whole)} images that differ ({shapes}{more}); save them one by one")
+    return (whole or found)[0]
 
 
 def turned(pixels: npt.NDArray, orientation: int) -> npt.NDArray:

@@ -1,14 +1,14 @@
 """Image files as people look at them: upright, in colours of 8 bits, of a bounded size."""
 
 import warnings
-from os import fsencode
+from os import fspath
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from anokit.data.names import shown
+from anokit.data.names import octets_of, shown
 from anokit.data.pictures import try_to_decode
 from anokit.data.quiet import quiet
 from anokit.errors import DataError
@@ -108,7 +108,7 @@ def save_picture(path: Path, picture: Image.Image) -> None:
 
 def said(path: Path) -> str:
     """Return a path as one line of text; bytes that are no UTF-8 are replaced, the rest escaped."""
-    return shown(fsencode(path).decode("utf-8", "replace"))
+    return shown(octets_of(fspath(path)).decode("utf-8", "replace"))
 
 
 def why(error: DataError, path: Path | None) -> str:

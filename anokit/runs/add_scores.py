@@ -24,10 +24,11 @@ from anokit.results.cues import explain_run
 from anokit.results.exhibits import OF_SCORES, term_values, terms_of
 from anokit.results.explanations import Explanation
 from anokit.results.rows import Results, write_results
+from anokit.runs.noting import noting
 from anokit.runs.opened import OpenedRun, open_run
 from anokit.runs.other_scores import table_of, with_scores
 from anokit.runs.painting import draw_maps
-from anokit.runs.scoring import failed_row, noting, raise_if_failed, with_what_works
+from anokit.runs.scoring import failed_row, raise_if_failed, with_what_works
 from anokit.runs.trust import recorded_plugins
 from anokit.store.records import PLUGIN_FILES
 from anokit.store.run_directory import RunDirectory
@@ -74,14 +75,13 @@ def add_scores(
     recipe = _recipe(opened, scores)
     _check_names(opened, recipe, scores, replace)
     _check_plugins(opened, recipe, used_by(recipe, opened))
-    with directory.locked():
+    with directory.locked(), noting(watcher) as told:
         data = prepare(recipe.dataset, recipe.seed, watcher)
         directory.check_same_data(data.fingerprint)
         target = resolve_device(device)
         backbone = load_backbone(recipe, data.spec, target, directory.model)
         job = Job(recipe, data, backbone, directory, target, watcher)
-        with noting(watcher) as told:
-            job, found, made, failed = with_what_works(job, _made)
+        job, found, made, failed = with_what_works(job, _made)
         results = _write(opened, job, found, made, failed, told)
         watcher.notice("writing the report")
         write_report(run, results)

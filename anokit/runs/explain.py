@@ -17,6 +17,7 @@ from anokit.results.cues import rescorer
 from anokit.results.explaining import Explainer, Values
 from anokit.results.explanations import Explanation
 from anokit.results.rows import Results, write_results
+from anokit.runs.noting import noting
 from anokit.runs.opened import OpenedRun, open_run
 from anokit.runs.other_scores import table_of, with_scores
 from anokit.scoring.scorer import Scorer
@@ -87,7 +88,7 @@ def explain(
     names = list(dict.fromkeys(scores)) or [opened.results.primary]
     _check_names(opened, names, given)
     recipe = _recipe(opened, names)
-    with directory.locked():
+    with directory.locked(), noting(watcher):
         data = prepare(recipe.dataset, recipe.seed, watcher)
         directory.check_same_data(data.fingerprint)
         found = _explained(opened, recipe, data, given, device, watcher)

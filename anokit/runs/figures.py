@@ -14,6 +14,7 @@ from anokit.report.captions import Caption, FigureSet
 from anokit.runs.figure_kinds import KINDS, MATERIAL, Drawn, NotDrawn, Wish, draw
 from anokit.runs.figure_runs import Material, Shown, gather, query_sets, shown_runs
 from anokit.runs.gathering import find_runs
+from anokit.runs.noting import noting
 from anokit.runs.trips_again import TripsAgain, by_hash
 from anokit.store.files import make_folder, replacing, write_text
 from anokit.version import __version__
@@ -65,7 +66,8 @@ def draw_figures(
         return TripsAgain(run, watcher, device=device, plugins=plugins, trust_plugins=trust_plugins)
 
     sets = query_sets(shown, wish.queries)
-    material = _gathered(shown, sets, wish, reopen)
+    with noting(watcher):
+        material = _gathered(shown, sets, wish, reopen)
     watcher.done()
     figures: list[Caption] = []
     not_drawn: dict[str, str] = {}

@@ -23,8 +23,9 @@ from anokit.report import write_report
 from anokit.results.best_on_test import BestOnTest, remarks
 from anokit.results.rows import QUICK, SIMULATED, read_results
 from anokit.runs.before import keep_list
+from anokit.runs.noting import noting
 from anokit.runs.room import check_batches, within_memory
-from anokit.runs.scoring import finish, noting, raise_if_failed, with_command
+from anokit.runs.scoring import finish, raise_if_failed, with_command
 from anokit.scoring.judging import TrainingJudge
 from anokit.scoring.probing import try_out
 from anokit.store.documents import read_object
@@ -79,7 +80,7 @@ def _lead(
     watcher: Watcher,
 ) -> RunDirectory:
     """Carry out a run in the process that writes files, shows progress and evaluates."""
-    with directory.locked(), stop_on_signal() as stop:
+    with directory.locked(), stop_on_signal() as stop, noting(watcher) as told:
         if directory.finished and not directory.some_failed:  # and was killed before it cleared up
             _clear_up(directory, watcher)
             return directory
@@ -102,8 +103,7 @@ def _lead(
             _write_start(directory, recipe, registry, data, device)
         watcher.begun(directory.path, _resolved(recipe), {})
         try:
-            with noting(watcher) as told:
-                _carry_out(recipe, data, directory, device, world, watcher, stop, told)
+            _carry_out(recipe, data, directory, device, world, watcher, stop, told)
         except BaseException as error:
             interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
             watcher.stopped(str(error) or type(error).__name__, interrupted=interrupted)

@@ -17,6 +17,7 @@ from anokit.errors import AnokitError, DataError
 from anokit.report.ranked_gallery import Gallery
 from anokit.runs.finished import FinishedRun
 from anokit.runs.inputs import FileList, list_files
+from anokit.runs.noting import noting
 from anokit.runs.piece_pictures import PiecePainter
 from anokit.runs.pieces import Head, PieceJob, jobs_of, piece_size, read_head, score_pieces
 from anokit.runs.ranked_files import RankedFiles, paint, rank_files
@@ -132,7 +133,7 @@ def score_files(request: ScoreRequest, watcher: Watcher = NOBODY) -> ScoredFiles
         After Ctrl-C; the same request goes on.
     """
     request.check()
-    with workplace(request.kept_for, request.shard) as place:
+    with workplace(request.kept_for, request.shard) as place, noting(watcher):
         found = Found([])
         names = list_files(request.paths, place / f"files-{os.getpid()}", found, request.out)
         run = request.load()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from anokit.errors import AnokitError
 from anokit.registry.blame import PluginFault
-from anokit.registry.guard import telling
 from anokit.report import write_report
 from anokit.results.assess import Assessment, assess
 from anokit.results.best_on_test import how_weights_were_chosen
@@ -27,7 +25,6 @@ from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import save_tensors
 from anokit.training.job import Job
 from anokit.training.state import State
-from anokit.watching import Watcher
 
 T = TypeVar("T")
 
@@ -38,19 +35,6 @@ class ScoresFailed(AnokitError):
     def __init__(self, text: str, path: Path) -> None:
         super().__init__(text)
         self.path = path
-
-
-@contextmanager
-def noting(watcher: Watcher) -> Iterator[list[str]]:
-    """Warn of what components change that is not theirs; yields the sentences, for the results."""
-    told: list[str] = []
-
-    def note(text: str) -> None:
-        told.append(text)
-        watcher.warning(text)
-
-    with telling(note):
-        yield told
 
 
 def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:

@@ -22,6 +22,7 @@ from anokit.report.beside import Near
 from anokit.report.originals import draw_pixels, levels_of
 from anokit.report.ranked_gallery import Entry, Gallery, write_gallery
 from anokit.results.before import Side
+from anokit.runs.noting import noting
 from anokit.runs.opened import OpenedRun, open_run
 from anokit.scoring.nearest import Likeness, Neighbours, nearest_training_images
 from anokit.store.exclude_list import exclude_text, listable
@@ -115,30 +116,32 @@ def find_suspects(
     opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins)
     ranking = opened.directory.read_ranking()
     recipe = opened.recipe(baselines=[])
-    data = prepare(recipe.dataset, recipe.seed, watcher)
-    opened.directory.check_same_data(data.fingerprint)
-    place = {name: at for at, name in enumerate(_wholes(data))}
-    names = [ranking.images[row] for row in ranking.order[:top]]
-    if not set(names) <= set(place):
-        raise CheckpointError(
-            f"{opened.directory.ranking}: damaged: its images are not those of the training set"
+    with noting(watcher):
+        data = prepare(recipe.dataset, recipe.seed, watcher)
+        opened.directory.check_same_data(data.fingerprint)
+        place = {name: at for at, name in enumerate(_wholes(data))}
+        names = [ranking.images[row] for row in ranking.order[:top]]
+        if not set(names) <= set(place):
+            raise CheckpointError(
+                f"{opened.directory.ranking}: damaged: its images are not those of the training set"
+            )
+        needs = [
+            resolve_fields(term.entry.component.needs, term.options)
+            for term in recipe.primary.terms
+        ]
+        likeness = Likeness.of(frozenset[str]().union(*needs))
+        target = resolve_device(device)
+        places = _rows([place[name] for name in names])
+        neighbours = nearest_training_images(
+            load_backbone(recipe, data.spec, target, opened.directory.model),
+            data.train,
+            places,
+            likeness,
+            count=NEAR,
+            batch_size=recipe.evaluation.batch_size,
+            device=target,
+            watcher=watcher,
         )
-    needs = [
-        resolve_fields(term.entry.component.needs, term.options) for term in recipe.primary.terms
-    ]
-    likeness = Likeness.of(frozenset[str]().union(*needs))
-    target = resolve_device(device)
-    places = _rows([place[name] for name in names])
-    neighbours = nearest_training_images(
-        load_backbone(recipe, data.spec, target, opened.directory.model),
-        data.train,
-        places,
-        likeness,
-        count=NEAR,
-        batch_size=recipe.evaluation.batch_size,
-        device=target,
-        watcher=watcher,
-    )
     return Suspects(opened, recipe, data, ranking, likeness, places, neighbours)
 
 

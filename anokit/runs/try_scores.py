@@ -25,10 +25,11 @@ from anokit.report.tried import is_page, write_tried
 from anokit.results.assess import Assessment
 from anokit.results.exhibits import exhibits
 from anokit.results.rows import Results
+from anokit.runs.noting import noting
 from anokit.runs.opened import OpenedRun, open_run
 from anokit.runs.other_scores import table_of, with_scores
 from anokit.runs.painting import draw_maps
-from anokit.runs.scoring import failed_row, noting, with_what_works
+from anokit.runs.scoring import failed_row, with_what_works
 from anokit.runs.trust import recorded_plugins, used_plugins
 from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import save_tensors
@@ -121,16 +122,15 @@ def try_scores(
     plugin = _plugin(opened, file)
     _check_same(opened, plugin)
     recipe = _recipe(opened, file, _offered(opened, plugin), name, settings)
-    data = prepare(recipe.dataset, recipe.seed, watcher)
-    opened.directory.check_same_data(data.fingerprint)
-    table = table_of(opened.directory, data.test)
-    target = resolve_device(device)
-    backbone = load_backbone(recipe, data.spec, target, opened.directory.model)
-    with tempfile.TemporaryDirectory(prefix="anokit-try-") as folder:
+    with noting(watcher) as told, tempfile.TemporaryDirectory(prefix="anokit-try-") as folder:
+        data = prepare(recipe.dataset, recipe.seed, watcher)
+        opened.directory.check_same_data(data.fingerprint)
+        table = table_of(opened.directory, data.test)
+        target = resolve_device(device)
+        backbone = load_backbone(recipe, data.spec, target, opened.directory.model)
         aside = RunDirectory(Path(folder))
         job = Job(recipe, data, backbone, aside, target, watcher)
-        with noting(watcher) as told:
-            job, found, _, failed = with_what_works(job, _drawn)
+        job, found, _, failed = with_what_works(job, _drawn)
         results = _results(opened, recipe, job, found, failed, told)
         if table is not None:
             aside.write_scores(table.with_columns(found.columns))

@@ -14,6 +14,7 @@ from anokit.errors import AnokitError, CheckpointError
 from anokit.results.assess import measure_row, score_test
 from anokit.results.metrics import Estimate
 from anokit.results.rows import Row
+from anokit.runs.noting import noting
 from anokit.runs.opened import OpenedRun, open_run
 from anokit.scoring.scorer import Scorer, Values
 from anokit.store.score_table import ScoreTable
@@ -67,7 +68,8 @@ def verify(
     """
     try:
         opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins)
-        return _compare(opened, device, watcher)
+        with noting(watcher):
+            return _compare(opened, device, watcher)
     except AnokitError as error:
         return Verified(run, problems=(str(error).splitlines()[0],))
 

@@ -173,11 +173,27 @@ def _crossed(
         here = np.flatnonzero(parts[rows] == part)
         if not len(here):
             continue
-        scorer.fit(train.images, _others(parts, part), watcher, memory, only)
+        others = _others(parts, part)
+        try:
+            scorer.fit(train.images, others, watcher, memory, only)
+        except DataError as error:
+            if len(others) < len(parts):
+                raise _of_a_part(error, len(others), len(parts)) from error
+            raise
         found = scorer.compute(train.images, rows[here], only=only, memory=memory)
         for key, column in found.values.items():
             values.setdefault(key, np.empty(len(rows)))[here] = column
     return values
+
+
+def _of_a_part(error: DataError, fitted: int, count: int) -> DataError:
+    """Return an error with what its numbers are of: the user has more images than it names."""
+    told = DataError(
+        f"{error}; for its threshold it is fitted on {fitted:,} of the {count:,} images, to judge "
+        "the others"
+    )
+    told.score_key = error.score_key
+    return told
 
 
 def _others(parts: Rows, part: int) -> Rows:

@@ -1,12 +1,15 @@
 """Terminals and files as other systems have them: no traceback for an encoding."""
 
 import codecs
+import json
 import os
 import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "gbk"])
@@ -41,6 +44,8 @@ DESCRIBING = ["--help", "run --help", "list-plugins", "recipes", "describe score
 ENVIRONMENTS = {
     "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii:strict"},
     "code page": {"PYTHONUTF8": "0", "PYTHONIOENCODING": "gbk:strict"},
+    "western code page": {"PYTHONUTF8": "0", "PYTHONIOENCODING": "cp1252:strict"},
+    "japanese code page": {"PYTHONUTF8": "0", "PYTHONIOENCODING": "cp932:strict"},
     "no home, narrow": {"HOME": "", "COLUMNS": "20"},
     "no colour": {"NO_COLOR": "1", "FORCE_COLOR": "1"},
 }
@@ -67,6 +72,31 @@ def shell(toys_file, tmp_path):
         return found
 
     return start
+
+
+FOLDERS = "anokit-datasets"
+PLAIN = """
+[dataset]
+use = "image-folder"
+root = "photos"
+size = 8
+[backbone]
+use = "linear"
+images = 32
+[[scores]]
+use = "far"
+"""
+
+
+@pytest.fixture
+def folder_of_photos(tmp_path):
+    """A folder of images with names that few terminals can print, and a recipe to scan it by."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "plain.toml").write_text(PLAIN)
+    for name in ("a b.png", "größe.png", "日本.png", "two\nlines.png", "[bold]x.png"):
+        values = rng.integers(0, 256, (8, 8), np.uint8)
+        Image.fromarray(values).save(tmp_path / "photos" / name)
 
 
 ANOKIT = f"{shlex.quote(sys.executable)} -m anokit"
@@ -109,6 +139,39 @@ def test_a_run_goes_through_a_poor_terminal(recipe_file, shell):
     text = shell("cat log").stdout
     assert text.isascii()
     assert b"\x1b" not in text
+
+
+@pytest.mark.parametrize("command", ["run", "score", "add-scores"])
+def test_work_goes_on_where_nobody_reads_any_more(command, recipe_file, shell, tmp_path):
+    Image.new("L", (8, 8), 90).save(tmp_path / "a.png")
+    (tmp_path / "more.toml").write_text('[[scores]]\nname = "more"\nuse = "error"\n')
+    run = f"{ANOKIT} run {recipe_file()} --plugin TOYS --out run"
+    lines = {
+        "run": run,
+        "score": f"{ANOKIT} score run a.png --plugin TOYS --out scores.csv",
+        "add-scores": f"{ANOKIT} add-scores run --scores more.toml --plugin TOYS",
+    }
+    if command != "run":
+        shell(f"{run} > log")
+    found = shell(f"{lines[command]} | true")
+    assert found.returncode == 0, found.stderr
+    assert found.stderr == b""
+    rows = json.loads((tmp_path / "run" / "results.json").read_text())["rows"]
+    assert ("more" in [row["name"] for row in rows]) == (command == "add-scores")
+    assert (tmp_path / "scores.csv").exists() == (command == "score")
+
+
+@pytest.mark.parametrize("way", ENVIRONMENTS)
+def test_scan_and_score_go_through_every_terminal(way, folder_of_photos, shell):
+    environment = {**ENVIRONMENTS[way], "ANOKIT_PLUGINS": FOLDERS}
+    command = "scan photos --recipe plain.toml --plugin TOYS --out run --device cpu"
+    for words in (command, "score run photos --plugin TOYS", "suspects run --plugin TOYS"):
+        found = shell(f"{ANOKIT} {words}", **environment)
+        assert found.returncode == 0, found.stderr
+        assert found.stderr == b""
+        assert b"\x1b" not in found.stdout
+        if way == "ascii":
+            assert found.stdout.isascii()
 
 
 WARNS = """

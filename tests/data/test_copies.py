@@ -1,12 +1,17 @@
 """The same picture twice: found wherever it is, told, left out where that is wanted."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from anokit.data import ArraySplit
+from anokit.data.preparing import prepare
 from anokit.errors import DataError
+from anokit.recipe.reading import resolve
+from anokit.registry.lookup import Registry
 
 SCENES = np.random.default_rng(5).integers(0, 256, (20, 1, 16, 16)).astype(np.uint8)
 
@@ -178,3 +183,31 @@ def test_every_picture_is_looked_at_once(assembled, source, monkeypatch, duplica
             for one in (found.train, found.test)
         ]
         assert not copies_in(parts, None)
+
+
+def test_the_same_picture_in_another_format_is_a_copy(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), np.uint8)
+    files = {
+        "train/a.png": 0,
+        "train/a.tif": 0,
+        "train/a.bmp": 0,
+        "train/b.png": 1,
+        "test/good/b.tif": 1,
+        "test/good/c.png": 2,
+        "test/bad/c.bmp": 2,
+        "test/bad/d.png": 3,
+    }
+    for name, picture in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[picture]).save(tmp_path / name)
+    tables = {
+        "seed": 1,
+        "dataset": {"use": "image-folder", "root": str(tmp_path)},
+        "backbone": {"use": "timm-features"},
+        "scores": [{"use": "pixel-knn"}],
+    }
+    recipe = resolve(tables, Registry.load([]), Path("copies.toml"))
+    found = prepare(recipe.dataset, recipe.seed)
+    names = [{Path(name).name for name in (*one.training, *one.test)} for one in found.copies]
+    assert names == [{"a.png", "a.tif", "a.bmp"}, {"b.png", "b.tif"}, {"c.png", "c.bmp"}]
+    assert [one.in_both_classes for one in found.copies] == [False, False, True]

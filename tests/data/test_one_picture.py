@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import imagecodecs
@@ -10,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from anokit.data import find_images, try_to_decode, try_to_decode_mask, with_channels
+from anokit.data import find_images, header_size, try_to_decode, try_to_decode_mask, with_channels
 from anokit.data.pictures import decode, decode_picture
 
 Y, X = np.mgrid[:24, :32]
@@ -163,13 +164,30 @@ SEEN_BY_ALPHA = np.concatenate(
     [np.zeros((24, 32, 3), np.uint8), (MARK * 255).astype(np.uint8)[..., None]], axis=2
 )
 OPAQUE = np.dstack([MARK * 255, MARK * 255, MARK * 255, np.full((24, 32), 255)]).astype(np.uint8)
+GREY = (MARK * 255).astype(np.uint8)
+COLOURED = Image.fromarray(np.where(MARK[..., None], (0, 0, 128), (0, 0, 0)).astype(np.uint8))
+
+
 MASKS = {
     "8 bits": saved((MARK * 255).astype(np.uint8)),
     "labels in 8 bits": saved(MARK.astype(np.uint8)),
     "labels in 16 bits": saved(MARK.astype(np.uint16)),
     "labels in 32 bits": tiff(MARK.astype(np.int32)),
     "one bit": saved(MARK),
+    "unsigned labels in 32 bits": tiff(MARK.astype(np.uint32) * 2**31),
     "float": tiff(MARK.astype(np.float32)),
+    "float up to 255": tiff(MARK.astype(np.float32) * 255),
+    "double": tiff(MARK * 1e-3),
+    "palette of a decoder's choice": lambda place: COLOURED.convert(
+        "P", palette=Image.Palette.ADAPTIVE, colors=2
+    ).save(f"{place}.gif"),
+    "palette with transparency": lambda place: COLOURED.quantize(2).save(
+        place.with_suffix(".png"), transparency=b"\xff\xff"
+    ),
+    "grey with alpha": saved(np.dstack([GREY, np.full_like(GREY, 255)])),
+    "cmyk": lambda place: COLOURED.convert("CMYK").save(place.with_suffix(".tif")),
+    "webp": saved(GREY, ".webp"),
+    "avif": saved(GREY, ".avif"),
     "jpeg": saved((MARK * 255).astype(np.uint8), ".jpg"),
     "colour": saved(MARK[..., None] * np.array([0, 0, 1], np.uint8)),
     "palette": palette,
@@ -184,4 +202,83 @@ def test_a_mask_marks_what_is_not_background(tmp_path: Path, way: str):
     (path,) = find_images(tmp_path)
     mask, reason = try_to_decode_mask(path)
     assert mask is not None, reason
-    assert (mask == MARK).mean() > (0.98 if way == "jpeg" else 0.9999)
+    assert (mask == MARK).mean() > (0.98 if way in ("jpeg", "webp", "avif") else 0.9999)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".tif"])
+def test_a_mask_whose_black_strayed_marks_none_of_it(tmp_path: Path, suffix: str):
+    down, across = np.mgrid[:120, :160]
+    rough = (down - 60) ** 2 + (across - 80) ** 2 < 40**2
+    path = tmp_path / f"mask{suffix}"
+    with_loss = {"compression": "jpeg"} if suffix == ".tif" else {"quality": 30}
+    Image.fromarray((rough * 255).astype(np.uint8)).save(path, **with_loss)
+    assert len(np.unique(decode(path))) > 2
+    mask, _ = try_to_decode_mask(path)
+    assert mask is not None
+    assert (mask == rough).mean() > 0.995
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_labels_that_loss_may_have_made_are_refused(tmp_path: Path, suffix: str):
+    Image.fromarray(MARK.astype(np.uint8) * 3).save(tmp_path / f"mask{suffix}", quality=100)
+    mask, reason = try_to_decode_mask(tmp_path / f"mask{suffix}")
+    assert mask is None
+    assert "in a format that alters black: save a PNG" in reason
+
+
+PAGES = {
+    "sizes": [{"data": PICTURE}, {"data": PICTURE[:9]}],
+    "colours": [{"data": PICTURE}, {"data": PICTURE[..., 0]}],
+    "plain": [{"data": PICTURE, "metadata": None}, {"data": PICTURE[:, :7], "metadata": None}],
+}
+
+
+@pytest.mark.parametrize("way", PAGES)
+def test_a_tif_of_several_images_is_refused_whatever_their_sizes(tmp_path: Path, way: str):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for page in PAGES[way]:
+            file.write(**page)
+    picture, reason = try_to_decode(tmp_path / "a.tif", None)
+    assert picture is None
+    assert reason.startswith("2 images that differ ((24, 32, 3), (")
+    assert try_to_decode_mask(tmp_path / "a.tif") == (None, reason)
+
+
+def test_a_stack_with_a_palette_is_refused(tmp_path: Path):
+    page = Image.fromarray(PICTURE).quantize(8)
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
+    picture, reason = try_to_decode(tmp_path / "a.tif", None)
+    assert picture is None
+    assert "a stack of images" in reason
+
+
+@pytest.mark.parametrize("first", ["small", "whole"])
+def test_a_small_copy_in_a_tif_is_no_second_image(tmp_path: Path, first: str):
+    pages = [{"data": PICTURE[::4, ::4].copy(), "subfiletype": 1}, {"data": PICTURE}]
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for page in pages if first == "small" else pages[::-1]:
+            file.write(**page, photometric="rgb", metadata=None)
+    picture, reason = try_to_decode(tmp_path / "a.tif", None)
+    assert picture is not None, reason
+    assert (picture.pixels.transpose(1, 2, 0) == PICTURE).all()
+    assert header_size(tmp_path / "a.tif") == PICTURE.shape[:2]
+
+
+def test_why_a_file_is_no_picture_is_said_in_words(tmp_path: Path):
+    path = tmp_path / "a file.png"
+    path.write_text("no picture")
+    reasons = [try_to_decode(path, None)[1], try_to_decode_mask(path)[1]]
+    path.write_bytes(b"")
+    reasons += [try_to_decode(path, None)[1], try_to_decode_mask(path)[1]]
+    path.unlink()
+    reasons += [try_to_decode(path, None)[1], try_to_decode_mask(path)[1]]
+    os.mkfifo(path)
+    reasons += [try_to_decode(path, None)[1], try_to_decode_mask(path)[1]]
+    assert header_size(path) is None
+    assert reasons[::2] == reasons[1::2]
+    assert reasons[::2] == [
+        "is no image, or in a format that is not known",
+        "is an empty file",
+        "No such file or directory",
+        "is no regular file but a folder, pipe, socket or device",
+    ]

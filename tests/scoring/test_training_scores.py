@@ -8,6 +8,7 @@ import torch
 
 from anokit.data.preparing import prepare
 from anokit.data.sets import Wholes, all_rows
+from anokit.errors import DataError
 from anokit.scoring.scorer import Scorer, places_in, robust_scale
 from anokit.scoring.training_scores import folds_of, score_training
 from anokit.training.backbone import build_backbone
@@ -109,3 +110,20 @@ def test_the_score_of_a_whole_is_that_of_its_most_anomalous_tile():
     assert found.largest(values).tolist() == [3.0, 2.0]
     alone = Wholes.of(["x", "y"], None)
     assert alone.tops(np.array([4.0, 1.0])).tolist() == [0, 1]
+
+
+def test_an_error_of_a_fit_on_a_part_says_of_how_many(built, monkeypatch):
+    scorer, train = built('scores=[{use="far"}]')
+    (key,) = scorer.components
+    fit = type(scorer.components[key].score).fit
+
+    def fit_many(self, trips):
+        count = sum(len(trip.image) for trip in trips)
+        if count < len(train):
+            raise DataError(f"expected {len(train)}, got {count}: add images")
+        fit(self, trips)
+
+    monkeypatch.setattr(type(scorer.components[key].score), "fit", fit_many)
+    with pytest.raises(DataError, match=r"got 48: add images.* on 48 of the 60 images") as caught:
+        score_training(scorer, train, all_rows(60), 5)
+    assert caught.value.score_key == key

@@ -72,3 +72,12 @@ def test_levels_without_effect_are_told(tmp_path: Path):
     tifffile.imwrite(tmp_path / "a.tif", GREY.astype(np.uint8))
     assert "white_level = 4095 under [dataset] has no effect" in said(tmp_path, white_level=4095.0)
     assert said(tmp_path) == ""
+
+
+def test_levels_that_fit_already_are_not_advised(tmp_path: Path):
+    for number, value in enumerate((0, 30000, 65535)):
+        tifffile.imwrite(tmp_path / f"{number}.tif", np.full((8, 8), value, np.uint16))
+    told = said(tmp_path)
+    assert "all 3 training images are of (nearly) one grey level" in told
+    assert "their files hold values from 0 to 65535: check them" in told
+    assert "set white_level" not in told

@@ -41,6 +41,12 @@ def test_kde_equals_scikit_learn(build, make_trip, on, kept, bandwidth, whiten):
     np.testing.assert_allclose(score(test), expected, rtol=1e-4)
 
 
+def test_components_of_the_least_numbers_are_found_without_a_warning(recwarn):
+    rows = (normal(40, 8) * 1e-30).numpy()
+    assert components.principal_components(rows, 0.9).mean.shape == (8,)
+    assert not recwarn.list
+
+
 def test_kde_after_contrast_normalisation_ignores_contrast_and_brightness(build, fit, make_trip):
     score, trip = fit(build("kde", contrast=True)), make_trip(5)
     changed = RoundTrip(image=trip.image * 0.3 - 0.5)

@@ -167,11 +167,20 @@ def test_leaving_one_out_is_fitting_without_it(build, make_trip, metric, k):
     assert (got > 0).tolist() == [True, k > 1, k > 1, True, True]
 
 
-def test_leaving_one_out_needs_more_than_k(build, make_trip):
+def test_leaving_one_of_few_out_takes_all_others(build, make_trip):
     score, train = build("knn", k=4), make_trip(4)
     score.fit([train])
-    with pytest.raises(DataError, match=r"'knn'.* expected more than k = 4, got 4: set k lower"):
-        score.leave_one_out(train, torch.arange(4))
+    others = build("knn", k=4)
+    others.fit([train.map(lambda t: t[1:])])
+    first = train.map(lambda t: t[:1])
+    assert torch.equal(score.leave_one_out(first, torch.tensor([0])), others(first))
+
+
+def test_leaving_one_out_needs_another(build, make_trip):
+    score, train = build("knn", k=1), make_trip(1)
+    score.fit([train])
+    with pytest.raises(DataError, match=r"'knn'.* expected two or more, got 1: add images"):
+        score.leave_one_out(train, torch.arange(1))
 
 
 def test_the_search_is_made_once_and_again_where_the_memory_changes(build, fit, make_trip):

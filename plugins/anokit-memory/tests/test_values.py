@@ -47,9 +47,16 @@ def test_the_cosine_ignores_length_and_the_euclidean_does_not(build, fit, make_t
     assert (euclidean(scaled) > euclidean(trip)).all()
 
 
-def test_knn_needs_k_training_images(build, make_trip):
-    with pytest.raises(DataError, match=r"'pixel-knn'.* at least k = 5 training vectors, got 4"):
-        build("pixel-knn").fit([make_trip(4)])
+def test_knn_of_fewer_than_k_images_takes_all_and_says_so(build, make_trip):
+    few, all_of_them = build("pixel-knn"), build("pixel-knn", k=4)
+    for score in (few, all_of_them):
+        score.fit([make_trip(4)])
+    assert torch.equal(few(make_trip(3, 1)), all_of_them(make_trip(3, 1)))
+    (text,) = few.warnings()
+    assert "'pixel-knn' averages k = 5 nearest training vectors, and there are 3" in text
+    six = build("pixel-knn")
+    six.fit([make_trip(6)])
+    assert six.warnings() == []
 
 
 @pytest.mark.parametrize("shrinkage", ["ledoit-wolf", 0.25])

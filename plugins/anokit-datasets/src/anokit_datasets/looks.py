@@ -19,6 +19,8 @@ BLACK = 1
 """Grey value up to which nothing can be seen, and nothing learnt."""
 FEW = 32
 """Grey levels that deeper images should make use of; else wrong levels are likely."""
+WIDE = 128
+"""Grey levels in use that no other levels could more than double."""
 FLAT = 4
 """Grey levels between the darkest and the brightest pixel of an image that shows nearly nothing."""
 WHITES = (1, 255, 1023, 4095, 16383, 65535, 2**24 - 1, 2**32 - 1)
@@ -106,21 +108,21 @@ class Looks:
             said = f"the {name} images use {used + 1} of 256 grey levels"
         else:
             return []
-        said += f"; {advice(self.values, self.options)}"
+        said += f"; {advice(self.values, self.options, used)}"
         if top <= BLACK and name == "training":
             raise DataError(f"{self.where}: {said}")
         return [said]
 
 
-def advice(values: Ranges, options: PictureOptions) -> str:
-    """Return what may be done about images that show little."""
+def advice(values: Ranges, options: PictureOptions, used: int) -> str:
+    """Return what may be done about images that show little and use ``used`` grey levels."""
     if not values:
         return (
             "check the files: the values of 8 bits are taken as they are, 0 is black and 255 white"
         )
     low, high = range_of(values)
     held = f"their files hold values from {low:g} to {high:g}"
-    if low == high:
+    if low == high or used >= WIDE:
         return f"{held}: check them"
     if is_set(options):
         held += f", and the recipe sets {levels_in_words(options)}"

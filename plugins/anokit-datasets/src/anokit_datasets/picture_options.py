@@ -8,12 +8,18 @@ from pydantic import Field, model_validator
 
 from anokit.plugin import Options
 
+LEAST_TILE = 16
+"""Least side of a tile, in pixels of the photograph."""
+
 
 class Tiles(Options):
     """How `image-folder` cuts large photographs up."""
 
     size: int = Field(
-        256, ge=16, le=4096, description="side of a tile in pixels of the photograph, 16 to 4096"
+        256,
+        ge=LEAST_TILE,
+        le=4096,
+        description="side of a tile in pixels of the photograph, 16 to 4096",
     )
     overlap: int = Field(
         32, ge=0, description="pixels that neighbouring tiles share, 0 to size - 1"

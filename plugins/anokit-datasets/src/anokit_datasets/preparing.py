@@ -12,7 +12,7 @@ import numpy as np
 from anokit.data import Picture, with_channels
 from anokit.errors import DataError
 from anokit.types import ImageSpec
-from anokit_datasets.picture_options import PictureOptions
+from anokit_datasets.picture_options import LEAST_TILE, PictureOptions
 from anokit_datasets.resizing import (
     Box,
     Mask,
@@ -72,10 +72,11 @@ class Preparation:
         if tiles is None:
             return 1
         if min(height, width) < tiles.size:
+            side = min(height, width)
+            lower = f"set tiles.size to {side} or less, or " if side >= LEAST_TILE else ""
             raise DataError(
                 f"{path} is {height}×{width} (height×width), expected at least {tiles.size} pixels "
-                f"a side, the size of a tile; set tiles.size to {min(height, width)} or less, or "
-                "remove the file"
+                f"a side, the size of a tile; {lower}remove the file"
             )
         return tile_count(height, width, tiles.size, tiles.overlap)
 

@@ -42,7 +42,8 @@ def principal_components(rows: Array, kept: float) -> Components:
     if np.array_equal(rows.min(axis=0), rows.max(axis=0)):
         return Components(mean, np.zeros((0, width), np.float32), np.zeros(0, np.float32))
     if count * width * min(count, width) <= FULL_LIMIT:
-        pca = PCA(kept if kept < 1 else int(kept), svd_solver="full").fit(rows)
+        with np.errstate(invalid="ignore"):  # where squares of the least numbers are 0
+            pca = PCA(kept if kept < 1 else int(kept), svd_solver="full").fit(rows)
         found = len(pca.components_)
     else:
         found = int(kept) if kept >= 1 else min(RANDOMISED_COMPONENTS, count, width)

@@ -66,7 +66,8 @@ class NearestNeighbours(RowMemory):
     """Mean distance to the k nearest training rows; these are the state.
 
     Exact search. A training row that is scored finds itself among its neighbours, at distance 0;
-    `leave_one_out` takes it out. No bit of a distance depends on the batch.
+    `leave_one_out` takes it out. Where there are fewer than k, all of them count, and a warning
+    says so. No bit of a distance depends on the batch.
 
     Parameters
     ----------
@@ -86,18 +87,15 @@ class NearestNeighbours(RowMemory):
         Raises
         ------
         DataError
-            Where there are fewer than k.
+            Where there is none.
         """
-        if len(rows) < self.k:
-            raise DataError(
-                f"score '{self.name}': expected at least k = {self.k} training vectors, "
-                f"got {len(rows)}: {'set k lower or ' if len(rows) else ''}add images"
-            )
+        if not len(rows):
+            raise DataError(f"score '{self.name}': got no training vector: add images")
         self.memory = self.prepared(rows)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return the mean distance: ``[R, D] -> [R]``, ≥ 0."""
-        return self.mean(self.distances(rows, self.k)).to(rows)
+        return self.mean(self.distances(rows, min(self.k, len(self.memory)))).to(rows)
 
     def leave_one_out(self, rows: Tensor, places: Tensor) -> Tensor:
         """Return the mean distance of fitted rows to the k nearest others: ``[R, D] -> [R]``.
@@ -112,15 +110,26 @@ class NearestNeighbours(RowMemory):
         Raises
         ------
         DataError
-            Where fewer than k others are left.
+            Where no other is left.
         """
-        if len(self.memory) <= self.k:
-            lower = "set k lower or " if self.k > 1 else ""
+        others = len(self.memory) - 1
+        if others < 1:
             raise DataError(
-                f"score '{self.name}': to leave a training vector out, expected more than k = "
-                f"{self.k}, got {len(self.memory)}: {lower}add images"
+                f"score '{self.name}': to leave a training vector out, expected two or more, got "
+                f"{others + 1}: add images"
             )
-        return self.mean(self.distances(rows, self.k, places)).to(rows)
+        return self.mean(self.distances(rows, min(self.k, others), places)).to(rows)
+
+    def warnings(self) -> list[str]:
+        """Return a sentence where there are too few rows for k others, else nothing."""
+        others = len(self.memory) - 1
+        if others >= self.k:
+            return []
+        text = (
+            f"score '{self.name}' averages k = {self.k} nearest training vectors, and there are "
+            f"{others} beside each: it takes all of them; add training images if there are any"
+        )
+        return [text]
 
     def mean(self, distances: Tensor) -> Tensor:
         """Return the score of ascending distances: ``[R, k] -> [R]``."""

@@ -62,9 +62,11 @@ class PatchMemory(Detector):
             compared = unit(rows) if given.metric == "cosine" else rows
             chosen = k_centre(compared, given.memory_size, given.seed)
         if len(chosen) < given.k:
+            lower = "set k lower, or " if len(chosen) else ""
+            more = "memory_size higher, or " if lower and len(chosen) < len(rows) else ""
             raise DataError(
                 f"score 'patch-knn': expected at least k = {given.k} training patches to remember, "
-                f"got {len(chosen)}: set k lower, or memory_size higher, or add images"
+                f"got {len(chosen)}: {lower}{more}add images"
             )
         self.memory, self.weights = rows[chosen].contiguous(), weights[chosen]
 

@@ -16,7 +16,10 @@ class KNNOptions(FittedOptions):
     """Options of ``knn``."""
 
     k: int = Field(
-        default=5, ge=1, description="Nearest training vectors whose distances are averaged, ≥ 1."
+        default=5,
+        ge=1,
+        description="Nearest training vectors whose distances are averaged, ≥ 1; all where there "
+        "are fewer.",
     )
     metric: Literal["cosine", "euclidean"] = Field(
         default="cosine",

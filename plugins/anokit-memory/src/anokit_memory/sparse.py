@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from anokit.errors import DataError
 from anokit.nn import FieldScore, field_score
 from anokit_memory.exact import tree_sum
 from anokit_memory.knn import NearestNeighbours
@@ -42,23 +41,9 @@ class SparseNeighbours(NearestNeighbours):
         super().__init__(name, most, metric)
         self.share = share
 
-    def fit(self, rows: Tensor) -> None:
-        """Keep the training rows ``[N, D]``."""
-        self.memory = self.prepared(rows)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Return the expected distance: ``[R, D] -> [R]``, ≥ 0."""
-        return self.mean(self.distances(rows, min(self.k, len(self.memory)))).to(rows)
-
-    def leave_one_out(self, rows: Tensor, places: Tensor) -> Tensor:
-        """Return the expected distance to the others, as of `NearestNeighbours`."""
-        others = len(self.memory) - 1
-        if others < 1:
-            raise DataError(
-                f"score '{self.name}': to leave a training vector out, expected two or more, got "
-                f"{others + 1}: add images"
-            )
-        return self.mean(self.distances(rows, min(self.k, others), places)).to(rows)
+    def warnings(self) -> list[str]:
+        """Return nothing: the sum ends where the rows do, and its weights still sum to 1."""
+        return []
 
     def mean(self, distances: Tensor) -> Tensor:
         """Return the weighted mean of ascending distances: ``[R, k] -> [R]``."""
