@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from PIL import Image
 
 from anokit.data.finding import TIFF_SUFFIXES
+from anokit.data.limits import open_picture
 from anokit.data.pictures import by_pillow, tried
 from anokit.data.tiffs import read_tiff
 
@@ -49,7 +49,7 @@ def decode_mask(path: Path) -> npt.NDArray[np.bool_]:
             pixels = read_tiff(path)
     lossy = False
     if pixels is None:
-        with Image.open(path) as opened:
+        with open_picture(path) as opened:
             lossy = opened.format in ("JPEG", "MPO", "JPEG2000")
             pixels = by_pillow(opened).pixels
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
