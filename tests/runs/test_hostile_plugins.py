@@ -176,6 +176,22 @@ def test_a_score_that_fails_once_it_is_kept_leaves_no_file(hostile):
     assert set(read_results(run).files) == {"model.safetensors", f"scores/{kept[0]}"}
 
 
+def test_a_score_whose_shapes_follow_from_its_images_is_restored(anokit, tmp_path, no_report):
+    """The report's maps are by fits on other images; the full fit, of other shapes, comes back."""
+    no_report()
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).save(tmp_path / f"{number}.png")
+    tables = {
+        "dataset": {"use": "image-folder", "root": str(tmp_path)},
+        "backbone": {"use": "pixels"},
+        "scores": [{"use": "pixel-pca"}],
+    }
+    (tmp_path / "pca.toml").write_text(to_toml(tables))
+    done = anokit("run", tmp_path / "pca.toml", "--device", "cpu", "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+
+
 @pytest.mark.parametrize("gallery", [3, 2])
 def test_scores_that_were_added_stay_where_a_run_is_mended(hostile, tmp_path, gallery):
     scores = tmp_path / "extra.toml"
