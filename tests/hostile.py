@@ -58,6 +58,7 @@ class Score(nn.Module):
         if self.how.startswith("fit"):
             self.register_buffer("seen", torch.empty(0))
             self.fit = self.learn
+        self.kept = False
         if self.how.startswith("map"):
             self.map = self.draw
         if self.how == "declared":
@@ -72,6 +73,10 @@ class Score(nn.Module):
                 trip.image.zero_()
             elif self.how == "fit-behind":
                 trip.image.data.zero_()
+
+    def state_dict(self, *args, **kwargs):
+        self.kept = True
+        return super().state_dict(*args, **kwargs)
 
     def draw(self, trip):
         value = trip.image.mean(dim=1)
@@ -101,6 +106,8 @@ class Score(nn.Module):
         elif self.how.startswith("late") and self.training_is_over(trip):
             end(self.how.removeprefix("late-"))
             raise ValueError("only after training")
+        elif self.how == "fit-kept" and self.kept and self.training_is_over(trip):
+            raise ValueError("only once it is kept")
         return value
 
     @staticmethod

@@ -11,8 +11,9 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
-from glob import glob, has_magic
+from glob import has_magic
 from pathlib import Path
 
 from PIL import Image
@@ -181,8 +182,7 @@ def match_images(pattern: str | Path, found: Found) -> Iterator[Path]:
     """
     parts = Path(pattern).parts
     given = next((place for place, part in enumerate(parts) if has_magic(part)), len(parts))
-    # Path.glob takes no absolute patterns, and its * finds hidden files.
-    matched = {Path(name) for name in glob(str(pattern), recursive=True)}  # noqa: PTH207
+    matched = set(_matched(Path(*parts[:given]), parts[given:], found))
     for path in sorted(matched, key=lambda path: path.as_posix()):
         if path.is_dir():
             continue
@@ -190,6 +190,55 @@ def match_images(pattern: str | Path, found: Found) -> Iterator[Path]:
             found.hidden += is_image(path)
         elif _admitted(path.name, found):
             yield path
+
+
+def _matched(folder: Path, parts: Sequence[str], found: Found) -> Iterator[Path]:
+    """Yield what the parts of a pattern match below a folder, as `glob.glob` has it.
+
+    But folders that cannot be looked into are noted, and links that lead in a circle end.
+    """
+    if not parts:
+        yield folder
+        return
+    part, rest = parts[0], parts[1:]
+    if part == "**" == "".join(rest[:1]):
+        yield from _matched(folder, rest, found)
+    elif part == "**":
+        waiting, seen = [folder], set[str]()
+        while waiting:
+            inner = waiting.pop()
+            real = os.path.realpath(inner)
+            if real in seen:
+                continue
+            seen.add(real)
+            entries = _listed(inner, found)
+            if not rest:
+                yield from (inner / name for name, _ in entries if not name.startswith("."))
+            else:
+                yield from _matched(inner, rest, found)
+            folders = [inner / name for name, deeper in entries if deeper and name[0] != "."]
+            waiting += folders[::-1]
+    elif has_magic(part):
+        for name, deeper in _listed(folder, found):
+            hidden = name.startswith(".") and not part.startswith(".")
+            if not hidden and fnmatchcase(name, part) and (deeper or not rest):
+                yield from _matched(folder / name, rest, found)
+    elif os.path.lexists(folder / part):
+        yield from _matched(folder / part, rest, found)
+
+
+def _listed(folder: Path, found: Found) -> list[tuple[str, bool]]:
+    """Return the names in a folder and which are folders'; note once where it is closed."""
+    try:
+        with os.scandir(str(folder)) as entries:
+            return sorted((entry.name, _is_folder(entry)) for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        closed = (folder, error.strerror or str(error))
+        if closed not in found.unreadable:
+            found.unreadable.append(closed)
+        return []
 
 
 def expand(path: str | Path) -> Path:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from PIL import Image
 
 from anokit.data.finding import TIFF_SUFFIXES
+from anokit.data.limits import open_picture
 from anokit.data.pictures import by_pillow, check_file, tried
 from anokit.data.tiffs import Raw, raw_tiff
 
@@ -51,7 +51,7 @@ def decode_mask(path: Path) -> npt.NDArray[np.bool_]:
         with suppress(tifffile.TiffFileError):
             raw = raw_tiff(path)
     if raw is None:
-        with Image.open(path) as opened:
+        with open_picture(path) as opened:
             lossy = opened.format in LOSSY
             raw = by_pillow(opened)._replace(lossy=lossy)
     pixels = raw.pixels

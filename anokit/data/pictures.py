@@ -33,7 +33,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from anokit.data.finding import TIFF_SUFFIXES
 from anokit.data.levels import UInt8, default_white, to_uint8
+from anokit.data.limits import open_picture
 from anokit.data.tiffs import TURNS, Raw, raw_tiff, the_image, turned
+from anokit.errors import UsageError
 
 T = TypeVar("T")
 
@@ -52,6 +54,8 @@ MODES = {
 """What Pillow's further 8-bit modes are converted to."""
 WITH_ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 """What modes become in which one colour or entry of the palette is transparent."""
+REASON = 160
+"""Most characters of why a file cannot be read."""
 Least = Callable[[int, int], tuple[int, int]]
 """From height and width of a file to the least height and width that are of use."""
 
@@ -109,7 +113,8 @@ def decode_picture(
     The rules are the module's. Of an animation, the first frame.
 
     Raises whatever the decoder raises on a damaged file, and ValueError for a stack of images, for
-    one without a pixel, and for what is no regular file: opening a pipe would wait for ever.
+    one without a pixel or with more than are admitted (`anokit.data.limits`), and for what is no
+    regular file: opening a pipe would wait for ever.
     """
     picture = _decoded(path, white_level, least, black_level)
     if not picture.pixels.size:
@@ -126,7 +131,7 @@ def _decoded(
             return scaled(raw_tiff(path), white_level, black_level)
         except tifffile.TiffFileError:
             pass  # Pillow reads some files that tifffile declines, and words the error better.
-    with Image.open(path) as opened:
+    with open_picture(path) as opened:
         drafted = draft(opened, least) if least and isinstance(opened, JpegImageFile) else None
         raw = by_pillow(opened)
     picture = scaled(raw, white_level, black_level)
@@ -231,7 +236,7 @@ def header_size(path: Path) -> tuple[int, int] | None:
                     return sizes["height"], sizes["width"]
             except (tifffile.TiffFileError, LookupError):
                 pass
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return image.height, image.width
     except Exception:
         # Decoding will say what is wrong with it.
@@ -264,10 +269,12 @@ def tried(read: Callable[[], T], path: Path) -> tuple[T | None, str]:
     """Return what ``read`` gives and "", or None and why ``path`` cannot be read."""
     try:
         return read(), ""
+    except UsageError:
+        raise  # of the limit, which is no file's fault
     except Exception as error:
         # Decoders raise all sorts on damaged files, and one file must not cost the others.
         if isinstance(error, UnidentifiedImageError):
             return None, "is no image, or in a format that is not known"
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         reason = reason.replace(repr(str(path)), "file").replace(str(path), "file")
-        return None, (reason.splitlines() or [type(error).__name__])[0][:100]
+        return None, (reason.splitlines() or [type(error).__name__])[0][:REASON]

@@ -265,8 +265,8 @@ def _test_set(test: SplitRows) -> TestSet:
 def _fingerprint(*sets: TrainingSet | TestSet) -> str:
     """Return a hash of all ids and of every pixel that networks see, of sets of any size.
 
-    What was only touched, moved or packed otherwise is the same data. 20,000
-    images of 256² in colour take some three seconds, far less than to decode them.
+    What was only touched, moved or packed otherwise is the same data. It takes
+    a hundredth of the time in which small files are read (tests/benchmarks/fingerprint.py).
     """
     digest = hashlib.sha256()
     for one in sets:

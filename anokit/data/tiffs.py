@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
+from anokit.data.limits import BYTES, VARIABLE, TooLargeError, most_pixels
+
 TURNS = {
     2: (False, True, False),
     3: (True, True, False),
@@ -19,10 +21,8 @@ TURNS = {
     8: (False, True, True),
 }
 """TIFF's orientation tag: flip rows, flip columns, then swap rows and columns."""
-FREE_BYTES = 2**29
-"""Bytes of an image that no file is too small for, as many as Pillow lets pass."""
 MOST_PACKED = 100
-"""Times its bytes that a file may hold beyond that; photographs come to 10."""
+"""Times its bytes that a file may hold beyond the limit on pixels; photographs come to 10."""
 COLOURS = (
     tifffile.PHOTOMETRIC.SEPARATED,
     tifffile.PHOTOMETRIC.YCBCR,
@@ -141,14 +141,17 @@ def turned(pixels: npt.NDArray, orientation: int) -> npt.NDArray:
 
 
 def refuse_bomb(path: Path, series: tifffile.TiffPageSeries) -> None:
-    """Raise ValueError where a small file says that it holds a huge image, before room is made.
+    """Raise `TooLargeError` where a small file says that it holds a huge image, unread.
 
     A large one that fills its file is none: slides of a gigapixel are read.
     """
     size = path.stat().st_size
-    if series.nbytes > max(FREE_BYTES, MOST_PACKED * size):
+    if series.nbytes > max(BYTES * most_pixels(), MOST_PACKED * size):
         sides = "×".join(map(str, series.shape))
-        raise ValueError(f"{sides} values in {size:,} bytes: cut off, or a decompression bomb")
+        raise TooLargeError(
+            f"{sides} values in {size:,} bytes: cut off, or a decompression bomb; if it is "
+            f"neither, {VARIABLE}={-(-series.nbytes // BYTES)} admits it"
+        )
 
 
 def ink_to_light(pixels: npt.NDArray) -> npt.NDArray:

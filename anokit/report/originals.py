@@ -1,6 +1,5 @@
 """Image files as people look at them: upright, in colours of 8 bits, of a bounded size."""
 
-import warnings
 from os import fspath
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from anokit.data.limits import TooLargeError, open_picture
 from anokit.data.names import octets_of, shown
 from anokit.data.pictures import try_to_decode
 from anokit.data.quiet import quiet
@@ -65,15 +65,14 @@ def read_original(
     try:
         # By its handle: of a path, Pillow 13 maps the bytes of plain tifs that lie on their side
         # with width and height exchanged.
-        with warnings.catch_warnings(), path.open("rb") as file, Image.open(file) as opened:
-            # Photographs of 100 megapixels are common; what is too large for Pillow it refuses.
-            warnings.simplefilter("ignore")
+        # Photographs of 100 megapixels are common, so no warning; what is too large is refused.
+        with quiet(), path.open("rb") as file, open_picture(file) as opened:
             # A JPEG is decoded at half, a quarter or an eighth of its size where that suffices.
             opened.draft("RGB", (longest, longest))
             picture = _coloured(ImageOps.exif_transpose(opened), levels)
     except FileNotFoundError:
         raise DataError(f"{path}: the file is no longer there") from None
-    except Image.DecompressionBombError as error:
+    except TooLargeError as error:
         raise DataError(f"{path}: cannot be read as an image: {error}") from None
     except (OSError, ValueError, SyntaxError) as error:
         # Tifs of 16-bit colours or many channels, say, are read as networks have them.

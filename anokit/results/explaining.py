@@ -178,7 +178,9 @@ class Explainer:
 
 
 def labelled(test: TestSet | None) -> TestSet | None:
-    """Return a test set that has labels of both classes, and None for any other."""
-    if test is None or test.labels is None or not {0, 1} <= set(test.labels.tolist()):
+    """Return a test set that has images of both classes, tiles taken together; None for others."""
+    if test is None or test.labels is None:
+        return None
+    if not {0, 1} <= set(test.labels[test.wholes.first].tolist()):
         return None
     return test

@@ -15,10 +15,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
 from anokit.store.files import make_folder, open_log, write_json
-from anokit.store.run_directory import LOCK, RunDirectory, RunState
+from anokit.store.run_directory import RunDirectory, RunState
 
 Status = Literal["finished", "failed", "interrupted", "running", "waiting"]
 
@@ -96,7 +94,7 @@ def carry_out(job: CellJob, children: Children | None = None) -> Outcome:
     children = children or Children()
     run = RunDirectory(Path(job.run))
     began = time.monotonic()
-    while held(run.path):
+    while run.busy:
         if children.stopping:
             return Outcome(job.name, INTERRUPTED, 0.0)
         time.sleep(POLL)
@@ -134,17 +132,6 @@ def carry_out(job: CellJob, children: Children | None = None) -> Outcome:
     return outcome
 
 
-def held(path: Path) -> bool:
-    """Return whether a process is at work in a run directory."""
-    if not (path / LOCK).exists():
-        return False
-    try:
-        with FileLock(path / LOCK, timeout=0):
-            return False
-    except Timeout:
-        return True
-
-
 def read_record(path: Path) -> Outcome | None:
     """Return what was recorded of a cell; None where nothing is, or it cannot be read."""
     try:
@@ -155,7 +142,7 @@ def read_record(path: Path) -> Outcome | None:
 
 def status_of(run: RunDirectory, record: Path) -> tuple[Status, str]:
     """Return how far a cell is, from what lies on the disk, and why where it failed."""
-    if held(run.path):
+    if run.busy:
         return "running", ""
     if run.finished:
         return "finished", ""

@@ -109,7 +109,9 @@ def _lead(
             watcher.stopped(str(error) or type(error).__name__, interrupted=interrupted)
             raise
         watcher.finished(directory.path, read_object(directory.results))
-        raise_if_failed(directory, read_results(directory).failed, directory.resume_command)
+        rows = [row for row in read_results(directory).rows if not row.added]
+        failed = {row.name: row.failed for row in rows if row.failed}
+        raise_if_failed(directory, failed, directory.resume_command)
     return directory
 
 

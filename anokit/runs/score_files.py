@@ -13,6 +13,7 @@ import PIL
 import torch
 
 from anokit.data.finding import Found
+from anokit.data.limits import most_pixels
 from anokit.errors import AnokitError, DataError
 from anokit.report.ranked_gallery import Gallery
 from anokit.runs.finished import FinishedRun
@@ -161,7 +162,9 @@ def _digest(request: ScoreRequest, run: FinishedRun, names: FileList) -> str:
     device = run.device.type
     versions = (__version__, torch.__version__, PIL.__version__)
     threads = torch.get_num_threads() if device == "cpu" else 0
-    digest.update(repr((names.digest, names.count, device, threads, versions)).encode())
+    digest.update(
+        repr((names.digest, names.count, device, threads, versions, most_pixels())).encode()
+    )
     inside = [*directory.path.glob("*.json"), *directory.path.glob("*.py"), directory.model]
     for path in [*sorted(inside), *sorted(directory.scores.glob("*")), *request.plugins]:
         with path.open("rb") as file:

@@ -18,6 +18,7 @@ from anokit.results.explanations import Explanation
 from anokit.results.making import make_results, score_table
 from anokit.results.refined import refined, write_rejected
 from anokit.results.rows import Results, Row, write_results
+from anokit.runs.added_before import AddedBefore, added_before
 from anokit.runs.before import compare_with_former
 from anokit.runs.painting import draw_maps
 from anokit.scoring.built_score import failed_score
@@ -43,13 +44,17 @@ def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:
     ``told`` is what was told of plugins so far.
     """
     directory, whole = job.directory, job
+    before = added_before(job)
     if state.refinement.shown:
         write_rejected(job, state.refinement)
-    job, found, explained, failed = with_what_works(job, _drawn)
+    job, found, (explained, added), failed = with_what_works(
+        job, lambda job, found: _drawn(job, found, before)
+    )
     if job.data.test:
-        directory.write_scores(score_table(job.data.test, found.columns))
-    directory.write_ranking(found.ranking)
-    directory.write_json("terms.json", terms_of(job))
+        table = score_table(job.data.test, found.columns)
+        directory.write_scores(table.with_columns(added.columns))
+    directory.write_ranking(found.ranking.with_columns(added.ranking or found.ranking))
+    directory.write_json("terms.json", {**added.terms, **terms_of(job)})
     epoch = how_weights_were_chosen(whole.recipe, directory)
     results = make_results(job, found, [*state.warnings, *told], epoch)
     results = results.model_copy(
@@ -62,6 +67,7 @@ def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:
     if job.data.test and not results.rows[0].metrics:
         job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
     results = _with_failed(results, whole, failed)
+    results = results.with_rows(added.rows, (), added.explanations)
     compare_with_former(directory, job.data, results)
     job.watcher.notice("writing the report")
     write_report(directory.path, results)
@@ -71,13 +77,19 @@ def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:
         directory.remove_checkpoints()
 
 
-def _drawn(job: Job, found: Assessment) -> list[Explanation]:
-    """Explain scores, write what the report draws from and overlays/; return the explanations."""
+def _drawn(
+    job: Job, found: Assessment, before: AddedBefore
+) -> tuple[list[Explanation], AddedBefore]:
+    """Explain scores, write what the report draws from and overlays/.
+
+    Returns the explanations, and what was added ``before`` as far as it fits beside.
+    """
     explained = explain_run(job, found)  # before maps are painted, which fits scores anew
     shown = exhibits(job, found)
     shown |= draw_maps(job, found, shown, found.ranking, overlays=True)
-    save_tensors(job.directory.exhibits, shown)
-    return explained
+    added = before.beside(found.ranking, shown, job.watcher)
+    save_tensors(job.directory.exhibits, {**added.drawn, **shown})
+    return explained, added
 
 
 def with_what_works(
@@ -101,6 +113,7 @@ def with_what_works(
     """
     failed: dict[str, str] = {}
     while True:
+        job.directory.remove_unrecorded()
         try:
             found = assess(job)
             made = make(job, found)
@@ -111,6 +124,7 @@ def with_what_works(
             out = {s.name for s in named if any(term.key == key for term in s.terms)}
             scores = tuple(score for score in recipe.scores if score.name not in out)
             if not out or not scores:
+                job.directory.remove_unrecorded()
                 raise
             failed |= dict.fromkeys(sorted(out), str(error))
             job.watcher.warning(f"{', '.join(sorted(out))}: {error}")

@@ -22,7 +22,7 @@ from anokit.recipe.parts import WeightedPart
 from anokit.registry.blame import PluginFault, blame, place_of, who
 from anokit.registry.guard import Unwritten, guarded
 from anokit.scoring.trips import Trips
-from anokit.store.tensors import load_module, save_tensors
+from anokit.store.tensors import empty_buffers, load_module, save_tensors
 from anokit.training.backbone import exact_arithmetic, fields_of
 from anokit.types import FittedScore, MappedScore, RoundTrip, Score
 
@@ -35,6 +35,8 @@ class BuiltScore:
     score: Score
     needs: frozenset[str]
     map_needs: frozenset[str]
+    learned: frozenset[str] = frozenset()
+    """names of buffers that fitting gives their shapes, which may differ from fit to fit"""
 
     @property
     def fitted(self) -> bool:
@@ -96,7 +98,7 @@ class BuiltScore:
     def load(self, folder: Path) -> None:
         """Read what `save` wrote; raise `CheckpointError` where it is missing or damaged."""
         if self.fitted and isinstance(self.score, nn.Module):
-            load_module(self.score, folder / self._file)
+            load_module(self.score, folder / self._file, self.learned)
 
     @property
     def _file(self) -> str:
@@ -240,6 +242,7 @@ def build_score(part: WeightedPart, device: torch.device) -> BuiltScore:
         cast("Score", score),
         resolve_fields(component.needs, part.options),
         resolve_fields(component.map_needs, part.options),
+        empty_buffers(score) if isinstance(score, nn.Module) else frozenset(),
     )
 
 

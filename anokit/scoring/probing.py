@@ -7,7 +7,6 @@ nothing of what is tried out stays.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
@@ -22,7 +21,7 @@ from anokit.recipe.parts import NamedScore
 from anokit.registry.blame import PluginFault, place_of, who
 from anokit.registry.guard import closely
 from anokit.scoring.built_score import BuiltScore, batch_of, failing
-from anokit.scoring.scorer import LONG_SECONDS, Scorer
+from anokit.scoring.scorer import Scorer
 from anokit.training.backbone import GuardedBackbone
 from anokit.training.job import Job
 from anokit.types import RoundTrip
@@ -61,7 +60,7 @@ def try_out(job: Job) -> None:
 
     Every score is built, and fitted on a few images where it learns; every map and encoder loss is
     called. Whether what comes out is finite is judged after training alone, unless a score reads
-    nothing but images.
+    nothing but images. A network that searches makes one trip, and no score is fitted on its trips.
 
     Raises
     ------
@@ -78,18 +77,16 @@ def try_out(job: Job) -> None:
         *(loss.needs for loss in backbone.losses),
     )
     rows = np.array([0, len(images) // 2][: len(images)], dtype=np.int64)
-    began = time.perf_counter()
     pair = _trip(job, rows, needs)
-    slow = time.perf_counter() - began > LONG_SECONDS
-    one = select(pair, [0]) if slow else _trip(job, rows[:1], needs)
-    if not slow:
+    one = select(pair, [0]) if backbone.searches else _trip(job, rows[:1], needs)
+    if not backbone.searches:
         _compare_trips(backbone, pair, [one], [[0]])
     for loss in backbone.losses:
         with torch.no_grad():
             loss.loss(pair)
             loss.loss(one)
     for component in scorer.components.values():
-        if component.fitted and (slow or not _fitted(scorer, component, images)):
+        if component.fitted and (backbone.searches or not _fitted(scorer, component, images)):
             continue
         _try_score(component, pair)
 

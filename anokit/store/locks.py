@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from anokit.errors import UsageError
+from anokit.errors import CheckpointError, UsageError
 from anokit.store.files import unwritable
 
 
@@ -34,3 +34,16 @@ def held(path: Path, busy: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process is known to hold a lock file; one that is not there is not made."""
+    if not path.exists():
+        return False
+    try:
+        with held(path, ""):
+            return False
+    except UsageError:
+        return True
+    except CheckpointError:  # whoever is to work there will say what is wrong with it
+        return False

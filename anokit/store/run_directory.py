@@ -6,7 +6,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from anokit.recipe.parts import Recipe
 from anokit.registry.entries import FoundPlugin
 from anokit.store.documents import damaged, fitted, read_document, read_object, there
 from anokit.store.files import append_text, sha256_of, write_json, write_text
-from anokit.store.locks import held
+from anokit.store.locks import held, is_held
 from anokit.store.records import Added, AddedScore, Environment, Resolved, Split, Terms
 from anokit.store.score_table import Ranking, ScoreTable, read_ranking, read_scores
 
@@ -85,6 +85,11 @@ class RunDirectory:
         return self.results.exists()
 
     @property
+    def busy(self) -> bool:
+        """Whether a process is at work in it."""
+        return is_held(self.path / LOCK)
+
+    @property
     def tidy(self) -> bool:
         """Whether nothing is left of what a run keeps only until it is finished."""
         whole = self.report.exists() and not self.checkpoint.parent.exists()
@@ -143,6 +148,19 @@ class RunDirectory:
                     self.path / name,
                     f"its SHA-256 is {found[:12]}, and the run recorded {recorded[name][:12]}",
                 )
+
+    def remove_unrecorded(self) -> None:
+        """Remove files of fitted scores that results.json does not know, all while there is none.
+
+        They were left by scores that failed or were stopped, and nobody reads them.
+        """
+        recorded: Mapping[str, Any] = {}
+        if self.finished and not (recorded := read_object(self.results).get("files") or {}):
+            return  # made before files were recorded
+        for path in self.scores.glob("*.safetensors"):
+            if path.relative_to(self.path).as_posix() not in recorded:
+                with suppress(OSError):
+                    path.unlink()
 
     # What is read raises `CheckpointError` where the file is missing or damaged.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,21 +71,31 @@ def load_metadata(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def load_module(module: nn.Module, path: Path) -> None:
+def empty_buffers(module: nn.Module) -> frozenset[str]:
+    """Return the names of buffers without values, whose shapes come with what fills them."""
+    return frozenset(name for name, buffer in module.named_buffers() if buffer.numel() == 0)
+
+
+def load_module(module: nn.Module, path: Path, free: Collection[str] = ()) -> None:
     """Fill a module from a file; buffers that the constructor left empty take the file's shapes.
+
+    ``free`` names those of a module that was filled since (`empty_buffers`).
 
     Raises
     ------
     CheckpointError
         Where names or shapes differ, with the first of them.
     """
-    fill_module(module, load_tensors(path), str(path))
+    fill_module(module, load_tensors(path), str(path), free)
 
 
-def fill_module(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+def fill_module(
+    module: nn.Module, tensors: Mapping[str, Tensor], source: str, free: Collection[str] = ()
+) -> None:
     """Fill a module from tensors as `load_module` does; ``source`` names them in errors."""
+    shaped_anew = {*free, *empty_buffers(module)}
     for name, buffer in list(module.named_buffers()):
-        if name in tensors and tensors[name].shape != buffer.shape and buffer.numel() == 0:
+        if name in tensors and tensors[name].shape != buffer.shape and name in shaped_anew:
             owner, _, leaf = name.rpartition(".")
             shaped = torch.empty_like(tensors[name], device=buffer.device)
             setattr(module.get_submodule(owner), leaf, shaped)

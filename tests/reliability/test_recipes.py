@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-SLICE = 6
+SLICE = 12
 MOST = 2000
 LIMITS = (120, 6 * 2**30)
 """Seconds and bytes of an attempt."""

@@ -13,12 +13,27 @@ from anokit.recipe.toml import to_toml
 from anokit.registry.blame import PluginFault
 from anokit.registry.lookup import Registry
 from anokit.results.rows import read_results
+from anokit.runs.add_scores import add_scores
 from anokit.runs.finished import load
 from anokit.runs.run import run
 from anokit.runs.scoring import ScoresFailed
 from anokit.store.run_directory import RunDirectory
+from anokit.store.tensors import load_tensors
 
 HOSTILE = Path(__file__).parents[1] / "hostile.py"
+EXTRA = """
+[[scores]]
+name = "near"
+use = "far"
+most = 30
+[[scores]]
+name = "both"
+terms = [{ use = "error" }, { use = "far", weight = 0.5 }]
+[[scores]]
+name = "wrong"
+use = "bad"
+how = "raise"
+"""
 
 
 @pytest.fixture
@@ -27,6 +42,8 @@ def hostile(toys_file, tmp_path, no_report, monkeypatch):
     monkeypatch.setenv("ANOKIT_PLUGINS", "")
     registry = Registry.load([toys_file, HOSTILE])
     no_report()
+
+    evaluation = {"resamples": 20, "batch_size": 16, "gallery": 3}
 
     def carry_out(how, *, loss=None, resume=False, **changes):
         tables = {
@@ -39,7 +56,7 @@ def hostile(toys_file, tmp_path, no_report, monkeypatch):
                 {"use": "toys/error"},
                 {"use": "far"},
             ],
-            "evaluation": {"resamples": 20, "batch_size": 16, "gallery": 3},
+            "evaluation": evaluation,
             "training": {"snapshots": 0},
             **changes,
         }
@@ -48,6 +65,8 @@ def hostile(toys_file, tmp_path, no_report, monkeypatch):
         where = {"resume": True, "resume_from": out} if resume else {"out": out}
         return run(recipe, registry, device="cpu", **where)
 
+    carry_out.out = tmp_path / "run"
+    carry_out.evaluation = evaluation
     return carry_out
 
 
@@ -146,6 +165,72 @@ def test_a_run_goes_on_once_what_failed_is_mended(hostile, tmp_path):
     assert found == expected
     with pytest.raises(AnokitError, match="this run is finished"):
         hostile("nothing", resume=True)
+
+
+def test_a_score_that_fails_once_it_is_kept_leaves_no_file(hostile):
+    with pytest.raises(ScoresFailed, match="only once it is kept"):
+        hostile("fit-kept")
+    run = RunDirectory(hostile.out)
+    kept = sorted(path.name for path in run.scores.iterdir())
+    assert [name.partition("-")[0] for name in kept] == ["far"]
+    assert set(read_results(run).files) == {"model.safetensors", f"scores/{kept[0]}"}
+
+
+def test_a_score_whose_shapes_follow_from_its_images_is_restored(anokit, tmp_path, no_report):
+    """The report's maps are by fits on other images; the full fit, of other shapes, comes back."""
+    no_report()
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).save(tmp_path / f"{number}.png")
+    tables = {
+        "dataset": {"use": "image-folder", "root": str(tmp_path)},
+        "backbone": {"use": "pixels"},
+        "scores": [{"use": "pixel-pca"}],
+    }
+    (tmp_path / "pca.toml").write_text(to_toml(tables))
+    done = anokit("run", tmp_path / "pca.toml", "--device", "cpu", "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("gallery", [3, 2])
+def test_scores_that_were_added_stay_where_a_run_is_mended(hostile, tmp_path, gallery):
+    scores = tmp_path / "extra.toml"
+    scores.write_text(EXTRA)
+    with pytest.raises(ScoresFailed):
+        hostile("late")
+    run = RunDirectory(hostile.out)
+    plugins = [HOSTILE, HOSTILE.with_name("toys.py")]
+    with pytest.raises(ScoresFailed):
+        add_scores(run.path, scores, device="cpu", plugins=plugins)
+
+    def added():
+        results, ranking = read_results(run), run.read_ranking()
+        judged = zip(
+            ranking.images, ranking.columns["near"], ranking.judged["near"].p_values, strict=True
+        )
+        drawn = load_tensors(run.exhibits)
+        return (
+            [row for row in results.rows if row.added],
+            run.read_scores().columns["near"].tolist(),
+            sorted(judged),
+            run.terms()["both"],
+            {name: drawn[name].tolist() for name in drawn if name.split("/")[-2:-1] == ["both"]},
+        )
+
+    before = added()
+    assert [row.name for row in before[0]] == ["near", "both", "wrong"]
+    mended = hostile("nothing", resume=True, evaluation={**hostile.evaluation, "gallery": gallery})
+    assert mended.tidy
+    assert added() == before
+    names = [row.name for row in read_results(run).rows]
+    assert names == ["hostile", "error", "far", "near", "both", "wrong"]
+    index = load_tensors(run.exhibits)["gallery_index"]
+    assert all(
+        len(maps) == len(index)
+        for name, maps in load_tensors(run.exhibits).items()
+        if name.startswith("gallery_map/")
+    )
+    assert set(load(run.path, plugins=plugins).thresholds) == set(names) - {"wrong"}
 
 
 def test_a_declared_dependence_is_let_pass_and_marked(hostile):

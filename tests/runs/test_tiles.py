@@ -107,3 +107,12 @@ def test_tiles_of_one_photograph_are_left_out_together(folder, monkeypatch):
     parts = folds_of(len(train), 5, recipe.seed, train.units)
     for name in set(train.parents):
         assert len({int(parts[row]) for row in all_rows(36) if train.parents[row] == name}) == 1
+
+
+def test_tiles_of_both_classes_that_are_one_image_are_not_explained(toykit, recipe_file, tmp_path):
+    recipe = recipe_file("training.max_steps=2", "dataset.test_tiles=1000")
+    done = toykit("run", recipe, "--device", "cpu", "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert found["rows"][0]["metrics"] is None
+    assert all(one["auroc"] is None for one in found["explanations"])

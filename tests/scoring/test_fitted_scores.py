@@ -14,6 +14,7 @@ import anokit_density.plugin
 import anokit_memory.plugin
 from anokit.errors import DataError, PluginError
 from anokit.plugin import resolve_fields
+from anokit.store.tensors import empty_buffers, load_module, save_tensors
 from anokit.types import RoundTrip
 
 COMPONENTS = {
@@ -194,6 +195,18 @@ def test_state_survives_a_file_whose_shapes_win(variant, score, build, make_trip
         setattr(fresh.get_submodule(owner), leaf, torch.empty_like(tensor))
     fresh.load_state_dict(load_file(tmp_path / "score.safetensors"), strict=True)
     assert torch.equal(fresh(make_trip(5)), score(make_trip(5)))
+
+
+def test_a_fit_on_other_images_is_taken_back(variant, build, make_trip, tmp_path: Path):
+    """Maps of training images are by fits without these; then the full fit is read again."""
+    score = build(variant[0], **variant[1])
+    free = empty_buffers(score)
+    score.fit([make_trip(40)])
+    wanted = score(make_trip(5))
+    save_tensors(tmp_path / "score.safetensors", score.state_dict())
+    score.fit([make_trip(30, 1)])
+    load_module(score, tmp_path / "score.safetensors", free)
+    assert torch.equal(score(make_trip(5)), wanted)
 
 
 def test_unfitted_score_says_so(variant, build, make_trip):
