@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
@@ -26,6 +28,19 @@ SUSPECTS = 5
 
 PLAIN_SECONDS = 10.0
 """Seconds between two plain lines, where there is no terminal to draw on."""
+
+
+@contextlib.contextmanager
+def for_people(as_json: bool) -> Iterator[Console]:
+    """Yield a console; with ``--json``, stdout is a program's and all for people goes to stderr.
+
+    What code of plugins prints in the body goes there too.
+    """
+    if not as_json:
+        yield Console()
+        return
+    with contextlib.redirect_stdout(sys.stderr):
+        yield Console(RichConsole(stderr=True, highlight=False))
 
 
 class Console(Watcher):
