@@ -26,6 +26,15 @@ def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
     ------
     ValueError
         Where the rate is negative or not a number.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import set_learning_rate
+    >>> optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    >>> set_learning_rate(optimiser, 0.1 * (1 - 0.5))
+    >>> optimiser.param_groups[0]["lr"]
+    0.05
     """
     if not rate >= 0:
         raise ValueError(f"set_learning_rate: expected a rate of at least 0, got {rate}")

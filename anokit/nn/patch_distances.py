@@ -29,6 +29,14 @@ def patch_distances(
     ------
     PluginError
         Where the shapes differ or are not those of feature maps.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import patch_distances
+    >>> patches = torch.rand(2, 8, 4, 4)
+    >>> float(patch_distances(patches, 2 * patches, "cosine").max()) < 1e-6
+    True
     """
     if patches.ndim != 4 or patches.shape != patches_hat.shape:
         raise PluginError(
@@ -52,6 +60,13 @@ def combine_scales(maps: Sequence[Tensor], how: Literal["product", "mean"]) -> T
     ------
     PluginError
         Where there is no map.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import combine_scales
+    >>> combine_scales([torch.rand(2, 8, 8), torch.rand(2, 4, 4)], "product").shape
+    torch.Size([2, 8, 8])
     """
     if not maps:
         raise PluginError("expected the map of at least one scale, got none")

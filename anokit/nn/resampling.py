@@ -55,6 +55,13 @@ def resize_map(values: Tensor, size: Sequence[int]) -> Tensor:
 
     Where a side becomes shorter, neighbouring values are averaged, so that no peak falls between
     two positions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import resize_map
+    >>> resize_map(torch.rand(2, 4, 4), (16, 16)).shape
+    torch.Size([2, 16, 16])
     """
     height, width = values.shape[-2:]
     if (height, width) == tuple(size):

@@ -10,7 +10,16 @@ MEMINFO = Path("/proc/meminfo")
 
 
 def available_bytes(device: torch.device) -> int | None:
-    """Return the bytes that are free on a device; None where the system does not tell."""
+    """Return the bytes that are free on a device; None where the system does not tell.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.nn import available_bytes
+    >>> free = available_bytes(torch.device("cpu"))
+    >>> free is None or free > 0
+    True
+    """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:

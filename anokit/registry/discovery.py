@@ -66,13 +66,13 @@ def find(path: Iterable[str] | None = None) -> tuple[list[FoundPlugin], list[Pro
         try:
             points = _entry_points(dist)
         except (TypeError, ValueError) as error:
-            name = normalise(dist.metadata["Name"] or "unnamed")
+            name, version, _ = _facts(dist)
             text = f"its entry_points.txt is damaged: {error}"
-            problems.append(Problem(name, dist.version, text, f"reinstall {name}"))
+            problems.append(Problem(name, version, text, f"reinstall {name}"))
             continue
         if not points:
             continue
-        name = normalise(dist.metadata["Name"] or "unnamed")
+        name, version, requires = _facts(dist)
         place = Path(str(dist.locate_file(""))).resolve()
         if wanted is not None and name not in wanted:
             continue
@@ -81,20 +81,15 @@ def find(path: Iterable[str] | None = None) -> tuple[list[FoundPlugin], list[Pro
                 problems.append(
                     Problem(
                         name,
-                        dist.version,
+                        version,
                         f"installed twice: {found[name].version} in {places[name]} is used, "
-                        f"{dist.version} in {place} is not",
+                        f"{version} in {place} is not",
                         f"uninstall one: pip uninstall {name}",
                     )
                 )
             continue
         places[name] = place
-        found[name] = FoundPlugin(
-            name,
-            dist.version,
-            tuple(sorted(set(points))),
-            tuple(dist.requires or ()),
-        )
+        found[name] = FoundPlugin(name, version, tuple(sorted(set(points))), requires)
     absent = "named in ANOKIT_PLUGINS but not installed"
     problems += [
         Problem(missing, "", absent, f"pip install {missing}")
@@ -160,6 +155,15 @@ def _wanted() -> set[str] | None:
     if value is None:
         return None
     return {normalise(name.strip()) for name in value.split(",") if name.strip()}
+
+
+def _facts(dist: importlib.metadata.Distribution) -> tuple[str, str, tuple[str, ...]]:
+    """Return name, version and requirements, also of a distribution that lost its metadata."""
+    try:
+        name = normalise(dist.metadata["Name"] or "unnamed")
+        return name, dist.version or "unknown", tuple(dist.requires or ())
+    except (FileNotFoundError, TypeError):  # the backport of importlib.metadata, and later Pythons
+        return "unnamed", "unknown", ()
 
 
 def _entry_points(dist: importlib.metadata.Distribution) -> list[str]:

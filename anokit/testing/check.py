@@ -26,7 +26,18 @@ class CheckFailed(AnokitError, AssertionError):
 
 
 class CheckWarning(UserWarning):
-    """What a check found that is no failure, and that an author should know."""
+    """What a check found that is no failure, and that an author should know.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from anokit.testing import CheckWarning
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     warnings.warn("no licence is stated", CheckWarning, stacklevel=1)
+    >>> [str(one.message) for one in told]
+    ['no licence is stated']
+    """
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,8 @@ class Check:
     Examples
     --------
     >>> from anokit.testing import collect_checks
-    >>> check = collect_checks("anokit_pixels.plugin")[0]
+    >>> checks = collect_checks("anokit_pixels.plugin")
+    >>> check = next(one for one in checks if one.name == "check_plugin_hooks_known")
     >>> check.id
     'check_plugin_hooks_known[anokit-pixels]'
     >>> check.promise

@@ -111,6 +111,12 @@ def layout_of(name: str) -> str:
 
     A ``_hat`` field has that of the field which it belongs to, a scale ``patches.NAME`` that of
     ``patches``. An empty string for an entry of ``extra`` that the core does not know.
+
+    Examples
+    --------
+    >>> from anokit.types import layout_of
+    >>> layout_of("patches_hat.stage2")
+    '[B, F, h, w]'
     """
     field, dot, _ = name.partition(".")
     layout = LAYOUTS.get(field.removesuffix("_hat"), "")
@@ -161,7 +167,20 @@ class Batch:
 
 
 class ImageBatches(Protocol):
-    """Some of the training images in a fixed order, each once; may be walked again."""
+    """Some of the training images in a fixed order, each once; may be walked again.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit.types import ImageBatches
+    >>> class Two:
+    ...     def __len__(self):
+    ...         return 2
+    ...
+    ...     def __iter__(self):
+    ...         yield torch.zeros(2, 3, 8, 8)
+    >>> held_out: ImageBatches = Two()
+    """
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -174,7 +193,16 @@ class ImageBatches(Protocol):
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """What a backbone is shown after an epoch of a phase. No image has a label."""
+    """What a backbone is shown after an epoch of a phase. No image has a label.
+
+    Examples
+    --------
+    >>> from anokit.types import EpochEnd
+    >>> def look(end: EpochEnd):
+    ...     if not len(end.validation):
+    ...         return None
+    ...     return {"brightness": sum(images.mean() for images in end.validation)}
+    """
 
     train: ImageBatches
     """the images that steps are shown"""

@@ -89,7 +89,7 @@ def test_what_only_describes_goes_through_every_terminal(way, shell):
         ("schema > /dev/full", 1, b"what is printed cannot be written: No space left"),
         ("check nosuch.toml 2> /dev/full", 1, b""),
         ("list-plugins > /dev/full 2> /dev/full", 1, b""),
-        ("schema | head -c 1 > /dev/null", 1, b""),
+        ("schema | true", 1, b""),
         ("recipes >&- 2>&-", 0, b""),
         ("recipes <&-", 0, b""),
     ],

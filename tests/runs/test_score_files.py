@@ -87,7 +87,7 @@ def test_maps_are_painted_as_pieces_come_and_none_of_them_twice(
     command = ("score", finished, photos, "--maps", "maps", "--device", "cpu")
     stopped = toykit(*command)
     assert (stopped.code, "the same command goes on" in stopped.err) == (130, True)
-    assert len(list(place_of(Path("maps")).glob("*/00000000.pictures/*.png"))) == 16
+    assert len(list(place_of(Path("maps")).glob("*/00000000.*.pictures/*.png"))) == 16
     assert not Path("maps").exists()
     done = toykit(*command)
     assert done.code == 0, done.err

@@ -9,7 +9,7 @@ from anokit.types import RoundTrip
 
 def planted() -> tuple[RoundTrip, RoundTrip]:
     """Return images whose transformations are told apart, and images whose are not."""
-    return answers(20, 4.0, seed=0), answers(6, 0.0, seed=1)
+    return answers(120, 4.0, seed=0), answers(6, 0.0, seed=1)
 
 
 def answers(count: int, sure: float, seed: int) -> RoundTrip:

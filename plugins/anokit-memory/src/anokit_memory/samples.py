@@ -9,12 +9,16 @@ from anokit.types import RoundTrip
 
 
 def planted() -> tuple[RoundTrip, RoundTrip]:
-    """Return ordinary trips with bright images, and trips with dark ones that lie far off."""
-    plain, odd = random_trip(60), random_trip(6, seed=3)
-    far = replace(
-        odd, image=0.2 * odd.image - 0.5, features=odd.features + 5, patches=odd.patches + 5
+    """Return ordinary trips about one direction, with bright images, and dark ones about another."""
+    return about(random_trip(60), 1), about(random_trip(6, seed=3), -1)
+
+
+def about(trip: RoundTrip, side: int) -> RoundTrip:
+    """Return a trip whose images, features and patches lie to one side, so far by any metric."""
+    image = 0.2 * trip.image + 0.5 * side
+    return replace(
+        trip, image=image, features=trip.features + 5 * side, patches=trip.patches + 5 * side
     )
-    return replace(plain, image=0.2 * plain.image + 0.5), far
 
 
 SAMPLES = dict.fromkeys(
