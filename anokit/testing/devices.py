@@ -94,7 +94,7 @@ class Elsewhere:
             Where tensors of two devices meet, with the line in the component's code.
         """
         try:
-            with self.mode, _InPlace(), torch.set_grad_enabled(gradients), _allowed():
+            with self.mode, InPlace(), torch.set_grad_enabled(gradients), _allowed():
                 return call()
         except Exception as error:
             where = line_of(self.entry, error)
@@ -116,15 +116,17 @@ class Elsewhere:
             )
 
 
-class _InPlace(TorchDispatchMode):
+def _dispatch(mode: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
     """Refuse ``a += b`` across devices, as a GPU does; on fake tensors PyTorch lets it pass."""
+    if func.overloadpacket is torch.ops.aten.add_ and isinstance(args[1], Tensor):
+        one, other = args[0].device, args[1].device
+        if one != other and args[1].ndim:
+            raise RuntimeError(f"expected one device, got two devices: {one} and {other}")
+    return func(*args, **(kwargs or {}))
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.overloadpacket is torch.ops.aten.add_ and isinstance(args[1], Tensor):
-            one, other = args[0].device, args[1].device
-            if one != other and args[1].ndim:
-                raise RuntimeError(f"expected one device, got two devices: {one} and {other}")
-        return func(*args, **(kwargs or {}))
+
+InPlace = type("InPlace", (TorchDispatchMode,), {"__torch_dispatch__": _dispatch})
+"""A mode in which sums in place are looked at."""
 
 
 def _other_place(error: Exception) -> str:
