@@ -52,6 +52,7 @@ class Linear(nn.Module):
             )
 
     def start(self):
+        self.steps_done.zero_()  # of this phase; a resumed run must go on counting
         self.adam = torch.optim.Adam(self.parameters(), self.options.learning_rate)
         return {"adam": self.adam}
 

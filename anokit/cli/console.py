@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from collections import deque
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
@@ -34,8 +35,21 @@ class _Output(RichConsole):
 
     def on_broken_pipe(self) -> None:
         """Print nothing more: hours of work are not ended because `head` has seen enough."""
-        with suppress(SystemExit):
+        with contextlib.suppress(SystemExit):
             super().on_broken_pipe()
+
+
+@contextlib.contextmanager
+def for_people(as_json: bool) -> Iterator[Console]:
+    """Yield a console; with ``--json``, stdout is a program's and all for people goes to stderr.
+
+    What code of plugins prints in the body goes there too.
+    """
+    if not as_json:
+        yield Console()
+        return
+    with contextlib.redirect_stdout(sys.stderr):
+        yield Console(RichConsole(stderr=True, highlight=False))
 
 
 class Console(Watcher):

@@ -37,24 +37,21 @@ def explain_command(
     trust_plugins: TrustPlugins = False,
 ) -> None:
     """Say how far a score only follows contrast, gradient and brightness of the images."""
-    from rich.console import Console as RichConsole
-
-    from anokit.cli.console import Console
+    from anokit.cli.console import for_people
     from anokit.cli.ranking import QUICK_RUN
     from anokit.results.rows import SIMULATED
     from anokit.runs.explain import explain
 
-    # With --json all that is for people goes to stderr.
-    console = Console(RichConsole(stderr=True, highlight=False) if as_json else None)
-    found = explain(
-        run,
-        score or [],
-        console,
-        given=given or [],
-        device=device,
-        plugins=plugin or [],
-        trust_plugins=trust_plugins,
-    )
+    with for_people(as_json) as console:
+        found = explain(
+            run,
+            score or [],
+            console,
+            given=given or [],
+            device=device,
+            plugins=plugin or [],
+            trust_plugins=trust_plugins,
+        )
     content = found.as_dict()
     if found.results.data == "simulated":
         console.banner(SIMULATED)

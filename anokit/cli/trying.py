@@ -33,28 +33,25 @@ def try_command(
     trust_plugins: TrustPlugins = False,
 ) -> None:
     """Try the score of a one-file plugin over a finished run, which stays as it is."""
-    from rich.console import Console as RichConsole
-
-    from anokit.cli.console import Console
+    from anokit.cli.console import for_people
     from anokit.cli.histogram import histogram
     from anokit.cli.ranking import QUICK_RUN
     from anokit.cli.tables import results_table
     from anokit.results.rows import SIMULATED
     from anokit.runs.try_scores import try_scores
 
-    # With --json all that is for people goes to stderr.
-    console = Console(RichConsole(stderr=True, highlight=False) if as_json else None)
-    found = try_scores(
-        file,
-        run,
-        console,
-        name=name or "",
-        settings=settings or [],
-        out=out,
-        device=device,
-        plugins=plugin or [],
-        trust_plugins=trust_plugins,
-    )
+    with for_people(as_json) as console:
+        found = try_scores(
+            file,
+            run,
+            console,
+            name=name or "",
+            settings=settings or [],
+            out=out,
+            device=device,
+            plugins=plugin or [],
+            trust_plugins=trust_plugins,
+        )
     results = found.results
     if results.data == "simulated":
         console.banner(SIMULATED)

@@ -53,16 +53,15 @@ class Stand:
         tensors, rest = pack_optimisers(optimisers)
         return cls(packed(backbone.state_dict()), packed(tensors), rest, generator.get_state())
 
-    def take_up(self, backbone: Any) -> torch.Generator:
-        """Fill a new backbone; return the generator that goes on."""
-        fill_module(backbone, load(self.model), "the saved weights")
-        generator = torch.Generator()
-        generator.set_state(self.generator)
-        return generator
-
-    def enter(self, optimisers: Mapping[str, Optimizer]) -> None:
-        """Give new optimisers of the phase the state that they had."""
+    def take_up(self, backbone: Any, phase: Phase) -> tuple[dict[str, Optimizer], torch.Generator]:
+        """Fill a new backbone as a resumed run does; return what goes on with the phase."""
+        weights, generator = load(self.model), torch.Generator()
+        fill_module(backbone, weights, "the saved weights")
+        optimisers = dict(phase.optimisers())
+        fill_module(backbone, weights, "the saved weights")  # entering may have emptied buffers
         unpack_optimisers(optimisers, load(self.optimisers), self.rest)
+        generator.set_state(self.generator)
+        return optimisers, generator
 
 
 @dataclass
@@ -133,9 +132,7 @@ def resume(entry: Entry, backbone: Any, spec: ImageSpec, number: int, middle: St
     """Go on with a phase in a new backbone, from its middle to its end."""
     phase = list(backbone.phases())[number]
     backbone.train()
-    generator = middle.take_up(backbone)
-    optimisers = dict(phase.optimisers())
-    middle.enter(optimisers)
+    optimisers, generator = middle.take_up(backbone, phase)
     for step in range(STEPS // 2, STEPS):
         batch = make_batch(phase, spec, step, generator)
         with guarded(entry, f"a resumed step of {phase.name!r}", at=phase.step, draws="restored"):

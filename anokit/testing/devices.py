@@ -20,6 +20,7 @@ from unittest import SkipTest, mock
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from anokit.registry.blame import line_of
 from anokit.registry.entries import Entry
@@ -93,7 +94,7 @@ class Elsewhere:
             Where tensors of two devices meet, with the line in the component's code.
         """
         try:
-            with self.mode, torch.set_grad_enabled(gradients), _allowed():
+            with self.mode, InPlace(), torch.set_grad_enabled(gradients), _allowed():
                 return call()
         except Exception as error:
             where = line_of(self.entry, error)
@@ -113,6 +114,19 @@ class Elsewhere:
             raise SkipTest(
                 "cannot be told without a GPU, since numbers are read: " + "; ".join(self.unknown)
             )
+
+
+def _dispatch(mode: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """Refuse ``a += b`` across devices, as a GPU does; on fake tensors PyTorch lets it pass."""
+    if func.overloadpacket is torch.ops.aten.add_ and isinstance(args[1], Tensor):
+        one, other = args[0].device, args[1].device
+        if one != other and args[1].ndim:
+            raise RuntimeError(f"expected one device, got two devices: {one} and {other}")
+    return func(*args, **(kwargs or {}))
+
+
+InPlace = type("InPlace", (TorchDispatchMode,), {"__torch_dispatch__": _dispatch})
+"""A mode in which sums in place are looked at."""
 
 
 def _other_place(error: Exception) -> str:

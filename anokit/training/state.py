@@ -107,7 +107,8 @@ def load(
             "schedule differ); run without --resume, or resume with the recipe it was made by"
         )
     tensors = load_tensors(path)
-    fill_module(job.backbone.module, _under("model/", tensors), str(path))
+    weights = _under("model/", tensors)
+    fill_module(job.backbone.module, weights, str(path))
     mine = f"generator/{job.world.rank}"
     if mine not in tensors or f"generator/{job.world.size}" in tensors:
         raise CheckpointError(
@@ -126,6 +127,8 @@ def load(
     state.meter.restore(sums, metadata.meter, job.device)
     job.directory.cut_metrics(state.position.shown)
     state.optimisers = enter(state.position.phase)
+    # Entering may have emptied buffers, or drawn weights anew, that the phase has filled since.
+    fill_module(job.backbone.module, weights, str(path))
     unpack_optimisers(state.optimisers, tensors, metadata.model_dump()["optimisers"])
     return state
 

@@ -240,7 +240,8 @@ class Phase:
     step: Callable[[Batch], Mapping[str, Tensor]]
     """one optimiser step of each network; returns metrics as 0-d tensors on the device"""
     optimisers: Callable[[], Mapping[str, Optimizer]]
-    """called once on entry, which *is* the reset at a fade; the names key the checkpoint"""
+    """called on entry, which *is* the reset at a fade; the names key the checkpoint. A run that is
+    resumed inside the phase calls it too, and then restores weights, buffers and optimisers"""
     batch_size: int
     """images per step, ≥ 1"""
     images: int | None = None

@@ -87,16 +87,16 @@ def test_the_student_leaves_its_teacher_alone_and_follows_its_schedule(shown):
     assert torch.equal(before, student.teacher.weight)
     assert not last.optimisers()
     last.step(batch_of(0.0, seed=1))
-    last.step(batch_of(0.5, seed=2))
+    last.step(batch_of(0.5, seed=2, step=1))
     images = torch.cat([batch_of(0, seed=seed).images for seed in (1, 2)])
     usual = student.differences(images).abs().mean(dim=(0, 2, 3))
     torch.testing.assert_close(student.usual, usual.detach())
 
 
-def batch_of(progress, seed=0):
+def batch_of(progress, seed=0, step=0):
     """Return a batch of random images."""
     from anokit import Batch
 
     source = torch.Generator().manual_seed(seed)
     images = 2 * torch.rand(8, 1, 16, 16, generator=source) - 1
-    return Batch(images, torch.arange(8), 0, progress, source)
+    return Batch(images, torch.arange(8), step, progress, source)

@@ -26,6 +26,7 @@ class Mine:
         self.power = options.power
 
     def __call__(self, trip):
+        print("a word of the score's")
         return self.map(trip).flatten(1).mean(dim=1)
 
     def map(self, trip):

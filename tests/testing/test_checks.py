@@ -314,6 +314,7 @@ SCORES = {
     "check_score_device": [
         scored(lambda v, t: v + torch.zeros(len(v))),
         scored(lambda v, t: torch.cat([v[:1], torch.ones(len(v) - 1)])),
+        scored(lambda v, t: torch.zeros(len(v)).add_(v)),
         fits(on_cpu),
         Kernel,
         changed(Distance, map=lambda self, t: Distance.map(self, t) * torch.ones(16, 16)),

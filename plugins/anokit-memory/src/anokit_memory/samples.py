@@ -9,7 +9,7 @@ from anokit.types import RoundTrip
 
 
 def planted() -> tuple[RoundTrip, RoundTrip]:
-    """Return ordinary trips about one direction, with bright images, and dark ones about another."""
+    """Return ordinary trips about one direction, with bright images, and dark ones elsewhere."""
     return about(random_trip(60), 1), about(random_trip(6, seed=3), -1)
 
 
