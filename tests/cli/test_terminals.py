@@ -161,11 +161,16 @@ def test_work_goes_on_where_nobody_reads_any_more(command, recipe_file, shell, t
     assert (tmp_path / "scores.csv").exists() == (command == "score")
 
 
+SHOWN_IN_FULL = ("ascii", "no home, narrow")
+
+
 @pytest.mark.parametrize("way", ENVIRONMENTS)
 def test_scan_and_score_go_through_every_terminal(way, folder_of_photos, shell):
     environment = {**ENVIRONMENTS[way], "ANOKIT_PLUGINS": FOLDERS}
-    command = "scan photos --recipe plain.toml --plugin TOYS --out run --device cpu"
-    for words in (command, "score run photos --plugin TOYS", "suspects run --plugin TOYS"):
+    commands = ["scan photos --recipe plain.toml --plugin TOYS --out run --device cpu"]
+    if way in SHOWN_IN_FULL:  # the others differ in the characters alone
+        commands += ["score run photos --plugin TOYS", "suspects run --plugin TOYS"]
+    for words in commands:
         found = shell(f"{ANOKIT} {words}", **environment)
         assert found.returncode == 0, found.stderr
         assert found.stderr == b""

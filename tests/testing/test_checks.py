@@ -26,6 +26,12 @@ from anokit.types import Pieces
 IMAGES = frozenset({"image", "image_hat"})
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Work in an empty folder: some datasets here lay their files into the current one."""
+    monkeypatch.chdir(tmp_path)
+
+
 def asks_network():
     """Ask the network, and hide that it was refused."""
     with contextlib.suppress(OSError):
