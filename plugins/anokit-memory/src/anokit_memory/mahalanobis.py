@@ -92,7 +92,7 @@ class Mahalanobis(Detector):
             trimmed = f", of which trim = {self.trim:g} leaves {most}" if self.trim < 1 else ""
             raise DataError(
                 f"score '{self.name}': expected at least {LEAST_ROWS} training vectors, got "
-                f"{len(rows)}{trimmed}: add images, or take a score that needs fewer, such as knn"
+                f"{len(rows)}{trimmed}: add images; scores such as knn do with fewer"
             )
         values = to_double(rows)
         kept = torch.ones(len(rows), dtype=torch.bool, device=values.device)

@@ -81,7 +81,7 @@ class MutualPatches(Detector):
         if len(self.memory) == 1 and bool(own.any()):
             raise DataError(
                 f"score '{self.name}': to leave an image out, expected two or more reference "
-                "images, got 1: set references higher or add images"
+                "images, got 1: it takes two training images, and references of at least 2"
             )
         distances = self._distances(rows)
         plain = self._mean(distances, len(self.memory))

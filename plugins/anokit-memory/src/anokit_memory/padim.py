@@ -101,7 +101,7 @@ class Padim(nn.Module):
         if moments.count < LEAST_ROWS:
             raise DataError(
                 f"score '{NAME}': expected at least {LEAST_ROWS} training images, got "
-                f"{moments.count}: add images, or take a score that needs fewer, such as knn"
+                f"{moments.count}: add images; scores such as knn do with fewer"
             )
         self._end(moments)
 
