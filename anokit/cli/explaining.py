@@ -38,8 +38,7 @@ def explain_command(
 ) -> None:
     """Say how far a score only follows contrast, gradient and brightness of the images."""
     from anokit.cli.console import for_people
-    from anokit.cli.ranking import QUICK_RUN
-    from anokit.results.rows import SIMULATED
+    from anokit.cli.ranking import say_of_run
     from anokit.runs.explain import explain
 
     with for_people(as_json) as console:
@@ -53,10 +52,7 @@ def explain_command(
             trust_plugins=trust_plugins,
         )
     content = found.as_dict()
-    if found.results.data == "simulated":
-        console.banner(SIMULATED)
-    if found.results.quick:
-        console.warning(QUICK_RUN)
+    say_of_run(found.results, console)
     remarks = [text for one in content["explanations"] for text in one["remarks"]]
     for text in dict.fromkeys(remarks):
         console.warning(text)

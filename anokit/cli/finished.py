@@ -120,7 +120,7 @@ def suspects_command(
 ) -> None:
     """Show the most unusual training images of a finished run, beside those most like them."""
     from anokit.cli.console import Console
-    from anokit.cli.ranking import QUICK_RUN
+    from anokit.cli.ranking import say_of_run
     from anokit.errors import UsageError
     from anokit.report.ranked_gallery import check_gallery
     from anokit.runs.suspects import (
@@ -148,8 +148,7 @@ def suspects_command(
         plugins=plugin or [],
         trust_plugins=trust_plugins,
     )
-    if found.opened.quick:
-        console.warning(QUICK_RUN)
+    say_of_run(found.opened.results, console)
     gallery = write_suspects(found, out or run / "suspects", console)
     console.say(
         f"The {gallery.count:,} most unusual of {len(found.ranking.images):,} training images; "

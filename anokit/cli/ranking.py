@@ -8,10 +8,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from anokit.data.names import shown
+from anokit.results.rows import SIMULATED
 from anokit.watching import duration
 
 if TYPE_CHECKING:
     from anokit.cli.console import Console
+    from anokit.results.rows import Results
     from anokit.runs.score_files import ScoredFiles
     from anokit.store.score_table import Ranking
 
@@ -19,6 +21,14 @@ QUICK_RUN = (
     "this was a --quick run, on fewer images or with smaller networks than the recipe asks for: "
     "its scores show the path, not the quality"
 )
+
+
+def say_of_run(results: Results, console: Console) -> None:
+    """Say what whoever reads figures of a run must know: simulated images, a quick run."""
+    if results.data == "simulated":
+        console.banner(SIMULATED)
+    if results.quick:
+        console.warning(QUICK_RUN)
 
 
 def show(found: ScoredFiles, console: Console, top: int) -> None:

@@ -35,9 +35,8 @@ def try_command(
     """Try the score of a one-file plugin over a finished run, which stays as it is."""
     from anokit.cli.console import for_people
     from anokit.cli.histogram import histogram
-    from anokit.cli.ranking import QUICK_RUN
+    from anokit.cli.ranking import say_of_run
     from anokit.cli.tables import results_table
-    from anokit.results.rows import SIMULATED
     from anokit.runs.try_scores import try_scores
 
     with for_people(as_json) as console:
@@ -53,10 +52,7 @@ def try_command(
             trust_plugins=trust_plugins,
         )
     results = found.results
-    if results.data == "simulated":
-        console.banner(SIMULATED)
-    if results.quick:
-        console.warning(QUICK_RUN)
+    say_of_run(results, console)
     if as_json:
         import json
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from anokit.registry.blame import PluginFault, blame, place_of, who
@@ -91,7 +92,7 @@ class Part(NamedTuple):
 
 def _folder() -> str:
     try:
-        return os.getcwd()  # noqa: PTH109 (half the time)
+        return str(Path.cwd())
     except FileNotFoundError:  # somebody removed it
         return ""
 
