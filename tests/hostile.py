@@ -47,6 +47,12 @@ def end(how):
         raise KeyboardInterrupt
     elif how == "memory":
         raise MemoryError("no more of it")
+    elif how == "own":
+        raise LastWord("goodbye")
+
+
+class LastWord(BaseException):
+    """No exception that a library would catch."""
 
 
 class Score(nn.Module):

@@ -17,6 +17,7 @@ import pluggy
 
 from anokit.plugin import Component, Kind
 from anokit.registry import hookspecs
+from anokit.registry.blame import asked_for, told
 from anokit.registry.entries import Entry, FoundPlugin, Loaded, Problem, ShippedRecipe
 from anokit.registry.hookspecs import HOOK_KINDS, HOOKS, RECIPES
 
@@ -51,7 +52,9 @@ def ask(plugin: FoundPlugin, module: ModuleType, result: Loaded) -> None:
     for hook in HOOKS:
         try:
             answers = [list(answer) for answer in getattr(manager.hook, hook)()]
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if asked_for(error):
+                raise
             result.problems.append(failure(plugin, f"{hook}() failed", error))
             continue
         for item in (item for answer in answers for item in answer):
@@ -114,7 +117,7 @@ def failure(plugin: FoundPlugin, what: str, error: BaseException) -> Problem:
     return Problem(
         plugin.name,
         plugin.version,
-        f"{what}: {where}{type(error).__name__}: {error}",
+        f"{what}: {where}{told(error)}",
         f"reinstall or remove it: pip uninstall {plugin.name}" if plugin.file is None else "",
         "".join(traceback.format_exception(error)),
     )

@@ -60,19 +60,32 @@ def blame(entry: Entry, doing: str) -> Iterator[None]:
         yield
     except AnokitError:
         raise
-    except KeyboardInterrupt as error:
-        if not _raised_by_hand(error):
+    except BaseException as error:
+        if asked_for(error):
             raise
-        raise _fault(entry, doing, error, "KeyboardInterrupt, and nobody pressed Ctrl-C") from error
-    except SystemExit as error:
-        text = f"SystemExit: {error}; a plugin may not end the process"
-        raise _fault(entry, doing, error, text) from error
-    except Exception as error:
+        text = told(error)
         if memory_ran_out(error):
             said = " ".join(str(error).split())[:MOST_SAID] or "no more could be had"
             text = f"memory ran out ({said}); smaller batches, or a smaller network, need less"
-            raise _fault(entry, doing, error, text) from error
-        raise _fault(entry, doing, error, f"{type(error).__name__}: {error}") from error
+        raise _fault(entry, doing, error, text) from error
+
+
+def told(error: BaseException) -> str:
+    """Return in words what a plugin's code raised, also where it is what would end a process."""
+    if isinstance(error, KeyboardInterrupt):
+        return "KeyboardInterrupt, and nobody pressed Ctrl-C"
+    ends = "; a plugin may not end the process" if isinstance(error, SystemExit) else ""
+    return f"{type(error).__name__}: {error}{ends}"
+
+
+def asked_for(error: BaseException) -> bool:
+    """Return whether an exception ends a plugin's code because somebody else wants it to end.
+
+    That is Ctrl-C, but not a plugin's own ``raise KeyboardInterrupt``; and a generator's end.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return not _raised_by_hand(error)
+    return isinstance(error, GeneratorExit)
 
 
 def memory_ran_out(error: BaseException) -> bool:

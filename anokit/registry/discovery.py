@@ -25,6 +25,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from anokit.errors import UsageError
 from anokit.registry.asking import GROUP, ask, failure
+from anokit.registry.blame import asked_for
 from anokit.registry.entries import FoundPlugin, Loaded, Problem, SlowImport
 from anokit.version import __version__
 
@@ -123,7 +124,9 @@ def load(plugin: FoundPlugin) -> Loaded:
                     if plugin.file
                     else importlib.import_module(name)
                 )
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                if asked_for(error):
+                    raise
                 result.problems.append(failure(plugin, f"importing {name} failed", error))
                 continue
             finally:

@@ -79,6 +79,7 @@ def check_backbone_constant_images(subject: BackboneSubject) -> None:
 def _expect_shapes(trip: RoundTrip, spec: ImageSpec) -> None:
     for name in sorted(trip.filled()):
         _expect_shape(name, trip, spec)
+        _expect_pair(name, trip, spec)
     _expect_finite(trip, f"of {spec}")
 
 
@@ -95,6 +96,20 @@ def _expect_shape(name: str, trip: RoundTrip, spec: ImageSpec) -> None:
         wanted = layout.replace("B", "3")
         good = good and len(shape) == layout.count(",") + 1
     expect(good, f"{name} of 3 images of {spec}: {list(shape)}, expected {wanted}")
+
+
+def _expect_pair(name: str, trip: RoundTrip, spec: ImageSpec) -> None:
+    """Expect of a field that predicts another one that scores can subtract the two."""
+    field, dot, scale = name.partition(".")
+    other = f"{field.removesuffix('_hat')}{dot}{scale}"
+    value, predicted = trip.get(other), trip.get(name)
+    if not layout_of(name) or other == name or value is None or predicted is None:
+        return
+    expect(
+        value.shape == predicted.shape,
+        f"{name} of 3 images of {spec}: {list(predicted.shape)}, but {other}: "
+        f"{list(value.shape)}; expected the same of both",
+    )
 
 
 def _expect_finite(trip: RoundTrip, which: str) -> None:

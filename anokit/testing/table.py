@@ -17,6 +17,7 @@ from unittest import SkipTest
 
 from anokit.errors import UsageError
 from anokit.registry import discovery
+from anokit.registry.blame import asked_for
 from anokit.registry.entries import FoundPlugin
 from anokit.store.certificate import Certificate, Outcome, code_of, write_certificate
 from anokit.testing.causes import grouped, place_of_failure, words_of
@@ -100,7 +101,9 @@ def _run(check: Check) -> Outcome:
             check()
         except SkipTest as reason:
             outcome, message = "skipped", str(reason)
-        except Exception as error:
+        except BaseException as error:
+            if asked_for(error):
+                raise
             outcome, message = "failed", words_of(error)
             where = place_of_failure(error, check.entry)
     return Outcome(

@@ -74,7 +74,9 @@ def test_a_plugin_is_found_without_being_imported_and_then_loaded(place):
     [
         ("import a_module_that_is_not_there", "ModuleNotFoundError: No module named 'a_module"),
         ("def broken(:\n", "SyntaxError"),
-        ("raise SystemExit(3)", "importing broken_plugin failed"),
+        ("raise SystemExit(3)", "SystemExit: 3; a plugin may not end the process"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt, and nobody pressed Ctrl-C"),
+        ("class End(BaseException): ...\nraise End('now')", "broken_plugin.py:2 End: now"),
         ("x = 1\nraise OSError('no disk')", "broken_plugin.py:2 OSError: no disk"),
     ],
 )
@@ -90,6 +92,16 @@ def test_a_broken_import_costs_nobody_else_anything(place, code, message):
     assert "Traceback" in problem.details
 
 
+@pytest.mark.parametrize("where", ["import", "hook"])
+def test_ctrl_c_while_a_plugin_is_loaded_is_no_fault_of_the_plugin(place, where):
+    press = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nfor _ in range(9): pass"
+    hook = "import os, signal; os.kill(os.getpid(), signal.SIGINT); return []"
+    code = press if where == "import" else HOOK.format(hook="anokit_scores()", body=hook)
+    install(place, "slow", code)
+    with pytest.raises(KeyboardInterrupt):
+        load_all(place)
+
+
 def test_a_module_that_is_not_there_is_a_problem(place):
     install(place, "hollow", None)
     (problem,) = load_all(place).problems
@@ -103,6 +115,8 @@ HOOK = "from anokit import Component, hookimpl\n\n@hookimpl\ndef {hook}:\n    {b
     ("hook", "body", "message"),
     [
         ("anokit_scores()", "raise KeyError('lost')", "anokit_scores() failed: "),
+        ("anokit_scores()", "raise KeyboardInterrupt", "and nobody pressed Ctrl-C"),
+        ("anokit_scores()", "raise BaseException('end')", "plugin.py:5 BaseException: end"),
         ("anokit_scores()", "yield 1 / 0", "plugin.py:5 ZeroDivisionError: division by zero"),
         ("anokit_scores()", "return 3", "'int' object is not iterable"),
         ("anokit_scores()", "return ['lr']", "returned a str, expected anokit.Component"),

@@ -268,6 +268,7 @@ ENDS = {
     "exit": "SystemExit: 3; a plugin may not end the process",
     "interrupt": "KeyboardInterrupt, and nobody pressed Ctrl-C",
     "memory": "memory ran out (no more of it)",
+    "own": "LastWord: goodbye",
 }
 
 

@@ -5,6 +5,7 @@ import random
 import socket
 import sys
 import warnings
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -106,6 +107,17 @@ def everything(self, images, needs):
 def flat(self, images, needs):
     trip = Autoencoder.round_trip(self, images, needs)
     return RoundTrip(image=images, latent=trip.latent, image_hat=trip.image.flatten(1))
+
+
+def apart(name, hat):
+    """Return a trip in which a field and what predicts it have other grids."""
+
+    def round_trip(self, images, needs):
+        trip = Autoencoder.round_trip(self, images, needs)
+        found = {name: images.new_zeros(3, 2, 8, 8), hat: images.new_zeros(3, 2, 4, 4)}
+        return replace(trip, extra=found) if "." in name else replace(trip, **found)
+
+    return round_trip
 
 
 def crowd(self, images, needs):
@@ -445,7 +457,13 @@ BACKBONES = {
         changed(Autoencoder, round_trip=lambda self, images, needs: RoundTrip(image=images)),
         changed(Autoencoder, round_trip=lambda self, images, needs: images),
     ],
-    "check_backbone_shapes": [changed(Autoencoder, round_trip=flat), Small, Distance],
+    "check_backbone_shapes": [
+        changed(Autoencoder, round_trip=flat),
+        changed(Autoencoder, round_trip=apart("patches", "patches_hat")),
+        changed(Autoencoder, round_trip=apart("patches.a", "patches_hat.a")),
+        Small,
+        Distance,
+    ],
     "check_backbone_oblong_images": [Square, RaisesOnOblong],
     "check_backbone_constant_images": [Standardised, RootLoss],
     "check_backbone_independent_of_batch": [changed(Autoencoder, round_trip=crowd)],

@@ -346,13 +346,22 @@ def test_the_table_counts_and_explains(plugin, capsys):
     assert found["checks"][0]["outcome"] == "failed"
 
 
-def test_what_a_plugin_raises_is_its_failure(plugin):
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (OSError("no weights here"), "OSError: no weights here"),
+        (SystemExit(3), "SystemExit: 3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt: "),
+        (BaseException("the end"), "BaseException: the end"),
+    ],
+)
+def test_what_a_plugin_raises_is_its_failure(plugin, raised, said):
     def broken(options):
-        raise OSError("no weights here")
+        raise raised
 
     results = run_checks(collect_checks(plugin(**scores(component(factory=broken)))))
     (shape,) = [r for r in results if r.check == "check_score_shape"]
-    assert (shape.outcome, shape.message) == ("failed", "OSError: no weights here")
+    assert (shape.outcome, shape.message) == ("failed", said)
 
 
 def test_the_command_exits_1_where_a_check_fails(anokit, on_path, monkeypatch):
