@@ -80,6 +80,9 @@ class Score(nn.Module):
             elif self.how == "fit-behind":
                 trip.image.data.zero_()
 
+    def warnings(self):
+        return ["learnt from the last images alone"] if self.how == "fit-says" else []
+
     def state_dict(self, *args, **kwargs):
         self.kept = True
         return super().state_dict(*args, **kwargs)

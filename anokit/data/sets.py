@@ -264,4 +264,11 @@ def all_rows(count: int) -> Rows:
     return np.arange(count, dtype=np.int64)
 
 
+def places_in(sorted_rows: Rows, rows: Rows) -> Rows:
+    """Return the place of each of ``rows`` among ``sorted_rows``, −1 where it is not there."""
+    places = np.searchsorted(sorted_rows, rows)
+    there = sorted_rows[np.minimum(places, len(sorted_rows) - 1)] == rows
+    return np.where(there, places, -1)
+
+
 Rows = npt.NDArray[np.int64]

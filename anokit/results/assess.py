@@ -26,6 +26,7 @@ from anokit.scoring.memory import TripMemory
 from anokit.scoring.probing import probe
 from anokit.scoring.scorer import Maps, Scored, Scorer, Values
 from anokit.scoring.training_scores import TrainingScores, score_training
+from anokit.store.fitted_files import FittedFiles
 from anokit.store.score_table import Ranking
 from anokit.training.job import Job
 from anokit.watching import Watcher
@@ -79,8 +80,8 @@ class Assessment:
         return Ranking(self.training.names, self.training.columns, judged)
 
 
-def assess(job: Job) -> Assessment:
-    """Fit and save the scores, choose thresholds, score the test set and measure.
+def assess(job: Job, kept: FittedFiles | None = None) -> Assessment:
+    """Fit and save scores but what ``kept`` has, choose thresholds, score the test set and measure.
 
     Thresholds come from unlabelled training images, none judged by a score that was fitted on it.
     """
@@ -99,7 +100,7 @@ def assess(job: Job) -> Assessment:
         watcher=job.watcher,
     )
     probe(scorer, train.images, all_rows(len(train)))
-    scorer.save(job.directory.scores)
+    scorer.save(kept or FittedFiles(job.directory.scores))
     training = _training_images(job, scorer, scores, scored_training)
     calibrations = {
         name: Calibration.of(values[training.calibrating], recipe.threshold)
@@ -230,6 +231,7 @@ def _row(
         published=recipe.published.get(score.name),
         ms_per_image=scorer.milliseconds(score, images, timed),
         fitted_on=min(fitted) if fitted else None,
+        fitted_files=scorer.files_of(score),
     )
 
 

@@ -70,6 +70,8 @@ class Row(BaseModel):
     note: str | None = None
     fitted_on: int | None = None
     """training images that the score was fitted on; None where it learns nothing"""
+    fitted_files: list[str] = []
+    """files in scores/ that hold what it learnt"""
     failed: str = ""
     """why there are no figures: what went wrong in the score's code; empty where nothing did"""
     added: str = ""
@@ -177,6 +179,11 @@ class Results(BaseModel):
         return found or next((one.figure(metric) for one in explained), None)
 
     @property
+    def fitted_files(self) -> list[str]:
+        """Return the names of all files in scores/ that the rows' scores are read from."""
+        return sorted({name for row in self.rows for name in row.fitted_files})
+
+    @property
     def failed(self) -> dict[str, str]:
         """Return why scores failed, by their names."""
         return {row.name: row.failed for row in self.rows if row.failed}
@@ -197,16 +204,22 @@ class Results(BaseModel):
         warnings: Sequence[str],
         explanations: Sequence[Explanation] = (),
     ) -> Results:
-        """Return the same results with further rows, in the place of those of the same name."""
+        """Return the same results with further rows, in the place of those of the same name.
+
+        Of each that failed there is a warning, and none is left of one that had failed before.
+        """
         new = {row.name: row for row in rows}
         kept = [new.pop(row.name, row) for row in self.rows]
-        more = [text for text in warnings if text not in self.warnings]
         names = {row.name for row in rows}
+        gone = {f"{row.name} failed: {row.failed}" for row in self.rows if row.name in names}
+        old = [text for text in self.warnings if text not in gone]
+        told = [*warnings, *(f"{row.name} failed: {row.failed}" for row in rows if row.failed)]
+        more = [text for text in told if text not in old]
         staying = [one for one in self.explanations if one.score not in names]
         return self.model_copy(
             update={
                 "rows": [*kept, *new.values()],
-                "warnings": [*self.warnings, *more],
+                "warnings": [*old, *more],
                 "explanations": [*staying, *explanations],
             }
         )

@@ -30,6 +30,7 @@ from anokit.runs.other_scores import table_of, with_scores
 from anokit.runs.painting import draw_maps
 from anokit.runs.scoring import failed_row, raise_if_failed, with_what_works
 from anokit.runs.trust import recorded_plugins
+from anokit.store.fitted_files import FittedFiles
 from anokit.store.records import PLUGIN_FILES
 from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import load_tensors, save_tensors
@@ -81,11 +82,12 @@ def add_scores(
         target = resolve_device(device)
         backbone = load_backbone(recipe, data.spec, target, directory.model)
         job = Job(recipe, data, backbone, directory, target, watcher)
-        job, found, made, failed = with_what_works(job, _made)
+        job, found, made, failed = with_what_works(job, _made, _staying(opened, recipe))
         results = _write(opened, job, found, made, failed, told)
         watcher.notice("writing the report")
         write_report(run, results)
         write_results(directory, results)  # last: until then the run is what it was
+        directory.remove_unrecorded()
     words = ["add-scores", str(run), "--scores", str(scores), "--replace"]
     words += [word for file in plugins for word in ("--plugin", str(file))]
     words += ["--trust-plugins"] if trust_plugins else []
@@ -139,6 +141,17 @@ def _check_plugins(opened: OpenedRun, recipe: Recipe, used: Sequence[FoundPlugin
             )
 
 
+def _staying(opened: OpenedRun, recipe: Recipe) -> FittedFiles:
+    """Return the files of scores that stay: what these have learnt, new ones do not learn anew.
+
+    Two scores with a component in common share its file, and where it was made, on another machine
+    perhaps, it may have come out otherwise in its last digits.
+    """
+    new = {score.name for score in recipe.scores}
+    names = [n for row in opened.results.rows if row.name not in new for n in row.fitted_files]
+    return FittedFiles.of(opened.directory.scores, names)
+
+
 Made = tuple[dict[str, Tensor], list[Explanation]]
 """What the report draws from, and what scores follow."""
 
@@ -178,12 +191,14 @@ def _write(
     }
     save_tensors(directory.exhibits, drawn | made[0])
     used = used_by(recipe, opened)
+    warnings = [*told, *found.warnings]
     entry = {
         "date": today,
         "anokit": __version__,
         "plugins": {plugin.name: plugin.version for plugin in used},
         PLUGIN_FILES: directory.keep_plugins(used),
         "threshold": found.threshold_rule,
+        "warnings": warnings,
     }
     directory.merge_json(
         "added.json", {score.name: {**entry, "score": score.as_dict()} for score in recipe.scores}
@@ -192,7 +207,6 @@ def _write(
     out = {name: why for name, why in failed.items() if name not in opened.added}
     rows = [*found.rows, *(failed_row(name, job, why) for name, why in out.items())]
     rows = [row.model_copy(update={"added": mark}) for row in rows]
-    warnings = [*told, *found.warnings, *(f"{name} failed: {why}" for name, why in out.items())]
-    files = directory.hashes() | opened.results.files  # what was there has been checked
-    results = opened.results.model_copy(update={"files": files})
-    return results.with_rows(rows, warnings, made[1])
+    results = opened.results.with_rows(rows, warnings, made[1])
+    results.files = directory.hashes(results.fitted_files)
+    return results

@@ -15,6 +15,7 @@ from anokit.errors import CheckpointError
 from anokit.results.exhibits import OF_SCORES, Terms
 from anokit.results.explanations import Explanation
 from anokit.results.rows import Row, read_results
+from anokit.store.fitted_files import FittedFiles
 from anokit.store.records import GALLERY_MAP, TRAIN_MAP
 from anokit.store.score_table import Column, Ranking
 from anokit.store.tensors import load_tensors
@@ -30,6 +31,7 @@ class AddedBefore:
     """Rows, columns and drawings of scores that were added to a run; empty where there are none."""
 
     rows: Sequence[Row] = ()
+    warnings: Sequence[str] = ()
     explanations: Sequence[Explanation] = ()
     columns: Mapping[str, Column] = field(default_factory=dict)
     """of scores.csv"""
@@ -42,7 +44,7 @@ class AddedBefore:
     """which images that is of"""
 
     def beside(
-        self, ranking: Ranking, shown: Mapping[str, Tensor], watcher: Watcher
+        self, ranking: Ranking, shown: Mapping[str, Tensor], files: FittedFiles, watcher: Watcher
     ) -> AddedBefore:
         """Return what fits beside a run's own ranking and what its report shows; tell of the rest.
 
@@ -66,7 +68,12 @@ class AddedBefore:
                 "now; add these scores again to draw them."
             )
         drawn = {n: t for n, t in self.drawn.items() if n.split("/")[0] not in moved}
-        return replace(self, drawn=drawn)
+        # Where a component is the run's own too, there is one file for both.
+        rows = [
+            row.model_copy(update={"fitted_files": files.renamed(row.fitted_files)})
+            for row in self.rows
+        ]
+        return replace(self, rows=rows, drawn=drawn)
 
 
 def added_before(job: Job) -> AddedBefore:
@@ -87,12 +94,13 @@ def added_before(job: Job) -> AddedBefore:
         table = directory.read_scores().columns if job.data.test else {}
         ranking = directory.read_ranking()
         drawn = load_tensors(directory.exhibits)
-        terms = directory.terms()
+        terms, added = directory.terms(), directory.added()
     except CheckpointError as error:
         _tell(job.watcher, rows, str(error))
         return AddedBefore()
     return AddedBefore(
         rows,
+        [text for name in sorted(names & set(added)) for text in added[name].warnings],
         [one for one in results.explanations if one.score in names],
         {name: column for name, column in table.items() if name in names},
         Ranking(

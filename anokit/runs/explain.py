@@ -153,7 +153,7 @@ def _explained(
     target = resolve_device(device)
     backbone = load_backbone(recipe, data.spec, target, directory.model)
     scorer = Scorer(recipe.scores, backbone, target, recipe.evaluation.batch_size, recipe.seed)
-    scorer.load(directory.scores)
+    scorer.load(opened.fitted)
     scorer.standards = {name: row.scales for name, row in rows.items() if row.scales}
     order = recipe.evaluation.order
     rescore = rescorer(explainer.test, scorer, recipe.scores, order, watcher)

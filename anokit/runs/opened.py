@@ -13,6 +13,7 @@ from anokit.recipe.reading import resolve
 from anokit.registry.lookup import Registry
 from anokit.results.rows import Results, read_results
 from anokit.runs.trust import kept_plugins, used_plugins
+from anokit.store.fitted_files import FittedFiles
 from anokit.store.records import AddedScore
 from anokit.store.run_directory import RunDirectory
 from anokit.types import ImageSpec
@@ -38,6 +39,14 @@ class OpenedRun:
         """Return the shape of the run's images."""
         found = self.directory.split().spec
         return ImageSpec(found.channels, found.height, found.width)
+
+    @property
+    def fitted(self) -> FittedFiles:
+        """Return the files of what the run's scores learnt."""
+        folder = self.directory.scores
+        found = FittedFiles.of(folder, self.results.fitted_files)
+        # A run that was made before rows told of them has one file a component.
+        return found if found.names else FittedFiles.of(folder, (p.name for p in folder.glob("*")))
 
     def recipe(self, path: Path | None = None, **changes: Any) -> Recipe:
         """Return the run's recipe with top-level tables changed, as if read from ``path``.

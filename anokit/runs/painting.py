@@ -167,4 +167,4 @@ def _fitted_without(
         yield
     finally:
         if mapped and len(rows):
-            scorer.load(job.directory.scores)
+            scorer.load(scorer.files)

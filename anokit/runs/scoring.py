@@ -22,6 +22,7 @@ from anokit.runs.added_before import AddedBefore, added_before
 from anokit.runs.before import compare_with_former
 from anokit.runs.painting import draw_maps
 from anokit.scoring.built_score import failed_score
+from anokit.store.fitted_files import FittedFiles
 from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import save_tensors
 from anokit.training.job import Job
@@ -60,19 +61,20 @@ def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:
     results = results.model_copy(
         update={
             "refined": refined(job, state.refinement),
-            "files": directory.hashes(),
             "explanations": explained,
         }
     )
     if job.data.test and not results.rows[0].metrics:
         job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
     results = _with_failed(results, whole, failed)
-    results = results.with_rows(added.rows, (), added.explanations)
+    results = results.with_rows(added.rows, added.warnings, added.explanations)
+    results.files = directory.hashes(results.fitted_files)
     compare_with_former(directory, job.data, results)
     job.watcher.notice("writing the report")
     write_report(directory.path, results)
     # Last, since a run counts as finished once it is there: nothing of it is then missing.
     write_results(directory, results)
+    directory.remove_unrecorded()
     if not failed:  # otherwise the run goes on from here once they are mended
         directory.remove_checkpoints()
 
@@ -87,17 +89,18 @@ def _drawn(
     explained = explain_run(job, found)  # before maps are painted, which fits scores anew
     shown = exhibits(job, found)
     shown |= draw_maps(job, found, shown, found.ranking, overlays=True)
-    added = before.beside(found.ranking, shown, job.watcher)
+    added = before.beside(found.ranking, shown, found.scorer.files, job.watcher)
     save_tensors(job.directory.exhibits, {**added.drawn, **shown})
     return explained, added
 
 
 def with_what_works(
-    job: Job, make: Callable[[Job, Assessment], T]
+    job: Job, make: Callable[[Job, Assessment], T], kept: FittedFiles | None = None
 ) -> tuple[Job, Assessment, T, dict[str, str]]:
     """Assess a job, and make something of it, without the scores whose code fails.
 
-    Each that fails is left out and all others are scored again, so that nothing of it stays.
+    Each that fails is left out and all others are scored again, so that nothing of it stays. What
+    ``kept`` has is not fitted anew.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def with_what_works(
     while True:
         job.directory.remove_unrecorded()
         try:
-            found = assess(job)
+            found = assess(job, kept)
             made = make(job, found)
         except AnokitError as error:
             key = failed_score(error)

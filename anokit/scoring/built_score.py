@@ -22,6 +22,7 @@ from anokit.recipe.parts import WeightedPart
 from anokit.registry.blame import PluginFault, blame, place_of, who
 from anokit.registry.guard import Unwritten, guarded
 from anokit.scoring.trips import Trips
+from anokit.store.fitted_files import FittedFiles, name_for
 from anokit.store.tensors import empty_buffers, load_module, save_tensors
 from anokit.training.backbone import exact_arithmetic, fields_of
 from anokit.types import FittedScore, MappedScore, RoundTrip, Score
@@ -90,20 +91,25 @@ class BuiltScore:
         ):
             fit(trips)
 
-    def save(self, folder: Path) -> None:
-        """Write what fitting left, if anything, to a file of its own."""
-        if self.fitted and isinstance(self.score, nn.Module):
-            save_tensors(folder / self._file, self.score.state_dict())
+    def save(self, folder: Path) -> FittedFiles:
+        """Write what fitting left, if anything, to a file of its own, and return which that is."""
+        if not (self.fitted and isinstance(self.score, nn.Module)):
+            return FittedFiles(folder)
+        state = self.score.state_dict()
+        name = name_for(self.stem, state)
+        save_tensors(folder / name, state)
+        return FittedFiles(folder, {self.stem: name})
 
-    def load(self, folder: Path) -> None:
+    def load(self, files: FittedFiles) -> None:
         """Read what `save` wrote; raise `CheckpointError` where it is missing or damaged."""
         if self.fitted and isinstance(self.score, nn.Module):
-            load_module(self.score, folder / self._file, self.learned)
+            load_module(self.score, files.path(self.stem), self.learned)
 
     @property
-    def _file(self) -> str:
+    def stem(self) -> str:
+        """Return what the names of its files begin with: two uses with equal options share it."""
         digest = hashlib.sha256(self.part.key.encode()).hexdigest()[:8]
-        return f"{self.part.entry.component.name}-{digest}.safetensors"
+        return f"{self.part.entry.component.name}-{digest}"
 
     def compute(self, trip: RoundTrip, places: npt.NDArray[np.int64] | None = None) -> Tensor:
         """Return the scores ``[B]`` of a trip, checked.

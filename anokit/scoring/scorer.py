@@ -5,32 +5,27 @@ Whatever the training precision, scoring is in float32, under ``no_grad``, in ev
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from anokit.data import seeded_order
-from anokit.data.sets import ImageTable, Rows
+from anokit.data.sets import ImageTable, Rows, places_in
 from anokit.recipe.parts import NamedScore
 from anokit.scoring.built_score import BuiltScore, batch_of, build_score
 from anokit.scoring.memory import TripMemory
+from anokit.scoring.timing import best_of_two
 from anokit.scoring.trips import Trips
 from anokit.store.files import make_folder
+from anokit.store.fitted_files import FittedFiles
 from anokit.training.backbone import GuardedBackbone
 from anokit.types import RoundTrip
 from anokit.watching import NOBODY, Advance, Watcher
-
-LONG_SECONDS = 0.5
-"""What takes longer is timed once: a warm-up would not matter."""
-
-T = TypeVar("T")
 
 Values = npt.NDArray[np.float64]
 
@@ -78,6 +73,7 @@ class Scorer:
         self.batch_size = batch_size
         self.seed = seed
         self.standards: dict[str, Standard] = {}
+        self.files = FittedFiles(Path())
         self._timed: dict[frozenset[str], tuple[RoundTrip, float]] = {}
         self.components: dict[str, BuiltScore] = {}
         for score in self.scores:
@@ -250,43 +246,38 @@ class Scorer:
         components = self.of(score)
         needs = frozenset[str]().union(*(c.needs for c in components), {"image"})
         if needs not in self._timed:
-            self._timed[needs] = self._best_of_two(
-                lambda: next(iter(self.trips(images, rows[: self.batch_size], needs)))
+            self._timed[needs] = best_of_two(
+                lambda: next(iter(self.trips(images, rows[: self.batch_size], needs))), self.device
             )
         trip, seconds = self._timed[needs]
-        _, own = self._best_of_two(lambda: [component.compute(trip) for component in components])
+        _, own = best_of_two(
+            lambda: [component.compute(trip) for component in components], self.device
+        )
         return 1000 * (seconds + own) / batch_of(trip)
 
-    def _best_of_two(self, make: Callable[[], T]) -> tuple[T, float]:
-        """Return what ``make`` makes and its time, the shorter of two unless the first is long."""
-        best = float("inf")
-        for _ in range(2):
-            began = time.perf_counter()
-            made = make()
-            if self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)
-            best = min(best, time.perf_counter() - began)
-            if best > LONG_SECONDS:
-                break
-        return made, best
+    def save(self, files: FittedFiles) -> None:
+        """Write the state of every fitted component to a file of its own, in the same folder.
 
-    def save(self, folder: Path) -> None:
-        """Write the state of every fitted component, one file each."""
-        make_folder(folder)
+        Of a component that ``files`` has, the state is read from there, and nothing is written.
+        """
+        make_folder(files.folder)
         for component in self.components.values():
-            component.save(folder)
+            if component.stem in files.names:
+                component.load(files)
+            else:
+                files |= component.save(files.folder)
+        self.files = files
 
-    def load(self, folder: Path) -> None:
+    def load(self, files: FittedFiles) -> None:
         """Read the state of every fitted component."""
         for component in self.components.values():
-            component.load(folder)
+            component.load(files)
+        self.files = files
 
-
-def places_in(sorted_rows: Rows, rows: Rows) -> Rows:
-    """Return the place of each of ``rows`` among ``sorted_rows``, −1 where it is not there."""
-    places = np.searchsorted(sorted_rows, rows)
-    there = sorted_rows[np.minimum(places, len(sorted_rows) - 1)] == rows
-    return np.where(there, places, -1)
+    def files_of(self, score: NamedScore) -> list[str]:
+        """Return the names of the files that `save` wrote, or `load` read, of one score."""
+        stems = (component.stem for component in self.of(score))
+        return sorted({self.files.names[stem] for stem in stems if stem in self.files.names})
 
 
 def robust_scale(values: Values) -> tuple[float, float]:

@@ -134,6 +134,8 @@ class AddedScore(Record):
 
     score: dict[str, Any]
     plugin_files: dict[str, str] = {}
+    warnings: list[str] = []
+    """of the call that added it"""
 
 
 class Added(RootModel[dict[str, AddedScore]]):

@@ -16,6 +16,7 @@ from anokit.recipe.parts import Recipe
 from anokit.registry.entries import FoundPlugin
 from anokit.store.documents import damaged, fitted, read_document, read_object, there
 from anokit.store.files import append_text, sha256_of, write_json, write_text
+from anokit.store.fitted_files import SUFFIX
 from anokit.store.locks import held, is_held
 from anokit.store.records import Added, AddedScore, Environment, Resolved, Split, Terms
 from anokit.store.score_table import Ranking, ScoreTable, read_ranking, read_scores
@@ -130,19 +131,20 @@ class RunDirectory:
         old = read_object(path) if there(path) else {}
         self.write_json(name, {**old, **new})
 
-    def hashes(self) -> dict[str, str]:
-        """Return the SHA-256 of the weights and of each file of fitted scores, by relative path."""
-        paths = [self.model, *sorted(self.scores.glob("*.safetensors"))]
+    def hashes(self, fitted: Iterable[str]) -> dict[str, str]:
+        """Return the SHA-256 of the weights and of files in scores/, by relative path."""
+        paths = [self.model, *(self.scores / name for name in sorted(fitted))]
         return {path.relative_to(self.path).as_posix(): sha256_of(path) for path in paths}
 
     def check_hashes(self, recorded: Mapping[str, str]) -> None:
-        """Raise `CheckpointError` where a file that `hashes` covers is not what was recorded.
+        """Raise `CheckpointError` where weights or a fitted score are not what was recorded.
 
         A run that was made before hashes were recorded passes.
         """
         if not recorded:
             return
-        for name, found in self.hashes().items():
+        there = [path.name for path in self.scores.glob(f"*{SUFFIX}")]
+        for name, found in self.hashes(there).items():
             if recorded.get(name, found) != found:
                 raise damaged(
                     self.path / name,
@@ -152,12 +154,12 @@ class RunDirectory:
     def remove_unrecorded(self) -> None:
         """Remove files of fitted scores that results.json does not know, all while there is none.
 
-        They were left by scores that failed or were stopped, and nobody reads them.
+        They were left by scores that failed, were stopped or were replaced, and nobody reads them.
         """
         recorded: Mapping[str, Any] = {}
         if self.finished and not (recorded := read_object(self.results).get("files") or {}):
             return  # made before files were recorded
-        for path in self.scores.glob("*.safetensors"):
+        for path in self.scores.glob(f"*{SUFFIX}"):
             if path.relative_to(self.path).as_posix() not in recorded:
                 with suppress(OSError):
                     path.unlink()

@@ -15,6 +15,7 @@ from anokit.results.exhibits import exhibits, terms_of
 from anokit.results.making import make_results
 from anokit.results.rows import read_results, write_results
 from anokit.scoring.scorer import Scorer
+from anokit.store.fitted_files import FittedFiles
 from anokit.training.backbone import build_backbone
 
 CPU = torch.device("cpu")
@@ -195,9 +196,9 @@ def test_equal_components_are_computed_once(scorer):
 def test_fitted_state_round_trips_through_files(scorer, tmp_path):
     fitted, data, _recipe = scorer()
     fitted.fit(data.train.images, all_rows(60))
-    fitted.save(tmp_path)
+    fitted.save(FittedFiles(tmp_path))
     fresh, _, _ = scorer()
-    fresh.load(tmp_path)
+    fresh.load(fitted.files)
     rows = all_rows(len(data.test))
     expected = fitted.compute(data.test.images, rows).values
     found = fresh.compute(data.test.images, rows).values

@@ -12,6 +12,7 @@ from PIL import Image
 
 from anokit import load
 from anokit.report.html import write_report
+from anokit.scoring.built_score import BuiltScore
 from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import read_scores
 from anokit.store.tensors import load_tensors
@@ -292,6 +293,98 @@ def test_a_score_that_was_being_added_when_the_process_was_killed_is_no_score_ye
     assert list(columns(run))[-2:] == ["near", "both"]
 
 
+LEARNING = """
+import torch
+from torch import nn
+from anokit import Component, hookimpl
+
+class Centre(nn.Module):
+    def __init__(self, options):
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(()))
+
+    def fit(self, trips):
+        self.centre = {times} * torch.stack([trip.image.mean() for trip in trips]).mean()
+
+    def forward(self, trip):
+        return (trip.image.mean(dim=(1, 2, 3)) - self.centre).abs()
+
+
+@hookimpl
+def anokit_scores():
+    return [Component(name="centre", summary="Distance from a mean", factory=Centre,
+                      needs=frozenset({{"image"}}))]
+"""
+CENTRE = '[[scores]]\nname = "mine"\nuse = "centre"\n'
+
+
+@pytest.fixture
+def learning(tmp_path):
+    """Write a one-file plugin with a score that learns a mean, times a number."""
+
+    def write(times):
+        path = tmp_path / "learning.py"
+        path.write_text(LEARNING.format(times=times))
+        return path
+
+    return write
+
+
+def scored(run):
+    """Return what a run gives two images."""
+    return load(run, trust_plugins=True).score(np.full((2, 1, 8, 8), 20, np.uint8))
+
+
+def test_a_score_that_learns_otherwise_takes_the_place_of_another(add, run, learning):
+    own = {path.name for path in (run / "scores").iterdir()}
+    assert add(CENTRE, "--plugin", learning(1)).code == 0
+    before = scored(run)
+    done = add(CENTRE, "--plugin", learning(5), "--replace")
+    assert done.code == 0, done.err
+    after = scored(run)
+    assert (after["mine"] != before["mine"]).all()
+    assert after["far"] == pytest.approx(before["far"], rel=0, abs=0)
+    (file,) = {path.name for path in (run / "scores").iterdir()} - own  # no other is left behind
+    assert results(run)["rows"][-1]["fitted_files"] == [file]
+    assert f"scores/{file}" in results(run)["files"]
+
+
+def test_a_score_whose_replacement_was_killed_stays_what_it_was(add, run, learning, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    assert add(CENTRE, "--plugin", learning(1)).code == 0
+    recorded = results(run)
+    with monkeypatch.context() as patch:
+        patch.setattr("anokit.runs.add_scores.write_results", killed)
+        add(CENTRE, "--plugin", learning(5), "--replace")
+    assert results(run) == recorded
+    scored(run)  # nothing that was recorded is damaged
+    assert add(CENTRE, "--plugin", learning(5), "--replace").code == 0
+    assert len(list((run / "scores").glob("centre-*"))) == 1
+
+
+def test_what_a_run_has_learnt_is_not_learnt_anew(add, run, monkeypatch):
+    before, files = scored(run), results(run)["files"]
+    fit = BuiltScore.fit
+
+    def elsewhere(self, trips):
+        """Fit as another machine would: the last digits come out otherwise."""
+        fit(self, trips)
+        for value in self.score.state_dict().values():
+            if value.is_floating_point():
+                value.mul_(1 + 1e-5)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BuiltScore, "fit", elsewhere)
+        done = add('[[scores]]\nname = "both"\nterms = [{ use = "error" }, { use = "far" }]\n')
+    assert done.code == 0, done.err
+    assert results(run)["files"] == files
+    after = scored(run)
+    assert (after["far"] == before["far"]).all()
+    assert after["both"] == pytest.approx(before["error"] + before["far"])
+
+
 FAILING = """
 [[scores]]
 name = "near"
@@ -316,6 +409,7 @@ def test_one_failing_score_does_not_take_the_others(add, run, toykit, tmp_path):
     assert rows["near"]["metrics"]
     assert rows["wrong"]["metrics"] is None
     assert "KeyError" in rows["wrong"]["failed"]
+    assert f"wrong failed: {rows['wrong']['failed']}" in results(run)["warnings"]
     assert rows["wrong"]["added"].startswith("added later")
     assert list(columns(run))[-1] == "near"
     assert set(json.loads((run / "added.json").read_text())) == {"near"}
@@ -329,6 +423,7 @@ def test_what_failed_is_added_once_it_is_mended(add, run):
     assert done.code == 0, done.err
     rows = {row["name"]: row for row in results(run)["rows"]}
     assert (rows["wrong"]["failed"], rows["wrong"]["metrics"] is None) == ("", False)
+    assert not [text for text in results(run)["warnings"] if "failed" in text]
     assert add(FAILING.replace("near", "other"), "--replace").code == 1
     rows = {row["name"]: row for row in results(run)["rows"]}
     assert rows["wrong"]["metrics"], "what fails in its place leaves a score as it was"

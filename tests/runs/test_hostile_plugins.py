@@ -30,6 +30,10 @@ most = 30
 name = "both"
 terms = [{ use = "error" }, { use = "far", weight = 0.5 }]
 [[scores]]
+name = "telling"
+use = "hostile/hostile"
+how = "fit-says"
+[[scores]]
 name = "wrong"
 use = "bad"
 how = "raise"
@@ -215,15 +219,17 @@ def test_scores_that_were_added_stay_where_a_run_is_mended(hostile, tmp_path, ga
             sorted(judged),
             run.terms()["both"],
             {name: drawn[name].tolist() for name in drawn if name.split("/")[-2:-1] == ["both"]},
+            {text for text in results.warnings if text.startswith(("wrong failed", "learnt"))},
         )
 
     before = added()
-    assert [row.name for row in before[0]] == ["near", "both", "wrong"]
+    assert [row.name for row in before[0]] == ["near", "both", "telling", "wrong"]
+    assert len(before[-1]) == 2
     mended = hostile("nothing", resume=True, evaluation={**hostile.evaluation, "gallery": gallery})
     assert mended.tidy
     assert added() == before
     names = [row.name for row in read_results(run).rows]
-    assert names == ["hostile", "error", "far", "near", "both", "wrong"]
+    assert names == ["hostile", "error", "far", "near", "both", "telling", "wrong"]
     index = load_tensors(run.exhibits)["gallery_index"]
     assert all(
         len(maps) == len(index)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from anokit.data.preparing import prepare
-from anokit.data.sets import Wholes, all_rows
+from anokit.data.sets import Wholes, all_rows, places_in
 from anokit.errors import DataError
-from anokit.scoring.scorer import Scorer, places_in, robust_scale
+from anokit.scoring.scorer import Scorer, robust_scale
 from anokit.scoring.training_scores import folds_of, score_training
 from anokit.training.backbone import build_backbone
 
