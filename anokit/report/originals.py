@@ -100,7 +100,7 @@ def save_picture(path: Path, picture: Image.Image) -> None:
     make_folder(path.parent)
     with replacing(path) as file:
         if path.suffix == ".png":
-            picture.save(file, format="PNG", compress_level=4)
+            picture.save(file, format="PNG", compress_level=1)
         else:
             picture.save(file, format="JPEG", quality=90)
 

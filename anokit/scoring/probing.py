@@ -21,6 +21,7 @@ from anokit.recipe.parts import NamedScore
 from anokit.registry.blame import PluginFault, place_of, who
 from anokit.registry.guard import closely
 from anokit.scoring.built_score import BuiltScore, batch_of, failing
+from anokit.scoring.memory import TripMemory
 from anokit.scoring.scorer import Scorer
 from anokit.training.backbone import GuardedBackbone
 from anokit.training.job import Job
@@ -85,8 +86,14 @@ def try_out(job: Job) -> None:
         with torch.no_grad():
             loss.loss(pair)
             loss.loss(one)
+    memory = scorer.memory(min(MORE, len(images)))
+    if memory:
+        fitted = [component.needs for component in scorer.components.values() if component.fitted]
+        memory.want(frozenset[str]().union(*fitted))
     for component in scorer.components.values():
-        if component.fitted and (backbone.searches or not _fitted(scorer, component, images)):
+        if component.fitted and (
+            backbone.searches or not _fitted(scorer, component, images, memory)
+        ):
             continue
         _try_score(component, pair)
 
@@ -100,12 +107,14 @@ def _try_score(component: BuiltScore, pair: RoundTrip) -> None:
             raise
 
 
-def _fitted(scorer: Scorer, component: BuiltScore, images: ImageTable) -> bool:
+def _fitted(
+    scorer: Scorer, component: BuiltScore, images: ImageTable, memory: TripMemory | None
+) -> bool:
     """Fit one score on a few images; return whether that can be done at all."""
     for most in (FEW, MORE):
         rows = np.arange(min(most, len(images)), dtype=np.int64)
         try:
-            component.fit(scorer.trips(images, rows, component.needs))
+            component.fit(scorer.trips(images, rows, component.needs, None, memory))
         except PluginFault as fault:
             if type(fault.__cause__).__name__ == "LinAlgError":
                 return False  # of features that are not trained

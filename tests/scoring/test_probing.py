@@ -1,9 +1,13 @@
 """What counts as the same result whatever the batch."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from anokit.scoring.probing import RTOL, close
+from anokit.recipe.reading import resolve
+from anokit.registry.lookup import Registry
+from anokit.scoring.probing import FEW, RTOL, close, try_out
 
 
 @pytest.mark.parametrize(
@@ -19,3 +23,29 @@ from anokit.scoring.probing import RTOL, close
 )
 def test_results_are_the_same_up_to_rounding(one, other, same):
     assert close(torch.tensor(one), torch.tensor(other), RTOL) is same
+
+
+def test_scores_that_are_tried_out_are_fitted_on_the_same_trips(job_of, monkeypatch):
+    """Each needs some of them, and trips through a large network take longest of all."""
+    tables = {
+        "dataset": {"use": "digits", "normal": [0]},
+        "backbone": {
+            "use": "timm-features",
+            "model": "test_efficientnet",
+            "weights": "random",
+            "input_size": 32,
+            "patch_stages": [1],
+        },
+        "scores": [{"use": "mahalanobis"}, {"use": "padim"}, {"use": "knn"}],
+    }
+    job = job_of(resolve(tables, Registry.load(), Path("trips.toml")))
+    shown = []
+    forward = job.backbone.typed.round_trip
+
+    def counted(images, needs):
+        shown.append(len(images))
+        return forward(images, needs)
+
+    monkeypatch.setattr(job.backbone.module, "round_trip", counted)
+    try_out(job)
+    assert sorted(shown) == [1, 2, FEW]
