@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from anokit.authoring import public_api
+from anokit.authoring import public_api, workspace
 
 MAX_LINES = 300
 
@@ -35,6 +35,20 @@ def test_plugins_import_the_public_modules_alone(sources):
         if re.match(r"anokit(\.|$)", module) and module not in public_api.MODULES
     }
     assert not wrong
+
+
+def test_plugins_import_of_each_other_what_is_said_to_be_public(sources, repository):
+    public = workspace.public_modules(repository)
+    between = {
+        (own, module)
+        for path, text in sources.items()
+        if path.startswith("plugins/")
+        for own in [path.split("/")[3]]
+        for module in imported(text)
+        if re.match(r"anokit_", module) and module.partition(".")[0] != own
+    }
+    assert between
+    assert {module for _, module in between} <= set(public)
 
 
 def test_no_label_is_read_before_the_results(sources):

@@ -1,14 +1,13 @@
-"""The page on the public API: every name with signature, fields, errors and examples.
+"""The pages on the public API: every name with signature, fields, errors and examples.
 
 Made from the source alone: what a docstring says there, the page says.
 """
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from textwrap import dedent
 
@@ -17,6 +16,7 @@ import griffe
 from anokit.authoring import sources
 from anokit.authoring.markdown import MADE, table
 from anokit.authoring.public_api import MODULES, public_home
+from anokit.authoring.workspace import Package
 from anokit.registry import hookspecs
 
 ABOUT = (
@@ -24,20 +24,43 @@ ABOUT = (
     "change at any time. How these change is in [plugins.md](plugins.md#versions). Examples are "
     "run by anokit's own tests."
 )
+ABOUT_PACKAGE = (
+    "What packages that depend on {name} may rely on; everything else in it is private. How these "
+    "change is in [plugins.md](plugins.md#versions). Examples are run by tests."
+)
 ABOUT_HOOKS = "Functions of these names, marked with `@hookimpl`, in a plugin's module."
 WIDTH = 100
 """Characters of a signature in one line."""
 
 
-def api_page() -> str:
-    """Return the page."""
-    contents = " · ".join(f"[{place}](#{anchor(place)})" for place in (*MODULES, "Hooks"))
-    parts = ["# Public API", MADE, ABOUT, contents]
+def api_page(packages: Iterable[Package] = ()) -> str:
+    """Return the page on the core, with links to those on packages that have public modules."""
+    others = " · ".join(f"[{package.name}]({package_file(package)})" for package in packages)
+    links = [f"Public modules of plugins: {others}"] if others else []
+    parts = ["# Public API", MADE, ABOUT, *links, _contents((*MODULES, "Hooks"))]
     for place in MODULES:
-        parts += _module(place)
+        parts += _module(place, MODULES)
     hooks = [(f"`{n}()`", inspect.getdoc(getattr(hookspecs, n)) or "") for n in hookspecs.HOOKS]
     parts += ["## Hooks", ABOUT_HOOKS, "\n".join(table(("hook", "what"), hooks))]
     return "\n\n".join(parts) + "\n"
+
+
+def package_page(package: Package) -> str:
+    """Return the page on the public modules of a plugin."""
+    about = ABOUT_PACKAGE.format(name=package.name)
+    parts = [f"# Public API of {package.name}", MADE, about, _contents(package.public)]
+    for place in package.public:
+        parts += _module(place, package.public)
+    return "\n\n".join(parts) + "\n"
+
+
+def package_file(package: Package) -> str:
+    """Return the file name of that page."""
+    return f"api-{package.name}.md"
+
+
+def _contents(headings: Iterable[str]) -> str:
+    return " · ".join(f"[{heading}](#{anchor(heading)})" for heading in headings)
 
 
 def anchor(heading: str) -> str:
@@ -45,20 +68,20 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
 
 
-def home(of: sources.Named) -> str:
-    """Return the public module that describes a name: where it is defined, or else `anokit`."""
+def home(of: sources.Named, places: Sequence[str] = MODULES) -> str:
+    """Return which module of a page describes a name: where it is defined, or else is first had."""
     found = public_home(of.module.path)
-    return found if found in MODULES else MODULES[0]
+    return found if found in places else next(p for p in places if of.name in sources.names(p))
 
 
-def _module(place: str) -> Iterator[str]:
+def _module(place: str, places: Sequence[str]) -> Iterator[str]:
     yield f"## {place}"
     yield " ".join(_text(sources.text_of(sources.module(place)).partition("\n\n")[0]).split())
     found = {name: sources.find(place, name) for name in sources.names(place)}
     rows = [(f"[`{n}`](#{anchor(n)})", _text(sources.first_sentence(o))) for n, o in found.items()]
     yield "\n".join(table(("name", "what"), rows))
     for name, of in found.items():
-        if home(of) == place:
+        if home(of, places) == place:
             yield from _entry(name, of)
 
 
@@ -116,7 +139,8 @@ def _parameter(parameter: griffe.Parameter) -> str:
 
 def field_row(of: griffe.Attribute) -> tuple[str, str, str, str]:
     """Return name, type, default and meaning of a field of a class."""
-    told, default = sources.text_of(of), "" if of.value is None else str(of.value)
+    told = sources.text_of(of)
+    default = "" if of.value is None or sources.is_assigned(of) else str(of.value)
     if isinstance(of.value, griffe.ExprCall) and str(of.value.function) in ("Field", "field"):
         given = {
             str(argument.name): str(argument.value)
@@ -124,7 +148,7 @@ def field_row(of: griffe.Attribute) -> tuple[str, str, str, str]:
             if isinstance(argument, griffe.ExprKeyword)
         }
         default = given.get("default", given.get("default_factory", "") + "()")
-        told = told or str(ast.literal_eval(given.get("description", "''")))
+        told = told or sources.evaluated(given.get("description", "''"), of.module.path)
     # What stands for None in the eyes of a type checker is None to everybody else.
     default = "None" if default == "UNFILLED" else default
     typed = f"`{of.annotation}`" if of.annotation else ""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from anokit.authoring.api_page import api_page
+from anokit.authoring.api_page import api_page, package_file, package_page
 from anokit.authoring.markdown import MADE, table
 from anokit.authoring.measured import FOLDER, Shelf
 from anokit.authoring.systems import systems_page
 from anokit.authoring.words import facts, option_rows, snippet
+from anokit.authoring.workspace import packages
 from anokit.errors import UsageError
 from anokit.plugin import KINDS
 from anokit.registry.entries import Entry
@@ -27,15 +28,27 @@ Commands = Mapping[str, Callable[..., Any]]
 """The functions of all commands by name; their signatures and docstrings are what is described."""
 
 
+def described(folder: Path, files: Sequence[Path] = ()) -> Registry:
+    """Return what the pages of a folder are about, with the one-file plugins that are given.
+
+    In a workspace that is its own plugins, so that a page of a checkout does not depend on what
+    else is installed; elsewhere everything that is installed.
+    """
+    own = [package.name for package in packages(folder)]
+    return Registry.load(files, among=own or None)
+
+
 def pages(registry: Registry, commands: Commands, folder: Path) -> dict[str, str]:
     """Return the text of every generated page, by file name.
 
     ``folder``: where the pages lie, and beside them what was measured.
     """
+    public = [package for package in packages(folder) if package.public]
     return {
         "components.md": components_page(registry),
         "cli.md": cli_page(commands),
-        "api.md": api_page(),
+        "api.md": api_page(public),
+        **{package_file(package): package_page(package) for package in public},
         "systems.md": systems_page(registry, Shelf.read(folder / FOLDER)),
     }
 

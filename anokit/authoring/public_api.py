@@ -1,6 +1,7 @@
 """The public API: which modules are, and every name in them as one line. All else is private.
 
 From here comes the file that freezes the API in the tests; docs/api.md describes the same modules.
+Public modules of the workspace's plugins are frozen in the same file, and have pages beside it.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ import dataclasses
 import importlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
+
+from anokit.authoring.workspace import public_modules
 
 MODULES = (
     "anokit",
@@ -39,9 +43,12 @@ def public_home(module: str) -> str:
     return next((room for room in MODULES[1:] if module.startswith(f"{room}.")), module)
 
 
-def surface() -> Iterator[str]:
-    """Yield a line per public name, hook and public member of a class, with its signature."""
-    for module in MODULES:
+def surface(more: Iterable[str] = ()) -> Iterator[str]:
+    """Yield a line per public name, hook and public member of a class, with its signature.
+
+    ``more``: public modules of plugins, after those of the core.
+    """
+    for module in (*MODULES, *more):
         for name in names(module):
             value = get(module, name)
             home = public_home(str(getattr(value, "__module__", module)))
@@ -99,4 +106,4 @@ def _plain(text: str) -> str:
 
 
 if __name__ == "__main__":
-    print("\n".join(surface()))
+    print("\n".join(surface(public_modules(Path()))))

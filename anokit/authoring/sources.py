@@ -5,14 +5,15 @@ Read without importing it. griffe reads what `inspect` cannot: strings below att
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import griffe
 
-HERE = Path(__file__).resolve().parents[2]
-"""The folder that the package lies in."""
+from anokit.errors import UsageError
 
 Named = griffe.Attribute | griffe.Class | griffe.Function
 """What a public name may stand for."""
@@ -21,12 +22,25 @@ Named = griffe.Attribute | griffe.Class | griffe.Function
 @cache
 def module(name: str) -> griffe.Module:
     """Return what the file of a module defines and imports."""
-    # Not by importlib: to find a module, that imports the packages which it is in.
-    path = HERE.joinpath(*name.split(".")).with_suffix(".py")
-    if not path.is_file():
-        path = path.with_suffix("") / "__init__.py"
+    path = _file(name)
     found = griffe.visit(name, path, path.read_text(encoding="utf-8"))
     return found if isinstance(found, griffe.Module) else found.module
+
+
+def _file(name: str) -> Path:
+    """Return the file of an installed module; raise `UsageError` where there is none."""
+    # The package alone by importlib: to find a module in it, that would import the package.
+    package, *inner = name.split(".")
+    spec = importlib.util.find_spec(package)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        place = Path(folder).joinpath(*inner)
+        for path in (place.with_suffix(".py"), place / "__init__.py"):
+            if path.is_file():
+                return path
+    raise UsageError(
+        f"module {name}, which is to be described, is not installed here; install its package, or "
+        "mend the name where it is said to be public"
+    )
 
 
 def names(place: str) -> list[str]:
@@ -43,6 +57,19 @@ def find(place: str, name: str) -> Named:
     if not isinstance(member, Named):
         raise TypeError(f"{place}.{name} is a {member.kind.value}")
     return member
+
+
+def evaluated(code: str, place: str) -> str:
+    """Return the text that a literal in a module stands for; an f-string may name constants."""
+    node = ast.parse(code, mode="eval").body
+    if not isinstance(node, ast.JoinedStr):
+        return str(ast.literal_eval(node))
+    return "".join(
+        evaluated(str(getattr(find(place, ast.unparse(part.value)), "value", "")), place)
+        if isinstance(part, ast.FormattedValue)
+        else str(ast.literal_eval(part))
+        for part in node.values
+    )
 
 
 def sections(of: griffe.Object) -> list[griffe.DocstringSection]:
@@ -86,11 +113,17 @@ def methods(of: griffe.Class) -> Iterator[griffe.Function]:
 
 
 def fields(of: griffe.Class) -> Iterator[griffe.Attribute]:
-    """Yield the public properties of a class, and the attributes that it annotates or explains."""
+    """Yield the public properties of a class, and the attributes that it annotates or explains.
+
+    Of what the constructor assigns, that is what is explained.
+    """
     for name, member in of.members.items():
         if is_public(name) and isinstance(member, griffe.Attribute):
-            # With a value, and yet of instances alone: it is assigned in the constructor.
-            stated = member.value is None or "class-attribute" in member.labels
-            told = member.annotation is not None or member.docstring
-            if told and stated:
+            stated = member.annotation is not None and not is_assigned(member)
+            if stated or member.docstring:
                 yield member
+
+
+def is_assigned(of: griffe.Attribute) -> bool:
+    """Return whether an attribute has a value, and yet of instances alone: from the constructor."""
+    return of.value is not None and "class-attribute" not in of.labels

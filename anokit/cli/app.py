@@ -87,11 +87,13 @@ def docs_command(
     out: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path("docs"),
     plugin: PluginFiles = None,
 ) -> None:
-    """Write the pages on components, commands, the public API and systems."""
-    from anokit.authoring import docs
-    from anokit.registry.lookup import Registry
+    """Write the pages on components, commands, the public API and systems.
 
-    pages = docs.pages(Registry.load(plugin or []), COMMANDS, out)
+    In a uv workspace they describe its own plugins, elsewhere all that are installed.
+    """
+    from anokit.authoring import docs
+
+    pages = docs.pages(docs.described(out, plugin or []), COMMANDS, out)
     if not check:
         for path in docs.write(pages, out):
             print(path)

@@ -17,7 +17,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -33,12 +33,20 @@ SLOW_IMPORT = 1.0
 """Seconds of an import of a plugin's module from which on `list-plugins` mentions it."""
 
 
-def discover(files: Sequence[Path] = (), kept: Sequence[FoundPlugin] = ()) -> Loaded:
+def discover(
+    files: Sequence[Path] = (),
+    kept: Sequence[FoundPlugin] = (),
+    among: Collection[str] | None = None,
+) -> Loaded:
     """Load the installed plugins that ``ANOKIT_PLUGINS`` admits, and the one-file plugins.
 
-    ``files`` are read here; ``kept`` were read before, as `file_plugin` does.
+    ``files`` are read here; ``kept`` were read before, as `file_plugin` does. Of the installed ones
+    only those are imported whose distribution ``among`` names, where it is given.
     """
     found, problems = find()
+    if among is not None:
+        found = [plugin for plugin in found if plugin.name in among]
+        problems = [problem for problem in problems if problem.plugin in among]
     result = Loaded(problems=problems)
     # The same file given twice, or kept in a run directory as well, is one plugin.
     given = {(one.name, one.version): one for one in (*kept, *map(file_plugin, files))}

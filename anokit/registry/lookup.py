@@ -6,7 +6,7 @@ import difflib
 import importlib.metadata
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -65,9 +65,14 @@ class Registry:
         ]
 
     @classmethod
-    def load(cls, files: Sequence[Path] = (), kept: Sequence[FoundPlugin] = ()) -> Registry:
+    def load(
+        cls,
+        files: Sequence[Path] = (),
+        kept: Sequence[FoundPlugin] = (),
+        among: Collection[str] | None = None,
+    ) -> Registry:
         """Discover the installed plugins and the given one-file plugins; see `discover`."""
-        return cls(discover(files, kept))
+        return cls(discover(files, kept, among))
 
     @cached_property
     def _by_name(self) -> dict[tuple[Kind, str], list[Entry]]:

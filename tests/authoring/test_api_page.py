@@ -1,23 +1,30 @@
-"""The page of the public API says all that there is to say, and its examples are so."""
+"""The pages of the public API say all that there is to say, and their examples are so."""
 
 import doctest
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from anokit.authoring import api_page, sources
+from anokit.authoring import api_page, sources, workspace
 from anokit.authoring.public_api import MODULES
 from anokit.cli.app import main
 
+OTHERS = [package for package in workspace.packages(Path(__file__).parent) if package.public]
 NAMES = [
     (place, name)
-    for place in MODULES
+    for places in (MODULES, *(package.public for package in OTHERS))
+    for place in places
     for name in sources.names(place)
-    if api_page.home(sources.find(place, name)) == place
+    if api_page.home(sources.find(place, name), places) == place
 ]
+PAGES = {
+    "api.md": api_page.api_page(OTHERS),
+    **{api_page.package_file(package): api_page.package_page(package) for package in OTHERS},
+}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 RUN = """
 [dataset]
@@ -91,11 +98,12 @@ def test_fields_say_what_they_are(place, name):
         assert all(sources.first_sentence(method) for method in sources.methods(found))
 
 
-def test_headings_are_links_that_lead_to_one_place():
-    heads = re.findall(r"^#+ (.+)$", re.sub(r"(?s)```.*?```", "", api_page.api_page()), re.M)
+@pytest.mark.parametrize("page", PAGES)
+def test_headings_are_links_that_lead_to_one_place(page):
+    heads = re.findall(r"^#+ (.+)$", re.sub(r"(?s)```.*?```", "", PAGES[page]), re.M)
     anchors = [api_page.anchor(head) for head in heads]
     assert len(anchors) == len(set(anchors))
-    linked = re.findall(r"\]\(#([^)]+)\)", api_page.api_page())
+    linked = re.findall(r"\]\(#([^)]+)\)", PAGES[page])
     assert linked
     assert set(linked) <= set(anchors)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from anokit.authoring import docs, public_api
+from anokit.authoring import docs, public_api, workspace
+from anokit.authoring.api_page import package_file
 from anokit.cli.app import COMMANDS
 from anokit.errors import AnokitError
 from anokit.plugin import RESERVED_OPTIONS, Component, resolve_fields
@@ -28,6 +29,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
 PAGES = sorted([*DOCS.glob("*.md"), *REPOSITORY.glob("*.md"), *REPOSITORY.glob("plugins/*/*.md")])
 FENCE = re.compile(r"^```toml[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+OTHERS = [package for package in workspace.packages(DOCS) if package.public]
+API = ["api.md", *map(package_file, OTHERS)]
 SNIPPETS = [
     pytest.param(text, id=f"{page.relative_to(REPOSITORY)}-{number}")
     for page in PAGES
@@ -51,13 +54,12 @@ def with_tutorial(first_party, tmp_path_factory):
 @pytest.fixture(scope="module")
 def first_party():
     """The registry of the plugins of this repository, whatever else is installed."""
-    names = [path.parent.name for path in REPOSITORY.glob("plugins/*/pyproject.toml")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ANOKIT_PLUGINS", ",".join(names))
-        return Registry.load()
+        patch.delenv("ANOKIT_PLUGINS", raising=False)
+        return docs.described(DOCS)
 
 
-@pytest.mark.parametrize("name", ["components.md", "cli.md", "api.md", "systems.md"])
+@pytest.mark.parametrize("name", ["components.md", "cli.md", "systems.md", *API])
 def test_generated_pages_are_up_to_date(first_party, name):
     made = docs.pages(first_party, COMMANDS, DOCS)[name]
     assert (DOCS / name).read_text(encoding="utf-8") == made, "write them anew with: anokit docs"
@@ -135,8 +137,9 @@ def documented(key, text):
 
 
 def test_every_public_name_and_command_is_documented(first_party):
-    api, cli = (DOCS / "api.md").read_text(), (DOCS / "cli.md").read_text()
-    for module in public_api.MODULES:
+    api = "".join((DOCS / name).read_text() for name in API)
+    cli = (DOCS / "cli.md").read_text()
+    for module in (*public_api.MODULES, *workspace.public_modules(DOCS)):
         section = api.partition(f"\n## {module}\n")[2].partition("\n## ")[0]
         for name in public_api.names(module):
             assert re.search(rf"^\| \[`{name}`\]\(#[^)]+\) \| \S", section, re.MULTILINE), (
@@ -156,8 +159,14 @@ def test_every_public_name_and_command_is_documented(first_party):
         assert f"{entry.kind} `{entry.component.name}`" in (DOCS / "components.md").read_text()
 
 
+def test_a_package_with_public_modules_links_to_their_page():
+    for package in OTHERS:
+        readme = REPOSITORY / "plugins" / package.name / "README.md"
+        assert f"](../../docs/{package_file(package)})" in readme.read_text(encoding="utf-8")
+
+
 LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)")
-OURS = ["plugins.md", "testing.md", "tutorial-score.md", "components.md", "cli.md", "api.md"]
+OURS = ["plugins.md", "testing.md", "tutorial-score.md", "components.md", "cli.md", *API]
 
 
 @pytest.mark.parametrize("name", OURS)

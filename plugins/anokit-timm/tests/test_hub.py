@@ -92,7 +92,9 @@ def test_what_the_cache_holds_needs_no_network(build, images, monkeypatch, tmp_p
 
 
 def test_only_pretrained_asks_for_a_file(build, monkeypatch):
-    from anokit_timm import networks
+    from anokit_timm import catalogue
 
-    monkeypatch.setattr(networks, "pretrained_file", lambda *args: pytest.fail("asked for weights"))
+    monkeypatch.setattr(
+        catalogue, "pretrained_file", lambda *args: pytest.fail("asked for weights")
+    )
     build()

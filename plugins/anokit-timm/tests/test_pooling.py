@@ -68,6 +68,19 @@ def test_features_are_the_blocks_in_the_order_asked_for(build, images, model):
     torch.testing.assert_close(single[2], patches.mean(dim=(2, 3)))
 
 
+def test_what_cannot_be_pooled_or_joined_is_refused():
+    (values,) = maps((1, 2, 4, 4))
+    with pytest.raises(ValueError, match="how = 'min': expected 'mean', 'std' or 'max'"):
+        pool_map(values, "min")
+    with pytest.raises(ValueError, match="no vectors to join"):
+        join_vectors([])
+    with pytest.raises(ValueError, match="no maps to join"):
+        join_maps([])
+    for side in (0, 2, -1):
+        with pytest.raises(ValueError, match=f"neighbourhood = {side}: expected an odd number"):
+            join_maps([values], neighbourhood=side)
+
+
 def test_maps_come_to_one_grid():
     fine, same, coarse = maps((2, 3, 8, 12), (2, 4, 4, 6), (2, 1, 2, 3))
     joined = join_maps([fine, same, coarse], (4, 6))

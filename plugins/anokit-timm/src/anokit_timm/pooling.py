@@ -1,4 +1,7 @@
-"""What becomes of a network's feature maps: blocks of one vector, and patches on one grid."""
+"""What becomes of a network's feature maps: blocks of one vector, and patches on one grid.
+
+Public: other packages may use what is in ``__all__``, see the README.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
+
+__all__ = ["join_maps", "join_vectors", "pool_map"]
 
 
 class Block(NamedTuple):
@@ -38,10 +44,30 @@ def pool_map(values: Tensor, how: str) -> Tensor:
     """Return ``mean``, ``std`` or ``max`` over positions: ``[B, C, h, w]`` -> ``[B, C]``.
 
     The standard deviation is that of the positions themselves, 0 where there is one alone.
+
+    Raises
+    ------
+    ValueError
+        Where ``how`` is none of the three.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit_timm.pooling import pool_map
+    >>> values = torch.tensor([[[[1.0, 3.0], [5.0, 7.0]]]])
+    >>> pool_map(values, "mean"), pool_map(values, "max")
+    (tensor([[4.]]), tensor([[7.]]))
+    >>> pool_map(values, "min")
+    Traceback (most recent call last):
+    ValueError: how = 'min': expected 'mean', 'std' or 'max'
     """
+    if how == "mean":
+        return values.mean(dim=(2, 3))
     if how == "std":
         return values.std(dim=(2, 3), correction=0)
-    return values.amax(dim=(2, 3)) if how == "max" else values.mean(dim=(2, 3))
+    if how == "max":
+        return values.amax(dim=(2, 3))
+    raise ValueError(f"how = {how!r}: expected 'mean', 'std' or 'max'")
 
 
 def join_vectors(vectors: Sequence[Tensor]) -> Tensor:
@@ -49,7 +75,23 @@ def join_vectors(vectors: Sequence[Tensor]) -> Tensor:
 
     Of several blocks each is scaled to unit length, then the whole, so that no block outweighs
     another by its units or its number of channels; zeros stay zeros. A single one stays as it is.
+
+    Raises
+    ------
+    ValueError
+        Where there is no block.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit_timm.pooling import join_vectors
+    >>> join_vectors([torch.tensor([[300.0, 400.0]]), torch.tensor([[0.1]])])
+    tensor([[0.4243, 0.5657, 0.7071]])
+    >>> join_vectors([torch.tensor([[300.0, 400.0]])])
+    tensor([[300., 400.]])
     """
+    if not vectors:
+        raise ValueError("no vectors to join: expected at least one block [B, C]")
     if len(vectors) == 1:
         return vectors[0]
     joined = torch.cat([functional.normalize(vector, dim=1) for vector in vectors], dim=1)
@@ -77,7 +119,26 @@ def join_maps(
     -------
     Tensor
         ``[B, F, *grid]``, F the sum of the maps' channels.
+
+    Raises
+    ------
+    ValueError
+        Where there is no map, or ``neighbourhood`` is no odd number ≥ 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from anokit_timm.pooling import join_maps
+    >>> fine, coarse = torch.rand(2, 24, 8, 8), torch.rand(2, 32, 4, 4)
+    >>> join_maps([fine, coarse]).shape
+    torch.Size([2, 56, 8, 8])
+    >>> join_maps([fine, coarse], grid=(4, 4), neighbourhood=3).shape
+    torch.Size([2, 56, 4, 4])
     """
+    if not maps:
+        raise ValueError("no maps to join: expected at least one [B, C, h, w]")
+    if neighbourhood < 1 or neighbourhood % 2 == 0:
+        raise ValueError(f"neighbourhood = {neighbourhood}: expected an odd number ≥ 1")
     grid = grid or (maps[0].shape[-2], maps[0].shape[-1])
     return torch.cat([_resize(_smooth(each, neighbourhood), grid) for each in maps], dim=1)
 
