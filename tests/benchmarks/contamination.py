@@ -51,7 +51,10 @@ BACKBONE = {
     "use": "timm-features",
     "model": "tf_efficientnet_lite0",
     "weights": "package:efficientnet-lite0",
-    "pooled": ["head", "stage4", "stage3"],
+    "pooled": [
+        "head",
+        *(f"stage{stage}{how}" for how in ("", "-std", "-max") for stage in (4, 3, 2)),
+    ],
     "patch_stages": [2, 3],
     "patch_stride": 16,
 }
