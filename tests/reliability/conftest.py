@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anokit.runs.add_scores import add_scores
 from anokit.store.run_directory import RunDirectory, RunState
 from anokit.store.tensors import load_tensors
 
 EXTRA = '[[scores]]\nname = "near"\nuse = "far"\nmost = 30\n'
 TIMES = ("seconds", "images_per_second", "ms_per_image")
-COMMANDS = ("run", "scan", "score", "add-scores", "explain", "report", "suspects")
+REPLACING = EXTRA.replace("30", "20")
+COMMANDS = ("run", "scan", "score", "add-scores", "replace", "explain", "report", "suspects")
 SCAN = """
 title = "Small"
 [dataset]
@@ -178,6 +180,14 @@ def scene(command, finished, recipe_file, tmp_path, toys_file):
         scores = tmp_path / "extra.toml"
         scores.write_text(EXTRA)
         arguments = ("add-scores", folder, "--scores", scores, *known)
+    elif command == "replace":
+        before, scores = tmp_path / "before", tmp_path / "extra.toml"
+        shutil.copytree(finished, before)
+        scores.write_text(EXTRA)
+        add_scores(before, scores, device="cpu", plugins=[toys_file])
+        scores.write_text(REPLACING)
+        where = ("--scores", scores, "--replace")
+        return Scene(command, folder, before, ("add-scores", folder, *where, *known))
     elif command == "explain":
         arguments = ("explain", folder, "--score", "far", *known)
     elif command == "suspects":
