@@ -18,6 +18,9 @@ MOST = 0.5
 WORDS = {"contrast": "standard deviation", "gradient": "RMS gradient"}
 """What is made equal in copies."""
 
+OF_IMAGES = ("contrast", "gradient", "brightness")
+"""Names of the statistics of images; others are scores that were given as covariates."""
+
 
 class Followed(BaseModel):
     """One statistic, and how far the score goes with it."""
@@ -100,6 +103,11 @@ class Explanation(BaseModel):
             one.statistic: one.correlation for one in self.statistics
         }
         return (found | figures).get(name)
+
+    @property
+    def given(self) -> list[str]:
+        """Return the scores of the run that were covariates beside the three statistics."""
+        return [one.statistic for one in self.statistics if one.statistic not in OF_IMAGES]
 
     @property
     def leading(self) -> Followed:

@@ -206,7 +206,8 @@ class Results(BaseModel):
     ) -> Results:
         """Return the same results with further rows, in the place of those of the same name.
 
-        Of each that failed there is a warning, and none is left of one that had failed before.
+        Of each that failed there is a warning, and none is left of one that had failed before. What
+        scores follow beside one whose place is taken goes with it.
         """
         new = {row.name: row for row in rows}
         kept = [new.pop(row.name, row) for row in self.rows]
@@ -215,7 +216,7 @@ class Results(BaseModel):
         old = [text for text in self.warnings if text not in gone]
         told = [*warnings, *(f"{row.name} failed: {row.failed}" for row in rows if row.failed)]
         more = [text for text in told if text not in old]
-        staying = [one for one in self.explanations if one.score not in names]
+        staying = [one for one in self.explanations if not names & {one.score, *one.given}]
         return self.model_copy(
             update={
                 "rows": [*kept, *new.values()],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -23,7 +23,8 @@ from anokit.results.assess import Assessment
 from anokit.results.cues import explain_run
 from anokit.results.exhibits import OF_SCORES, term_values, terms_of
 from anokit.results.explanations import Explanation
-from anokit.results.rows import Results, write_results
+from anokit.results.rows import Results, Row, write_results
+from anokit.runs.added_before import settings_of
 from anokit.runs.noting import noting
 from anokit.runs.opened import OpenedRun, open_run
 from anokit.runs.other_scores import table_of, with_scores
@@ -76,7 +77,7 @@ def add_scores(
     recipe = _recipe(opened, scores)
     _check_names(opened, recipe, scores, replace)
     _check_plugins(opened, recipe, used_by(recipe, opened))
-    with directory.locked(), noting(watcher) as told:
+    with opened.locked(), noting(watcher) as told:
         data = prepare(recipe.dataset, recipe.seed, watcher)
         directory.check_same_data(data.fingerprint)
         target = resolve_device(device)
@@ -152,6 +153,30 @@ def _staying(opened: OpenedRun, recipe: Recipe) -> FittedFiles:
     return FittedFiles.of(opened.directory.scores, names)
 
 
+def _withdraw(opened: OpenedRun, recipe: Recipe) -> None:
+    """Take scores that are to be replaced out of the results, before any file of theirs changes.
+
+    So whoever stops that halfway finds no results of one score beside files of another.
+    """
+    why = "it was being replaced when that was stopped; add it again"
+    names = {score.name for score in recipe.scores} & set(opened.added)
+    rows = [
+        Row(name=row.name, kind=row.kind, protocol=row.protocol, added=row.added, failed=why)
+        for row in opened.results.rows
+        if row.name in names
+    ]
+    if rows:
+        write_results(opened.directory, _without_warnings(opened, names).with_rows(rows, []))
+
+
+def _without_warnings(opened: OpenedRun, names: Container[str]) -> Results:
+    """Return a run's results without what was told of added scores of these names alone."""
+    staying = {text for n, one in opened.added.items() if n not in names for text in one.warnings}
+    told = {text for n, one in opened.added.items() if n in names for text in one.warnings}
+    kept = [text for text in opened.results.warnings if text not in told - staying]
+    return opened.results.model_copy(update={"warnings": kept})
+
+
 Made = tuple[dict[str, Tensor], list[Explanation]]
 """What the report draws from, and what scores follow."""
 
@@ -174,6 +199,7 @@ def _write(
 ) -> Results:
     """Write what was found beside what the run has; return all results, which come last."""
     directory, recipe = job.directory, job.recipe
+    _withdraw(opened, recipe)
     today = dt.date.today().isoformat()
     mark = f"added later ({today}): computed from the stored weights, the other results being known"
     table = table_of(directory, job.data.test)
@@ -192,21 +218,31 @@ def _write(
     save_tensors(directory.exhibits, drawn | made[0])
     used = used_by(recipe, opened)
     warnings = [*told, *found.warnings]
+    own_warnings = _without_warnings(opened, opened.added).warnings
+    copies = directory.keep_plugins(used)
     entry = {
         "date": today,
         "anokit": __version__,
-        "plugins": {plugin.name: plugin.version for plugin in used},
-        PLUGIN_FILES: directory.keep_plugins(used),
         "threshold": found.threshold_rule,
-        "warnings": warnings,
+        # What the run itself says would go where this score is replaced.
+        "warnings": [text for text in warnings if text not in own_warnings],
+        "settings": settings_of(recipe),
     }
-    directory.merge_json(
-        "added.json", {score.name: {**entry, "score": score.as_dict()} for score in recipe.scores}
-    )
+    entries = {}
+    for score in recipe.scores:
+        own = [plugin for plugin in used if plugin.name in {t.entry.plugin for t in score.terms}]
+        files = [plugin.file.name for plugin in own if plugin.file]
+        entries[score.name] = {
+            **entry,
+            "plugins": {plugin.name: plugin.version for plugin in own},
+            PLUGIN_FILES: {name: copies[name] for name in files},
+            "score": score.as_dict(),
+        }
+    directory.merge_json("added.json", entries)
     # What failed in the place of a score that was added before leaves that one as it is.
     out = {name: why for name, why in failed.items() if name not in opened.added}
     rows = [*found.rows, *(failed_row(name, job, why) for name, why in out.items())]
     rows = [row.model_copy(update={"added": mark}) for row in rows]
-    results = opened.results.with_rows(rows, warnings, made[1])
+    results = _without_warnings(opened, names).with_rows(rows, warnings, made[1])
     results.files = directory.hashes(results.fitted_files)
     return results

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import Tensor
 
 from anokit.errors import CheckpointError
+from anokit.recipe.parts import Recipe
+from anokit.registry.lookup import Registry
 from anokit.results.exhibits import OF_SCORES, Terms
 from anokit.results.explanations import Explanation
 from anokit.results.rows import Row, read_results
 from anokit.store.fitted_files import FittedFiles
-from anokit.store.records import GALLERY_MAP, TRAIN_MAP
+from anokit.store.records import GALLERY_MAP, TRAIN_MAP, AddedScore
 from anokit.store.score_table import Column, Ranking
 from anokit.store.tensors import load_tensors
 from anokit.training.job import Job
@@ -76,10 +79,19 @@ class AddedBefore:
         return replace(self, rows=rows, drawn=drawn)
 
 
-def added_before(job: Job) -> AddedBefore:
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """Return what a recipe says that decides thresholds and figures of a score beside itself."""
+    tables = {key: recipe.as_dict()[key] for key in ("threshold", "evaluation")}
+    shown = ("gallery", "overlays")
+    tables["evaluation"] = {k: v for k, v in tables["evaluation"].items() if k not in shown}
+    return tables
+
+
+def added_before(job: Job, registry: Registry) -> AddedBefore:
     """Read what scores that were added to a job's directory have there; warn where that fails.
 
-    The place of a score that the recipe has by now is the recipe's.
+    The place of a score that the recipe has by now is the recipe's. One that the job would judge
+    or measure otherwise, or by another one-file plugin, is not kept.
     """
     directory, recipe = job.directory, job.recipe
     if not directory.finished:
@@ -89,7 +101,6 @@ def added_before(job: Job) -> AddedBefore:
     rows = [row for row in results.rows if row.added and row.name not in own]
     if not rows:
         return AddedBefore()
-    names = {row.name for row in rows}
     try:
         table = directory.read_scores().columns if job.data.test else {}
         ranking = directory.read_ranking()
@@ -98,10 +109,15 @@ def added_before(job: Job) -> AddedBefore:
     except CheckpointError as error:
         _tell(job.watcher, rows, str(error))
         return AddedBefore()
+    rows = _fitting(job, registry, rows, added)
+    if not rows:
+        return AddedBefore()
+    names = {row.name for row in rows}
+    explanations = [one for one in results.explanations if one.score in names]
     return AddedBefore(
         rows,
         [text for name in sorted(names & set(added)) for text in added[name].warnings],
-        [one for one in results.explanations if one.score in names],
+        [one for one in explanations if names.issuperset(one.given)],  # others are scored anew
         {name: column for name, column in table.items() if name in names},
         Ranking(
             ranking.images,
@@ -116,6 +132,30 @@ def added_before(job: Job) -> AddedBefore:
         },
         {name: drawn[name] for name in MAPPED.values() if name in drawn},
     )
+
+
+def _fitting(
+    job: Job, registry: Registry, rows: Sequence[Row], added: Mapping[str, AddedScore]
+) -> list[Row]:
+    """Return the rows of scores that fit beside what a job finds; tell of the others."""
+    now = settings_of(job.recipe)
+    used = [plugin for plugin in registry.plugins if plugin.name in job.recipe.plugins]
+    files = {plugin.file.name: plugin.sha256 for plugin in used if plugin.file}
+    others: dict[str, list[Row]] = {}
+    for row in rows:
+        entry = added.get(row.name)
+        if entry is None or row.failed:
+            continue
+        other = [name for name, sha in entry.plugin_files.items() if files.get(name, sha) != sha]
+        if other:
+            others.setdefault(f"the run is scored with another {other[0]} now", []).append(row)
+        elif entry.settings and entry.settings != now:
+            why = "the recipe has other [threshold] or [evaluation] settings now"
+            others.setdefault(why, []).append(row)
+    for why, left in others.items():
+        _tell(job.watcher, left, why)
+    gone = {row.name for left in others.values() for row in left}
+    return [row for row in rows if row.name not in gone]
 
 
 def _tell(watcher: Watcher, rows: Sequence[Row], why: str) -> None:

@@ -83,12 +83,12 @@ def explain(
     RecipeError
         Where a component that is needed is not installed.
     """
-    opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins)
+    opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins, baselines=scores)
     directory = opened.directory
     names = list(dict.fromkeys(scores)) or [opened.results.primary]
     _check_names(opened, names, given)
     recipe = _recipe(opened, names)
-    with directory.locked(), noting(watcher):
+    with opened.locked(), noting(watcher):
         data = prepare(recipe.dataset, recipe.seed, watcher)
         directory.check_same_data(data.fingerprint)
         found = _explained(opened, recipe, data, given, device, watcher)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anokit.errors import CheckpointError
+from anokit.errors import CheckpointError, UsageError
 from anokit.recipe.parts import Recipe
 from anokit.recipe.reading import resolve
 from anokit.registry.lookup import Registry
@@ -48,6 +49,26 @@ class OpenedRun:
         # A run that was made before rows told of them has one file a component.
         return found if found.names else FittedFiles.of(folder, (p.name for p in folder.glob("*")))
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory alone, as it was read.
+
+        Raises
+        ------
+        UsageError
+            Where another process holds it, or has changed its results since they were read.
+        CheckpointError
+            Where the lock cannot be made, or results.json has been damaged.
+        """
+        with self.directory.locked():
+            now = read_results(self.directory)
+            if now.model_dump_json() != self.results.model_dump_json():
+                raise UsageError(
+                    f"{self.directory.path}: another anokit has changed its results since this "
+                    "command began; give the command again"
+                )
+            yield
+
     def recipe(self, path: Path | None = None, **changes: Any) -> Recipe:
         """Return the run's recipe with top-level tables changed, as if read from ``path``.
 
@@ -61,7 +82,13 @@ class OpenedRun:
         return resolve(tables, self.registry, source, quick=self.quick, recorded=own)
 
 
-def open_run(run: Path, *, plugins: Sequence[Path] = (), trust_plugins: bool = False) -> OpenedRun:
+def open_run(
+    run: Path,
+    *,
+    plugins: Sequence[Path] = (),
+    trust_plugins: bool = False,
+    baselines: Container[str] = (),
+) -> OpenedRun:
     """Open a finished run directory.
 
     Parameters
@@ -73,6 +100,8 @@ def open_run(run: Path, *, plugins: Sequence[Path] = (), trust_plugins: bool = F
         that the run keeps.
     trust_plugins
         Whether the one-file plugins that the run keeps may be executed.
+    baselines
+        Names of the baselines that are scored anew, if the run has them.
 
     Raises
     ------
@@ -93,12 +122,22 @@ def open_run(run: Path, *, plugins: Sequence[Path] = (), trust_plugins: bool = F
     results = read_results(directory)
     directory.check_hashes(results.files)
     quick = bool(tables.pop("quick", False))
-    rows = {row.name for row in results.rows if not row.failed}
-    # One without a row was being added when the process was killed.
+    own = {row.name for row in results.rows if not row.added}
+    named = [one["name"] for kind in ("scores", "baselines") for one in tables.get(kind, [])]
+    if new := [name for name in named if name not in own]:
+        raise CheckpointError(
+            f"{run}: was stopped while it was scored by another recipe, and has no results of "
+            f"{', '.join(new)} yet; go on with: anokit run … --resume {run}"
+        )
+    # One without a row was being added when the process was killed; the recipe may since have taken
+    # the name of another.
+    rows = {row.name for row in results.rows if row.added and not row.failed}
     added = {name: entry for name, entry in directory.added().items() if name in rows}
     tables["scores"] = [*tables["scores"], *(entry.score for entry in added.values())]
     failed = results.failed
     for kind in ("scores", "baselines"):
         tables[kind] = [one for one in tables.get(kind, []) if one["name"] not in failed]
-    kept = kept_plugins(directory, tables, added, plugins, trust_plugins)
+    anew = [one for one in tables["baselines"] if one["name"] in baselines]
+    needed = {**tables, "baselines": anew}
+    kept = kept_plugins(directory, tables, needed, added, plugins, trust_plugins)
     return OpenedRun(directory, tables, quick, added, Registry.load(plugins, kept), results)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import importlib.metadata
-import platform
 import tempfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,25 +17,23 @@ from anokit.registry.lookup import Registry
 from anokit.report import write_report
 from anokit.results.best_on_test import BestOnTest, remarks
 from anokit.results.rows import QUICK, SIMULATED, read_results
-from anokit.runs.before import keep_list
 from anokit.runs.noting import noting
+from anokit.runs.recording import note_resumption, resolved, write_start
 from anokit.runs.room import check_batches, within_memory
 from anokit.runs.scoring import finish, raise_if_failed, with_command
 from anokit.scoring.judging import TrainingJudge
 from anokit.scoring.probing import try_out
 from anokit.store.documents import read_object
 from anokit.store.finding import create, find_resumable
-from anokit.store.records import PLUGIN_FILES
 from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import save_tensors
 from anokit.training.backbone import build_backbone
-from anokit.training.device import describe_device, resolve_device, threads
+from anokit.training.device import resolve_device, threads
 from anokit.training.job import Job
 from anokit.training.loop import Interrupted, Trainer
 from anokit.training.processes import World, joined
 from anokit.training.signals import StopRequest, stop_on_signal
 from anokit.training.state import State
-from anokit.version import __version__
 from anokit.watching import NOBODY, Watcher
 
 
@@ -97,13 +90,12 @@ def _lead(
         if directory.begun:
             directory.check_same_data(data.fingerprint)
             recipe = _named_as_begun(recipe, directory)
-            if directory.some_failed:  # what failed was mended or left out since
-                _write_recipe(directory, recipe, registry)
+            note_resumption(directory, recipe, registry, device)
         else:
-            _write_start(directory, recipe, registry, data, device)
-        watcher.begun(directory.path, _resolved(recipe), {})
+            write_start(directory, recipe, registry, data, device)
+        watcher.begun(directory.path, resolved(recipe), {})
         try:
-            _carry_out(recipe, data, directory, device, world, watcher, stop, told)
+            _carry_out(recipe, registry, data, directory, device, world, watcher, stop, told)
         except BaseException as error:
             interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
             watcher.stopped(str(error) or type(error).__name__, interrupted=interrupted)
@@ -126,6 +118,7 @@ def _named_as_begun(recipe: Recipe, directory: RunDirectory) -> Recipe:
 
 def _carry_out(
     recipe: Recipe,
+    registry: Registry,
     data: RunData,
     directory: RunDirectory,
     device: torch.device,
@@ -147,16 +140,16 @@ def _carry_out(
             job = Job(recipe, data, backbone, directory, device, watcher, stop, world)
             try_out(job)
             state = train(job)
-            _finish_unless_interrupted(job, state, told)
+            _finish_unless_interrupted(job, registry, state, told)
     except PluginFault as fault:
         raise with_command(fault, directory) from fault.__cause__
 
 
-def _finish_unless_interrupted(job: Job, state: State, told: list[str]) -> None:
+def _finish_unless_interrupted(job: Job, registry: Registry, state: State, told: list[str]) -> None:
     directory = job.directory
     try:
         save_tensors(directory.model, job.backbone.module.state_dict())
-        finish(job, state, told)
+        finish(job, registry, state, told)
     except KeyboardInterrupt:
         if directory.finished:
             raise Interrupted(
@@ -166,10 +159,6 @@ def _finish_unless_interrupted(job: Job, state: State, told: list[str]) -> None:
             "interrupted: training is finished and kept; score and report with: "
             f"{directory.resume_command}"
         ) from None
-
-
-def _resolved(recipe: Recipe) -> dict[str, Any]:
-    return {**recipe.as_dict(), "quick": recipe.quick}
 
 
 def _help(
@@ -214,66 +203,3 @@ def _clear_up(directory: RunDirectory, watcher: Watcher) -> None:
         watcher.notice("writing the report")
         write_report(directory.path)
     directory.remove_checkpoints()
-
-
-def _write_start(
-    directory: RunDirectory,
-    recipe: Recipe,
-    registry: Registry,
-    data: RunData,
-    device: torch.device,
-) -> None:
-    """Write what is known before training; split.json comes last, and then the run has begun."""
-    environment = _environment(recipe, data, device)
-    _write_recipe(directory, recipe, registry, environment)
-    keep_list(directory, recipe)
-    train, tainted = data.train, data.train.is_contaminant
-    held = train.held_out(recipe.training.validation, recipe.seed)
-    directory.write_json(
-        "split.json",
-        {
-            "fingerprint": data.fingerprint,
-            "test_fingerprint": data.test_fingerprint,
-            "spec": vars(data.spec),
-            "train": len(train),
-            "test": len(data.test) if data.test else 0,
-            "contaminants": [train.ids[i] for i in tainted.nonzero()[0]],
-            "excluded": list(data.excluded),
-            "validation": list(dict.fromkeys(train.names[i] for i in held)),
-        },
-    )
-
-
-def _write_recipe(
-    directory: RunDirectory,
-    recipe: Recipe,
-    registry: Registry,
-    environment: Mapping[str, Any] | None = None,
-) -> None:
-    """Write the recipe and the plugins that it uses, beside what else is known of the run."""
-    directory.write_text("recipe.toml", recipe.text)
-    directory.write_json("resolved.json", _resolved(recipe))
-    used = [plugin for plugin in registry.plugins if plugin.name in recipe.plugins]
-    plugins = {
-        "plugins": {plugin.name: plugin.version for plugin in used},
-        PLUGIN_FILES: directory.keep_plugins(used),
-    }
-    known = read_object(directory.path / "environment.json") if environment is None else environment
-    directory.write_json("environment.json", {**known, **plugins})
-
-
-def _environment(recipe: Recipe, data: RunData, device: torch.device) -> dict[str, Any]:
-    packages = ("torch", "numpy", "scikit-learn", "safetensors")
-    return {
-        "anokit": __version__,
-        "started": dt.datetime.now(dt.UTC).isoformat(),
-        "arguments": recipe.arguments,
-        "recipe": recipe.name,
-        "packages": {name: importlib.metadata.version(name) for name in packages},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": describe_device(device, recipe.training.threads),
-        "threads": recipe.training.threads or torch.get_num_threads(),
-        "seed": recipe.seed,
-        "data_fingerprint": data.fingerprint,
-    }

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from anokit.errors import AnokitError
 from anokit.registry.blame import PluginFault
+from anokit.registry.lookup import Registry
 from anokit.report import write_report
 from anokit.results.assess import Assessment, assess
 from anokit.results.best_on_test import how_weights_were_chosen
@@ -21,6 +22,7 @@ from anokit.results.rows import Results, Row, write_results
 from anokit.runs.added_before import AddedBefore, added_before
 from anokit.runs.before import compare_with_former
 from anokit.runs.painting import draw_maps
+from anokit.runs.recording import of_two_versions, record
 from anokit.scoring.built_score import failed_score
 from anokit.store.fitted_files import FittedFiles
 from anokit.store.run_directory import RunDirectory
@@ -39,13 +41,13 @@ class ScoresFailed(AnokitError):
         self.path = path
 
 
-def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:
+def finish(job: Job, registry: Registry, state: State, told: Sequence[str] = ()) -> None:
     """Score, measure, and write all that a finished run leaves, also where some scores fail.
 
-    ``told`` is what was told of plugins so far.
+    ``registry`` has the plugins at work, and ``told`` is what was told of them so far.
     """
     directory, whole = job.directory, job
-    before = added_before(job)
+    before = added_before(job, registry)
     if state.refinement.shown:
         write_rejected(job, state.refinement)
     job, found, (explained, added), failed = with_what_works(
@@ -57,7 +59,8 @@ def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:
     directory.write_ranking(found.ranking.with_columns(added.ranking or found.ranking))
     directory.write_json("terms.json", {**added.terms, **terms_of(job)})
     epoch = how_weights_were_chosen(whole.recipe, directory)
-    results = make_results(job, found, [*state.warnings, *told], epoch)
+    warnings = [*of_two_versions(directory, whole.recipe), *state.warnings, *told]
+    results = make_results(job, found, warnings, epoch)
     results = results.model_copy(
         update={
             "refined": refined(job, state.refinement),
@@ -69,6 +72,7 @@ def finish(job: Job, state: State, told: Sequence[str] = ()) -> None:
     results = _with_failed(results, whole, failed)
     results = results.with_rows(added.rows, added.warnings, added.explanations)
     results.files = directory.hashes(results.fitted_files)
+    record(directory, whole.recipe, registry)
     compare_with_former(directory, job.data, results)
     job.watcher.notice("writing the report")
     write_report(directory.path, results)

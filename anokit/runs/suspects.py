@@ -266,6 +266,9 @@ def refit_command(found: Suspects, path: Path) -> str:
     if arguments is None:  # the run was made before this was recorded
         quick = ["--quick"] if found.opened.quick else []
         arguments = shlex.join([str(directory.path / "recipe.toml"), *quick])
+    recipe, *others = shlex.split(arguments)
+    if recipe.endswith(".toml") and not Path(recipe).is_file():  # the run, or it, was moved
+        arguments = shlex.join([str(directory.path / "recipe.toml"), *others])
     return f"anokit run {arguments} --set {shlex.quote(f'dataset.exclude={path}')}"
 
 

@@ -21,17 +21,19 @@ from anokit.store.run_directory import RunDirectory
 def kept_plugins(
     directory: RunDirectory,
     tables: Mapping[str, Any],
+    needed: Mapping[str, Any],
     added: Mapping[str, AddedScore],
     given: Sequence[Path],
     trusted: bool,
 ) -> list[FoundPlugin]:
-    """Return the one-file plugins that a run keeps, needs, and is trusted with.
+    """Return the one-file plugins that a run keeps, was made with, and is trusted with.
 
     Parameters
     ----------
     tables
-        The run's resolved recipe with all its scores. Baselines do not count: what is not scored
-        anew needs no plugin.
+        The run's resolved recipe with all its scores and baselines.
+    needed
+        What of it is built anew: of baselines that are not scored again no plugin is needed.
     added
         What added.json says of scores that were added later.
     given
@@ -46,13 +48,14 @@ def kept_plugins(
     CheckpointError
         Where a trusted one is gone, or is not what the run recorded.
     """
-    needed = set(used_plugins({key: value for key, value in tables.items() if key != "baselines"}))
+    used, must = set(used_plugins(tables)), set(used_plugins(needed))
     names = {path.name for path in given}
-    missing = {
+    kept = {
         name: digest
         for name, digest in recorded_plugins(directory, added).items()
-        if Path(name).stem in needed and name not in names
+        if Path(name).stem in used and name not in names
     }
+    missing = [name for name in kept if Path(name).stem in must]
     if missing and not trusted:
         listed = ", ".join(missing)
         raise UsageError(
@@ -61,7 +64,8 @@ def kept_plugins(
             "--trust-plugins (in Python: trust_plugins=True), or name your own copies with "
             "--plugin"
         )
-    return [_checked(directory.path / name, digest) for name, digest in missing.items()]
+    there = [name for name in kept if name in missing or (directory.path / name).is_file()]
+    return [_checked(directory.path / name, kept[name]) for name in there if trusted]
 
 
 def recorded_plugins(directory: RunDirectory, added: Mapping[str, AddedScore]) -> dict[str, str]:

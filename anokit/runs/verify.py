@@ -13,10 +13,11 @@ from anokit.data.sets import TestSet
 from anokit.errors import AnokitError, CheckpointError
 from anokit.results.assess import measure_row, score_test
 from anokit.results.metrics import Estimate
-from anokit.results.rows import Row
+from anokit.results.rows import Row, read_results
 from anokit.runs.noting import noting
 from anokit.runs.opened import OpenedRun, open_run
 from anokit.scoring.scorer import Scorer, Values
+from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import ScoreTable
 from anokit.training.backbone import load_backbone
 from anokit.training.device import resolve_device
@@ -67,7 +68,8 @@ def verify(
     have changed or a file is damaged, is a problem, too.
     """
     try:
-        opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins)
+        every = {row.name for row in read_results(RunDirectory(run)).rows}
+        opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins, baselines=every)
         with noting(watcher):
             return _compare(opened, device, watcher)
     except AnokitError as error:

@@ -12,6 +12,9 @@ GALLERY_MAP, TRAIN_MAP = "gallery_map", "train_top_map"
 PLUGIN_FILES = "plugin_files"
 """Key of environment.json and of entries of added.json: SHA-256 of one-file plugins by name."""
 
+EARLIER, TRAINS = "earlier", "trains"
+"""Keys of environment.json: where a run was before, as it was then; whether weights were made."""
+
 
 class Record(BaseModel):
     """A file of a run directory; what it says beyond its model is kept as it is."""
@@ -42,8 +45,17 @@ class Split(Record):
     """training images that no training step was shown, as the user knows them"""
 
 
-class Environment(Record):
-    """environment.json: where and by whom a run was made."""
+class Session(Record):
+    """What a run was made with until it went on elsewhere."""
+
+    plugins: dict[str, str] = {}
+    """versions by name"""
+    trains: bool | None = None
+    """whether the run was still training there; None where it began there"""
+
+
+class Environment(Session):
+    """environment.json: where and by whom a run was made, the last session of it."""
 
     started: str = ""
     """by the clock, as ISO 8601"""
@@ -53,8 +65,8 @@ class Environment(Record):
     """its name in results, whatever file the run is resumed by; None likewise"""
     packages: dict[str, str] = {}
     device: str = ""
-    plugins: dict[str, str] = {}
-    """versions by name"""
+    earlier: list[Session] = []
+    """sessions before, of which something was kept"""
     plugin_files: dict[str, str] = {}
 
 
@@ -136,6 +148,8 @@ class AddedScore(Record):
     plugin_files: dict[str, str] = {}
     warnings: list[str] = []
     """of the call that added it"""
+    settings: dict[str, Any] = {}
+    """what the run's recipe said of thresholds and evaluation; empty where that was not recorded"""
 
 
 class Added(RootModel[dict[str, AddedScore]]):

@@ -271,6 +271,16 @@ class RunDirectory:
             yield
 
 
+OWN_NAMES = frozenset(
+    {
+        *("recipe.toml", "resolved.json", "environment.json", "split.json"),
+        *("terms.json", "added.json"),
+        *(path.name for path in vars(RunDirectory(Path("run"))).values() if isinstance(path, Path)),
+    }
+) - {"suspects", "run"}
+"""Names of what only a run itself writes into its directory, and commands that add to it."""
+
+
 def training_digest(resolved: Mapping[str, Any]) -> str:
     """Return a hash over all of a resolved recipe that decides the weights."""
     content = {key: resolved[key] for key in TRAINING_KEYS}

@@ -6,13 +6,15 @@ import os
 from pathlib import Path
 
 from anokit.errors import UsageError
+from anokit.store.run_directory import OWN_NAMES
 
 
 def check_file(option: str, path: Path) -> None:
     """Raise `UsageError` where no file can be written at ``path``; ``option`` names it.
 
-    One that is there may be replaced, a folder or a device may not.
+    One that is there may be replaced, a folder, a device or a file of a run may not.
     """
+    _check_foreign(option, path)
     folder = path.parent
     if not folder.is_dir():
         what = "is no folder" if os.path.lexists(folder) else "does not exist"
@@ -29,13 +31,25 @@ def check_file(option: str, path: Path) -> None:
 def check_folder(option: str, path: Path) -> None:
     """Raise `UsageError` where ``path`` can be no folder to write to; ``option`` names it.
 
-    Folders above it are made where they are missing.
+    Folders above it are made where they are missing. One of a run may not be written to.
     """
+    _check_foreign(option, path)
     place = next(place for place in (path.absolute(), *path.absolute().parents) if _there(place))
     if not place.is_dir():
         where = "is" if place == path.absolute() else f"cannot be made: {place} is"
         raise UsageError(f"{option} {path}: {where} a file; name a new folder")
     _check_writable(option, path, place)
+
+
+def _check_foreign(option: str, path: Path) -> None:
+    """Raise `UsageError` where a path is one of a run's own, whether it is there or not yet."""
+    run, name = path.absolute().parent, path.name
+    own = name in OWN_NAMES or name.endswith(".py")
+    if own and all((run / one).is_file() for one in ("resolved.json", "split.json")):
+        raise UsageError(
+            f"{option} {path}: is {name} of the run {run.name} itself, which only that run writes; "
+            "name another place"
+        )
 
 
 def _check_writable(option: str, path: Path, folder: Path) -> None:

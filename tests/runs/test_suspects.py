@@ -267,3 +267,12 @@ def test_pixels_of_any_number_of_channels_are_drawn():
         drawn = draw_pixels(np.full((channels, 4, 8), 9, np.uint8))
         assert (drawn.mode, drawn.size) == ("RGB", (512, 256))
         assert drawn.getcolors() == [(512 * 256, (9, 9, 9))]
+
+
+def test_the_command_names_the_run_s_own_recipe_where_the_other_is_gone(toykit, run, tmp_path):
+    path = run / "environment.json"
+    known = json.loads(path.read_text())
+    path.write_text(json.dumps({**known, "arguments": "old/place/recipe.toml --seed 4"}))
+    command = ("suspects", run, "--device", "cpu", "--trust-plugins", "--write-exclude")
+    done = toykit(*command, tmp_path / "list.txt")
+    assert f"anokit run {run / 'recipe.toml'} --seed 4 --set dataset.exclude=" in done.out

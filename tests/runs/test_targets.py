@@ -78,3 +78,38 @@ def test_what_can_be_written_is_let_pass(tmp_path):
     check_file("--out", tmp_path / "x")
     check_folder("--out", tmp_path / "a" / "b")
     check_folder("--out", tmp_path)
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """What marks a directory as a run's."""
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("resolved.json", "split.json"):
+        (run / name).write_text("{}")
+    return run
+
+
+@pytest.mark.parametrize("command", FILES[:-1])
+@pytest.mark.parametrize("name", ["training_scores.csv", "results.json", "exclude.txt", "mine.py"])
+def test_no_command_writes_over_a_file_of_a_run(command, name, refused, beside):
+    """A table of `score` looks like training_scores.csv; a list in exclude.txt changes the data."""
+    found = refused(command, beside / name)
+    assert found.code == 2, found.err
+    assert f"is {name} of the run run itself" in found.err
+    assert not (beside / name).exists() or (beside / name).read_text() == "{}"
+
+
+@pytest.mark.parametrize("command", FOLDERS[1:4])
+@pytest.mark.parametrize("name", ["overlays", "scores"])
+def test_no_command_writes_over_a_folder_of_a_run(command, name, refused, beside):
+    found = refused(command, beside / name)
+    assert found.code == 2, found.err
+    assert f"is {name} of the run run itself" in found.err
+
+
+def test_other_names_in_a_run_are_free(beside):
+    check_file("--out", beside / "new.csv")
+    check_folder("--out", beside / "suspects")
+    check_folder("--out", beside / "figures")
+    check_file("--out", beside.parent / "results.json")

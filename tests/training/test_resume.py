@@ -92,7 +92,7 @@ def test_killed_before_training_began_a_run_is_taken_up(
     with monkeypatch.context() as patch:
         patch.setattr(RunDirectory, "write_json", killed if last == "recipe.toml" else write)
         if last is None:
-            patch.setattr("anokit.runs.run._write_start", killed)
+            patch.setattr("anokit.runs.run.write_start", killed)
         assert toykit("run", path, "--out", out).code == 130
     assert not (out / "split.json").exists()
     done = toykit("run", path, "--resume", out)
