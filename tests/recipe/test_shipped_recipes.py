@@ -1,5 +1,7 @@
 """Every recipe of the project checks, and its quick path runs whole with two steps per phase.
 
+A search takes three.
+
 The data are drawn here in the formats on disk that the recipes name, a few images each, so that
 nothing is skipped for want of data and nothing depends on what lies in ``data/``.
 """
@@ -27,6 +29,9 @@ SHORT = (
 )
 DRAWN_REPORTS = ("quickstart", "skip_ganomaly_cifar")
 """Recipes whose report is drawn, one with latents and one without: it takes longer than the run."""
+
+SEARCHING = ("anogan", "adgan")
+"""Backbones that search for latents, fifty steps and more for each image."""
 
 NORMS = {"lo", "norm-typicality", "latent-likelihood"}
 """Scores of how long an encoding is."""
@@ -148,7 +153,10 @@ def test_the_quick_path_of_a_recipe_runs(
     if path.stem not in DRAWN_REPORTS:
         no_report()
     monkeypatch.chdir(tmp_path)
-    settings = [*SHORT, *data_settings(tomllib.loads(path.read_text())["dataset"]["use"])]
+    tables = tomllib.loads(path.read_text())
+    settings = [*SHORT, *data_settings(tables["dataset"]["use"])]
+    if tables["backbone"]["use"] in SEARCHING or "search_steps" in tables["backbone"]:
+        settings += ["backbone.search_steps=3"]
     changes = [part for setting in settings for part in ("--set", setting)]
     found = anokit("run", path, "--quick", "--device", "cpu", "--out", "run", *changes)
     assert found.code == 0, found.err

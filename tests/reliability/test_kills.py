@@ -3,7 +3,7 @@
 A slice of all attempts by default; every one with ``ANOKIT_ATTEMPTS=all``.
 """
 
-SLICE = 2
+SLICE = 1
 
 
 def test_a_command_killed_at_any_file_operation_loses_nothing(command, scene, attempt, chosen):

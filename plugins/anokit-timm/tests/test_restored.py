@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 import timm
 from safetensors.torch import save_file
 
 import anokit
+from anokit.cli.app import main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,14 +35,19 @@ resamples = 10
 """
 
 
+def called(*arguments: object) -> None:
+    """Carry out a command, which must end well."""
+    with pytest.raises(SystemExit) as done:
+        main([str(one) for one in arguments])
+    assert not done.value.code
+
+
 def test_a_run_scores_without_the_file_that_its_weights_came_from(tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
     save_file(timm.create_model("test_efficientnet").state_dict(), weights)
     recipe, run = tmp_path / "recipe.toml", tmp_path / "run"
     recipe.write_text(RECIPE.format(weights=weights), encoding="utf-8")
-    subprocess.run(
-        [sys.executable, "-m", "anokit", "run", recipe, "--out", run], check=True, text=True
-    )
+    called("run", recipe, "--out", run)
     images = np.random.default_rng(0).integers(0, 256, (5, 1, 8, 8), dtype=np.uint8)
     before = anokit.load(run).score(images)["knn"]
     weights.unlink()
@@ -51,6 +56,4 @@ def test_a_run_scores_without_the_file_that_its_weights_came_from(tmp_path: Path
     assert len(set(after.tolist())) == 5
     more = tmp_path / "more.toml"
     more.write_text('[[scores]]\nuse = "mahalanobis"\n', encoding="utf-8")
-    subprocess.run(
-        [sys.executable, "-m", "anokit", "add-scores", run, "--scores", more], check=True
-    )
+    called("add-scores", run, "--scores", more)
