@@ -131,7 +131,7 @@ def no_report(monkeypatch):
     """Have no report drawn from here on in the test."""
     return lambda: [
         monkeypatch.setattr(f"anokit.{module}.write_report", plain_report)
-        for module in ("report", "runs.run", "runs.scoring", "runs.add_scores", "runs.explain")
+        for module in ("report.html", "runs.run", "runs.scoring", "runs.add_scores", "runs.explain")
     ]
 
 

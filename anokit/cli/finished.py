@@ -210,6 +210,6 @@ def report_command(
     run: Annotated[Path, typer.Argument(metavar="DIR", help="A finished run directory.")],
 ) -> None:
     """Make the report of a finished run anew."""
-    from anokit.report import write_report
+    from anokit.report.html import write_report
 
     print(write_report(run))

@@ -5,9 +5,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from anokit.report import style
+from anokit.report.colours import INK, MUTED
 from anokit.report.html import drawn_in, render
 from anokit.report.section import Plot, Section
-from anokit.report.style import INK, MUTED, panels
+from anokit.report.style import panels
 from anokit.report.tables import Cell, Line, Table
 from anokit.results.comparison import Comparison
 from anokit.store.files import write_text

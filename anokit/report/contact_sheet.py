@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 from PIL import Image, ImageDraw, ImageFont
 
-from anokit.report.style import ANOMALOUS, INK, MUTED
+from anokit.report.colours import ANOMALOUS, INK, MUTED
 
 __all__ = ["CELL", "MOST", "Cell", "contact_sheet", "on_sheet", "small"]
 
@@ -133,6 +132,8 @@ def _place(
 
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
     """Return a font that Matplotlib brings along: it has Greek and Cyrillic too."""
+    import matplotlib as mpl
+
     return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / name, size)
 
 

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from anokit.report.colours import ACCENTS, ANOMALOUS, INK, MUTED, NORMAL
 from anokit.report.reading import LogEntry
-from anokit.report.style import ACCENTS, ANOMALOUS, INK, MUTED, NARROW, NORMAL, panels
+from anokit.report.style import NARROW, panels
 
 __all__ = [
     "Sweep",

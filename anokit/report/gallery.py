@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from anokit.report.colours import ANOMALOUS
 from anokit.report.reading import Run
-from anokit.report.style import ANOMALOUS, WIDTH
+from anokit.report.style import WIDTH
 from anokit.store.records import GALLERY_MAP, TRAIN_MAP
 
 __all__ = ["Group", "groups", "matches", "train_maps"]

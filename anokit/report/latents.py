@@ -7,8 +7,9 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
+from anokit.report.colours import ANOMALOUS, INK, MUTED, NORMAL, THIRD
 from anokit.report.figures import DASHED, GROUPS, overlaid
-from anokit.report.style import ANOMALOUS, INK, MUTED, NORMAL, THIRD, panels
+from anokit.report.style import panels
 
 __all__ = ["coefficients", "embed", "embeddable", "norms", "perplexity", "scatter"]
 

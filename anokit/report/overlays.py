@@ -1,4 +1,4 @@
-"""Maps painted over photographs."""
+"""Maps painted over photographs. Matplotlib is imported where one is."""
 
 import math
 from collections.abc import Sequence
@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import colormaps, patheffects
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 
 from anokit.errors import DataError
@@ -110,6 +107,8 @@ def _opacity(levels: Levels) -> Levels:
 
 def _colours(levels: Levels) -> Levels:
     """Return colours ``[..., 3]`` in [0, 255] of levels in [0, 1]."""
+    from matplotlib import colormaps
+
     return 255 * colormaps["plasma"](0.25 + 0.75 * levels)[..., :3].astype(np.float32)
 
 
@@ -154,6 +153,10 @@ def _contour(values: Levels, threshold: float, longest: int) -> Image.Image | No
     """Return the threshold's line as RGBA, dark with a light core; None where it is not crossed."""
     if not values.min() < threshold < values.max() or min(values.shape) < 2:
         return None
+    from matplotlib import patheffects
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     height, width = values.shape
     # 72 dots per inch: one point is one pixel; a little more, since parts of pixels are cut off.
     size = ((width + 0.01) / 72, (height + 0.01) / 72)

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 from sklearn.metrics import roc_curve
 
+from anokit.report.colours import INK, MUTED, PRINTED, PRINTED_LINES
 from anokit.report.gallery import frame, place_image, sheet, shortened
 from anokit.report.panel_grid import NAMES, Panel, Place, grid_of, letter, lowest
-from anokit.report.style import INK, MUTED, PRINTED, PRINTED_LINES
 from anokit.results.metrics import Estimate
 
 __all__ = [

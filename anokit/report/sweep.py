@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from anokit.report import style
+from anokit.report.colours import ACCENTS, DASHES, MARKERS, MUTED, PRINTED_LINES
 from anokit.report.findings import Banner
 from anokit.report.html import drawn_in, render
 from anokit.report.section import Plot, Section
-from anokit.report.style import ACCENTS, DASHES, MARKERS, MUTED, PRINTED_LINES, panels
+from anokit.report.style import panels
 from anokit.report.tables import Cell, Line, Table
 from anokit.results.result_table import METRICS, ResultTable
 from anokit.results.result_table import Cell as Figures

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from anokit.data.sets import Rows, TestSet, all_rows
 from anokit.errors import RecipeError
@@ -137,6 +136,8 @@ class BestOnTest:
         rows = in_order(self.test, recipe.evaluation.order)
         scored = self.scorer.compute(self.test.images, rows)
         values = self.scorer.combine(recipe.primary, scored.values)
+        from sklearn.metrics import roc_auc_score
+
         return float(roc_auc_score(self.labels[rows], values))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from anokit.results.metrics import Estimate, Floats, percentile_interval
 
@@ -43,6 +42,8 @@ def rank_correlation(
 
 def _of_ranks(a: Floats, b: Floats) -> Floats:
     """Return the correlation of the ranks in every row, 0 for equal ones: ``[R, n] -> [R]``."""
+    from scipy.stats import rankdata
+
     one, other = (rankdata(values, axis=1) - (values.shape[1] + 1) / 2 for values in (a, b))
     length = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
     found: Floats = (one * other).sum(axis=1) / np.where(length > 0, length, 1.0)

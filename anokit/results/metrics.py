@@ -3,6 +3,9 @@
 Everything rests on one table: how much weight of either class lies at each distinct score, from the
 highest score down. Resampling changes the weights, never the order, so a thousand resamples are one
 array and scores are sorted once.
+
+SciPy's statistics and scikit-learn are imported on use: that takes a second, which commands that
+measure nothing, such as `anokit score`, do not wait for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,13 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
-from sklearn.metrics import (
-    average_precision_score,
-    precision_recall_curve,
-    roc_auc_score,
-    roc_curve,
-)
 
 from anokit.errors import AnokitError
 
@@ -143,6 +139,8 @@ def rates(
     ``fpr`` of the normal images (false alarms), ``tpr`` of the anomalous ones (finds); a class
     without images has none. Intervals: Clopper and Pearson (1934).
     """
+    from scipy.stats import binomtest
+
     truth, values = _checked(labels, scores)
     found = {}
     for name, label in (("fpr", 0), ("tpr", 1)):
@@ -161,6 +159,8 @@ def auroc_over_lambda(
 
     The λ at which it is largest is selected by the labels. A single class gives NaN throughout.
     """
+    from sklearn.metrics import roc_auc_score
+
     truth, first = _checked(labels, a)
     _, second = _checked(labels, b)
     weights = np.atleast_1d(np.asarray(lambdas, dtype=np.float64))
@@ -177,6 +177,8 @@ def auroc_by_kind(
     ``kinds`` names what each of the N images shows; those of normal images play no part. Empty
     where the labels have one class or none.
     """
+    from sklearn.metrics import roc_auc_score
+
     truth, values = _checked(labels, scores)
     names = np.asarray(kinds, dtype=object)
     if len(np.unique(truth)) < 2:
@@ -218,12 +220,14 @@ def _checked(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[npt.NDArray[
 def _point_metrics(
     truth: npt.NDArray[np.int64], values: Floats, threshold: float | None
 ) -> Mapping[str, float]:
-    fpr, tpr, _ = roc_curve(truth, values, drop_intermediate=False)
-    precision, recall, _ = precision_recall_curve(truth, values)
+    from sklearn import metrics
+
+    fpr, tpr, _ = metrics.roc_curve(truth, values, drop_intermediate=False)
+    precision, recall, _ = metrics.precision_recall_curve(truth, values)
     harmonic = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     points = {
-        "auroc": roc_auc_score(truth, values),
-        "ap": average_precision_score(truth, values),
+        "auroc": metrics.roc_auc_score(truth, values),
+        "ap": metrics.average_precision_score(truth, values),
         "fpr95": fpr[np.argmax(tpr >= 0.95 - _SLACK)],
         "f1_max": harmonic.max(),
     }

@@ -18,7 +18,7 @@ from anokit.errors import RecipeError, UsageError
 from anokit.recipe.changes import read_toml
 from anokit.recipe.parts import Recipe
 from anokit.registry.entries import FoundPlugin
-from anokit.report import write_report
+from anokit.report.html import write_report
 from anokit.results.assess import Assessment
 from anokit.results.cues import explain_run
 from anokit.results.exhibits import OF_SCORES, term_values, terms_of

@@ -12,7 +12,7 @@ from anokit.data.sets import RunData
 from anokit.data.statistics import STATISTICS
 from anokit.errors import CheckpointError, UsageError
 from anokit.recipe.parts import Recipe
-from anokit.report import write_report
+from anokit.report.html import write_report
 from anokit.results.cues import rescorer
 from anokit.results.explaining import Explainer, Values
 from anokit.results.explanations import Explanation

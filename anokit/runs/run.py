@@ -14,7 +14,7 @@ from anokit.errors import CheckpointError
 from anokit.recipe.parts import Recipe
 from anokit.registry.blame import PluginFault
 from anokit.registry.lookup import Registry
-from anokit.report import write_report
+from anokit.report.html import write_report
 from anokit.results.best_on_test import BestOnTest, remarks
 from anokit.results.rows import QUICK, SIMULATED, read_results
 from anokit.runs.noting import noting

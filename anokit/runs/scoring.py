@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from anokit.errors import AnokitError
 from anokit.registry.blame import PluginFault
 from anokit.registry.lookup import Registry
-from anokit.report import write_report
+from anokit.report.html import write_report
 from anokit.results.assess import Assessment, assess
 from anokit.results.best_on_test import how_weights_were_chosen
 from anokit.results.cues import explain_run

@@ -1,8 +1,10 @@
 """What only describes components imports none of the heavy libraries."""
 
 import json
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 HEAVY = {"torch", "timm", "sklearn", "torchvision", "scipy", "matplotlib", "PIL", "numpy.linalg"}
 
@@ -67,6 +69,15 @@ def test_importing_anokit_is_cheap_and_load_is_there_on_demand(python):
     )
     result = python("-c", code)
     assert result.returncode == 0, result.stderr
+
+
+def test_scoring_new_images_waits_for_neither_plots_nor_statistics(python, finished, tmp_path):
+    Image.new("L", (8, 8), 90).save(tmp_path / "a.png")
+    toys = Path(__file__).parents[1] / "toys.py"
+    arguments = ["score", finished, "a.png", "--plugin", toys]
+    _, code, modules = loaded(python("-c", CODE, *arguments))
+    assert code == 0
+    assert not modules & {"matplotlib", "scipy.stats", "sklearn"}
 
 
 def test_an_unknown_attribute_is_an_attribute_error():

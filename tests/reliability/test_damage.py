@@ -12,7 +12,7 @@ import shutil
 import pytest
 
 from anokit.errors import AnokitError
-from anokit.report import write_report
+from anokit.report.html import write_report
 from anokit.report.reading import read_run
 from anokit.results.rows import read_results
 from anokit.runs.add_scores import add_scores

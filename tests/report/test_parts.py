@@ -8,9 +8,10 @@ from rich.console import Console
 
 from anokit.cli.tables import results_table
 from anokit.errors import CheckpointError
-from anokit.report import findings, write_report
+from anokit.report import findings
 from anokit.report.figures import short_count
 from anokit.report.gallery import groups
+from anokit.report.html import write_report
 from anokit.report.reading import Run, read_run
 from anokit.results.rows import Results
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 
-from anokit.report import printed, style
+from anokit.report import colours, printed, style
 from anokit.report.panel_grid import Panel, Place, grid_of, in_reading_order, letter
 from anokit.report.sweep import contamination_curve
 from anokit.results.metrics import Estimate
@@ -106,17 +106,17 @@ def test_only_pictures_have_pixels(kind):
 
 
 def test_groups_differ_in_grey_and_in_marker():
-    assert contrast(style.PRINTED[0], style.PRINTED[1]) > 3
-    for one, other in combinations(style.PRINTED.values(), 2):
+    assert contrast(colours.PRINTED[0], colours.PRINTED[1]) > 3
+    for one, other in combinations(colours.PRINTED.values(), 2):
         assert contrast(one, other) > 1.5
-    assert all(contrast(colour) > 2 for colour in style.PRINTED.values())
+    assert all(contrast(colour) > 2 for colour in colours.PRINTED.values())
     with style.drawing():
         for figure in (FIGURES["tsne"](), FIGURES["losses"]()):
             normal, anomalous = figure.axes[0].collections
             assert len(normal.get_paths()[0]) != len(anomalous.get_paths()[0])
-            assert to_hex(normal.get_facecolor()[0]) == style.PRINTED[0]
+            assert to_hex(normal.get_facecolor()[0]) == colours.PRINTED[0]
             assert len(anomalous.get_facecolor()) == 0  # an outline: what it lies on stays seen
-            assert to_hex(anomalous.get_edgecolor()[0]) == style.PRINTED[1]
+            assert to_hex(anomalous.get_edgecolor()[0]) == colours.PRINTED[1]
 
 
 def test_one_group_of_a_histogram_is_filled_and_the_other_an_outline():
@@ -128,9 +128,9 @@ def test_one_group_of_a_histogram_is_filled_and_the_other_an_outline():
 
 
 def test_lines_differ_in_grey_in_dash_and_in_marker():
-    for one, other in combinations(style.PRINTED_LINES, 2):
+    for one, other in combinations(colours.PRINTED_LINES, 2):
         assert contrast(one, other) > 1.35
-    assert all(contrast(colour) >= 2.99 for colour in style.PRINTED_LINES)
+    assert all(contrast(colour) >= 2.99 for colour in colours.PRINTED_LINES)
     with style.drawing():
         lines = [
             one for one in FIGURES["contamination"]().axes[0].lines if one.get_marker() != "None"

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from anokit.report import findings, write_report
+from anokit.report import findings
 from anokit.report.gallery import groups
+from anokit.report.html import write_report
 from anokit.report.reading import read_run
 from anokit.report.sections import UNLABELLED
 from anokit.results.metrics import auroc_by_kind, measure, rates

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from anokit.report import findings, write_report
+from anokit.report import findings
+from anokit.report.html import write_report
 from anokit.report.reading import Run, read_run
 from anokit.report.thumbnails import thumbnail
 from anokit.results.rows import Results
