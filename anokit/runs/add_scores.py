@@ -74,21 +74,22 @@ def add_scores(
     """
     opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins)
     directory = opened.directory
-    recipe = _recipe(opened, scores)
-    _check_names(opened, recipe, scores, replace)
-    _check_plugins(opened, recipe, used_by(recipe, opened))
-    with opened.locked(), noting(watcher) as told:
-        data = prepare(recipe.dataset, recipe.seed, watcher)
-        directory.check_same_data(data.fingerprint)
-        target = resolve_device(device)
-        backbone = load_backbone(recipe, data.spec, target, directory.model)
-        job = Job(recipe, data, backbone, directory, target, watcher)
-        job, found, made, failed = with_what_works(job, _made, _staying(opened, recipe))
-        results = _write(opened, job, found, made, failed, told)
-        watcher.notice("writing the report")
-        write_report(run, results)
-        write_results(directory, results)  # last: until then the run is what it was
-        directory.remove_unrecorded()
+    with noting(watcher) as told:
+        recipe = _recipe(opened, scores)
+        _check_names(opened, recipe, scores, replace)
+        _check_plugins(opened, recipe, used_by(recipe, opened))
+        with opened.locked():
+            data = prepare(recipe.dataset, recipe.seed, watcher)
+            directory.check_same_data(data.fingerprint)
+            target = resolve_device(device)
+            backbone = load_backbone(recipe, data.spec, target, directory.model)
+            job = Job(recipe, data, backbone, directory, target, watcher)
+            job, found, made, failed = with_what_works(job, _made, _staying(opened, recipe))
+            results = _write(opened, job, found, made, failed, told)
+            watcher.notice("writing the report")
+            write_report(run, results)
+            write_results(directory, results)  # last: until then the run is what it was
+            directory.remove_unrecorded()
     words = ["add-scores", str(run), "--scores", str(scores), "--replace"]
     words += [word for file in plugins for word in ("--plugin", str(file))]
     words += ["--trust-plugins"] if trust_plugins else []

@@ -87,12 +87,12 @@ def explain(
     directory = opened.directory
     names = list(dict.fromkeys(scores)) or [opened.results.primary]
     _check_names(opened, names, given)
-    recipe = _recipe(opened, names)
-    with opened.locked(), noting(watcher):
+    with opened.locked(), noting(watcher) as told:
+        recipe = _recipe(opened, names)
         data = prepare(recipe.dataset, recipe.seed, watcher)
         directory.check_same_data(data.fingerprint)
         found = _explained(opened, recipe, data, given, device, watcher)
-        results = opened.results.with_explanations(found)
+        results = opened.results.with_explanations(found).with_rows([], told)
         watcher.notice("writing the report")
         write_report(run, results)
         write_results(directory, results)

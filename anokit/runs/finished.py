@@ -49,6 +49,7 @@ class FinishedRun:
         self.recipe = recipe = opened.recipe(baselines=[])
         self.directory = opened.directory
         self.results = opened.results
+        self.plugins = [one for one in opened.registry.plugins if one.name in recipe.plugins]
         self.spec = opened.spec
         self.device = device
         self.files = FileReader(recipe.dataset, self.spec)

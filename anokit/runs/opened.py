@@ -11,8 +11,10 @@ from typing import Any
 from anokit.errors import CheckpointError, UsageError
 from anokit.recipe.parts import Recipe
 from anokit.recipe.reading import resolve
+from anokit.registry.guard import tell
 from anokit.registry.lookup import Registry
 from anokit.results.rows import Results, read_results
+from anokit.runs.plugins_now import changed, check_there
 from anokit.runs.trust import kept_plugins, used_plugins
 from anokit.store.fitted_files import FittedFiles
 from anokit.store.records import AddedScore
@@ -72,14 +74,26 @@ class OpenedRun:
     def recipe(self, path: Path | None = None, **changes: Any) -> Recipe:
         """Return the run's recipe with top-level tables changed, as if read from ``path``.
 
+        Where a plugin has another version now than the run was made with, that is told.
+
         Raises
         ------
         RecipeError
             Where a component that the recipe needs is not installed, or a change is wrong.
         """
         source = path or self.directory.path / "resolved.json"
-        tables, own = {**self.tables, **changes}, frozenset(used_plugins(self.tables))
-        return resolve(tables, self.registry, source, quick=self.quick, recorded=own)
+        tables, used = {**self.tables, **changes}, frozenset(used_plugins(self.tables))
+        own = self.directory.environment().plugins
+        made = {name: v for one in self.added.values() for name, v in one.plugins.items()} | own
+        run = self.directory.path
+        check_there(run, made, [*used_plugins(tables)], self.registry)
+        recipe = resolve(tables, self.registry, source, quick=self.quick, recorded=used)
+        # Scores from elsewhere are new, whatever was called so before.
+        by = {row.name: own for row in self.results.rows if not row.added} if path is None else {}
+        by |= {name: one.plugins for name, one in self.added.items()} if path is None else {}
+        for text in changed(run, recipe, own, by):
+            tell(text)
+        return recipe
 
 
 def open_run(

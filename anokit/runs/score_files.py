@@ -26,6 +26,7 @@ from anokit.runs.ray_pieces import RayPieces
 from anokit.runs.score_place import clear, place_of, workplace
 from anokit.runs.score_request import ScoreRequest
 from anokit.runs.sweep import shard_numbers
+from anokit.store.certificate import code_of
 from anokit.store.files import make_folder
 from anokit.version import __version__
 from anokit.watching import NOBODY, Watcher
@@ -165,6 +166,8 @@ def _digest(request: ScoreRequest, run: FinishedRun, names: FileList) -> str:
     digest.update(
         repr((names.digest, names.count, device, threads, versions, most_pixels())).encode()
     )
+    code = [(one.name, one.version, one.sha256, code_of(one.modules)) for one in run.plugins]
+    digest.update(repr(sorted(code)).encode())
     inside = [*directory.path.glob("*.json"), *directory.path.glob("*.py"), directory.model]
     for path in [*sorted(inside), *sorted(directory.scores.glob("*")), *request.plugins]:
         with path.open("rb") as file:

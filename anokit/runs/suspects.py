@@ -115,8 +115,8 @@ def find_suspects(
     """
     opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins)
     ranking = opened.directory.read_ranking()
-    recipe = opened.recipe(baselines=[])
     with noting(watcher):
+        recipe = opened.recipe(baselines=[])
         data = prepare(recipe.dataset, recipe.seed, watcher)
         opened.directory.check_same_data(data.fingerprint)
         place = {name: at for at, name in enumerate(_wholes(data))}

@@ -121,8 +121,8 @@ def try_scores(
     opened = open_run(run, plugins=[file, *plugins], trust_plugins=trust_plugins)
     plugin = _plugin(opened, file)
     _check_same(opened, plugin)
-    recipe = _recipe(opened, file, _offered(opened, plugin), name, settings)
     with noting(watcher) as told, tempfile.TemporaryDirectory(prefix="anokit-try-") as folder:
+        recipe = _recipe(opened, file, _offered(opened, plugin), name, settings)
         data = prepare(recipe.dataset, recipe.seed, watcher)
         opened.directory.check_same_data(data.fingerprint)
         table = table_of(opened.directory, data.test)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -70,10 +70,13 @@ def verify(
     try:
         every = {row.name for row in read_results(RunDirectory(run)).rows}
         opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins, baselines=every)
-        with noting(watcher):
-            return _compare(opened, device, watcher)
+        with noting(watcher) as told:
+            found = _compare(opened, device, watcher)
+        # Where something differs, what was told is why: of another version of a plugin, say.
+        why = [text.removeprefix(f"{run}: ") for text in told] if found.problems else []
+        return replace(found, problems=(*why, *found.problems))
     except AnokitError as error:
-        return Verified(run, problems=(str(error).splitlines()[0],))
+        return Verified(run, problems=(str(error).splitlines()[0].removeprefix(f"{run}: "),))
 
 
 def _compare(opened: OpenedRun, device: str, watcher: Watcher) -> Verified:

@@ -145,6 +145,8 @@ class AddedScore(Record):
     """A score that was added to a finished run."""
 
     score: dict[str, Any]
+    plugins: dict[str, str] = {}
+    """versions by name"""
     plugin_files: dict[str, str] = {}
     warnings: list[str] = []
     """of the call that added it"""
