@@ -131,9 +131,9 @@ class RunDirectory:
         old = read_object(path) if there(path) else {}
         self.write_json(name, {**old, **new})
 
-    def hashes(self, fitted: Iterable[str]) -> dict[str, str]:
-        """Return the SHA-256 of the weights and of files in scores/, by relative path."""
-        paths = [self.model, *(self.scores / name for name in sorted(fitted))]
+    def hashes(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the SHA-256 of the weights and of these files in scores/, by relative path."""
+        paths = [self.model, *(self.scores / name for name in sorted(names))]
         return {path.relative_to(self.path).as_posix(): sha256_of(path) for path in paths}
 
     def check_hashes(self, recorded: Mapping[str, str]) -> None:
@@ -143,8 +143,8 @@ class RunDirectory:
         """
         if not recorded:
             return
-        there = [path.name for path in self.scores.glob(f"*{SUFFIX}")]
-        for name, found in self.hashes(there).items():
+        names = [path.name for path in self.scores.glob(f"*{SUFFIX}")]
+        for name, found in self.hashes(names).items():
             if recorded.get(name, found) != found:
                 raise damaged(
                     self.path / name,
