@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Union, get_args, get_origin
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -34,11 +34,17 @@ class Faults:
     def add_validation(
         self, where: str, error: ValidationError, model: type[BaseModel], owner: str
     ) -> None:
-        """Note every error of a pydantic model, unknown keys with what was probably meant."""
+        """Note every error of a pydantic model, unknown keys with what was probably meant.
+
+        What a value of several types should have been is one error.
+        """
+        alternatives: dict[str, tuple[list[str], str]] = {}
         for item in error.errors(include_url=False):
-            place = ".".join([where, *(str(part) for part in item["loc"])]).strip(".")
+            path = [str(part) for part in item["loc"]]
+            choice = _takes_several_types(model, path[:-1])
+            place = ".".join([where, *(path[:-1] if choice else path)]).strip(".")
             if item["type"] == "extra_forbidden":
-                *tables, key = (str(part) for part in item["loc"])
+                *tables, key = path
                 table = _table_of(model, tables)
                 self.add(
                     place, unknown_key(key, table, owner if table is model else f"{tables[-1]!r}")
@@ -49,7 +55,9 @@ class Faults:
                 said = item["msg"].removeprefix("Value error, ")
                 told = isinstance(item["input"], dict) or ", got " in said
                 got = "" if told else f", got {shortened(item['input'])}"
-                self.add(place, said[0].lower() + said[1:] + got)
+                alternatives.setdefault(place, ([], got))[0].append(said[0].lower() + said[1:])
+        for place, (texts, got) in alternatives.items():
+            self.add(place, ", or ".join(texts) + got)
 
     def raise_if_any(self, path: Path) -> None:
         """Raise one `RecipeError` that lists all faults, if there are any."""
@@ -67,6 +75,21 @@ def unknown_key(key: str, model: type[BaseModel], owner: str) -> str:
     close = difflib.get_close_matches(key, names, 1)
     did = f"; did you mean {close[0]!r}?" if close else ""
     return f"unknown option; {owner} takes: {', '.join(sorted(names)) or 'no options'}{did}"
+
+
+def _takes_several_types(model: type[BaseModel], path: Sequence[str]) -> bool:
+    """Return whether the value at ``path`` below ``model`` may be of several types, no tables.
+
+    Where it is wrong, pydantic tells so once for each type, named at the end of the path.
+    """
+    *tables, key = path or [""]
+    field = _table_of(model, tables).model_fields.get(key)
+    if field is None or get_origin(field.annotation) not in (Union, UnionType):
+        return False
+    kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
+    return len(kinds) > 1 and not any(
+        isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds
+    )
 
 
 def _table_of(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel]:
@@ -126,6 +149,19 @@ def check_names(scores: Sequence[NamedScore], faults: Faults) -> None:
         if score.name in RESERVED:
             faults.add(f"scores.{score.name}", "this name is reserved; choose another")
         seen.add(score.name)
+
+
+def check_weights(scores: Iterable[NamedScore], faults: Faults) -> None:
+    """Check that only terms of standardised sums have a weight that grows with the images."""
+    for score in scores:
+        for term in score.terms:
+            if score.combine == "sum" and term.keys.full_weight_at > 1:
+                faults.add(
+                    f"scores.{score.name}",
+                    f"full_weight_at = {term.keys.full_weight_at} of its term "
+                    f"{term.entry.component.name!r} means something in a standardised sum alone: "
+                    'write combine = "robust-z" and terms, or remove it',
+                )
 
 
 def check_published(

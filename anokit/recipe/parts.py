@@ -13,6 +13,7 @@ from anokit.recipe.tables import (
     DatasetKeys,
     EvaluationSettings,
     Settings,
+    TermKeys,
     ThresholdSettings,
     TrainingSettings,
     WeightKey,
@@ -59,10 +60,21 @@ class WeightedPart(Part):
         return self.keys.weight
 
 
+@dataclass(frozen=True)
+class Term(WeightedPart):
+    """A term of a score."""
+
+    keys: TermKeys = field(default_factory=lambda: TermKeys.model_validate({}))
+
+    def share_of_weight(self, images: int) -> float:
+        """Return how much of its weight it has where so many images are learnt from, in (0, 1]."""
+        return min(1.0, images / self.keys.full_weight_at)
+
+
 CORE_KEYS: Mapping[Kind, type[Settings]] = {
     "backbone": Settings,
     "encoder-loss": WeightKey,
-    "score": WeightKey,
+    "score": TermKeys,
     "dataset": DatasetKeys,
 }
 """The core's own keys in the tables of each kind."""
@@ -73,7 +85,7 @@ class NamedScore:
     """One score of a recipe: a weighted sum of one or more terms, as they are or standardised."""
 
     name: str
-    terms: tuple[WeightedPart, ...]
+    terms: tuple[Term, ...]
     role: Literal["score", "baseline"] = "score"
     combine: Literal["sum", "robust-z"] = "sum"
     """robust-z: each term's training median is taken off it, and it is divided by their spread"""

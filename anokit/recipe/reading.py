@@ -21,9 +21,10 @@ from anokit.recipe.checks import (
     check_published,
     check_refine,
     check_requires,
+    check_weights,
 )
 from anokit.recipe.finding import find_recipe
-from anokit.recipe.parts import CORE_KEYS, DatasetPart, NamedScore, Part, Recipe, WeightedPart
+from anokit.recipe.parts import CORE_KEYS, DatasetPart, NamedScore, Part, Recipe, Term, WeightedPart
 from anokit.recipe.tables import RecipeTables, Settings
 from anokit.registry.lookup import Registry, UnknownComponentError, requirement_names
 
@@ -126,6 +127,7 @@ def resolve(
     baselines, notices = reader.baselines(tables.baselines)
     found = [score for score in scores if score]
     check_names([*found, *baselines], faults)
+    check_weights([*found, *baselines], faults)
     check_published(tables.published, [*found, *baselines], faults)
     if backbone:
         check_fit(backbone, [loss for loss in losses if loss], found, faults)
@@ -220,7 +222,7 @@ class _Reader:
         label = name if isinstance(name, str) else rest.get("use")
         where = f"scores.{label}" if isinstance(label, str) else f"scores.{index}"
         if "terms" not in rest:
-            term = self.part("score", rest, where, WeightedPart)
+            term = self.part("score", rest, where, Term)
             own = "" if term is None else term.entry.component.name
             return NamedScore(own if name is None else str(name), (term,)) if term else None
         terms, combine = rest.pop("terms"), rest.pop("combine", "sum")
@@ -238,7 +240,7 @@ class _Reader:
             )
             return None
         read = [
-            self.part("score", term, f"{where}.terms.{term.get('use', i)}", WeightedPart)
+            self.part("score", term, f"{where}.terms.{term.get('use', i)}", Term)
             for i, term in enumerate(terms)
         ]
         found = tuple(term for term in read if term)
@@ -267,7 +269,7 @@ class _Reader:
             ):
                 notices.append(f"baseline {use!r} is left out: no installed plugin offers it")
                 continue
-            part = self.part("score", table, f"baselines.{use}", WeightedPart)
+            part = self.part("score", table, f"baselines.{use}", Term)
             if part:
                 label = part.entry.component.name if name is None else str(name)
                 found.append(NamedScore(label, (part,), "baseline"))

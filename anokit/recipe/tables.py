@@ -68,6 +68,19 @@ class WeightKey(Settings):
     )
 
 
+class TermKeys(WeightKey):
+    """The core's keys of a term of a score."""
+
+    full_weight_at: int = Field(
+        1,
+        strict=True,
+        ge=1,
+        description='with combine = "robust-z": number of training images from which the term has '
+        "its full weight; from N fewer ones it has N / full_weight_at of it, since what it learns "
+        "from few is worth less than what other terms do",
+    )
+
+
 class RefineSettings(Settings):
     """``[training] refine``: training images that look anomalous are dropped, or count less."""
 

@@ -22,16 +22,16 @@ from anokit.results.resting import (
 )
 from anokit.results.rows import MapScale, Row
 from anokit.results.thresholds import Calibration
-from anokit.scoring.memory import TripMemory
 from anokit.scoring.probing import probe
 from anokit.scoring.scorer import Maps, Scored, Scorer, Values
 from anokit.scoring.training_scores import TrainingScores, score_training
 from anokit.store.fitted_files import FittedFiles
 from anokit.store.score_table import Ranking
 from anokit.training.job import Job
+from anokit.training.memory import TripMemory
 from anokit.watching import Watcher
 
-TIMED_IMAGES = 16
+TIMED_IMAGES = 8
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def assess(job: Job, kept: FittedFiles | None = None) -> Assessment:
     recipe, train, test = job.recipe, job.data.train, job.data.test
     scores = [*recipe.scores, *recipe.baselines]
     scorer = Scorer(scores, job.backbone, job.device, recipe.evaluation.batch_size, recipe.seed)
-    memory = scorer.memory(len(train))
+    memory = job.memory
     scored_training = score_training(
         scorer,
         train,

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from anokit.data.pixels import to_uint8
-from anokit.data.sets import ImageTable, Rows, TestSet, all_rows
+from anokit.data.sets import ImageTable, Rows, TestSet
 from anokit.recipe.parts import Recipe
 from anokit.results.assess import Assessment
 from anokit.scoring.scorer import Values
 from anokit.store.records import GALLERY_MAP, TRAIN_MAP
 from anokit.training.job import Job
+from anokit.training.memory import TripMemory
 
 OF_SCORES = ("term/", f"{GALLERY_MAP}/", f"{TRAIN_MAP}/")
 """Beginnings of names of what belongs to one score, whose name stands next."""
@@ -52,11 +53,18 @@ def term_values(job: Job, found: Assessment) -> dict[str, Tensor]:
     }
 
 
-def maps_of(found: Assessment, recipe: Recipe, images: ImageTable, kind: str) -> dict[str, Tensor]:
+def maps_of(
+    found: Assessment,
+    recipe: Recipe,
+    images: ImageTable,
+    rows: Rows,
+    kind: str,
+    memory: TripMemory | None = None,
+) -> dict[str, Tensor]:
     """Return maps ``[N, H, W]`` of images by every score that has one, as ``KIND/NAME``."""
     scorer, scores = found.scorer, recipe.scores
     keys = {term.key for score in scores for term in score.terms}
-    terms = scorer.maps_of(keys, images, all_rows(len(images)))
+    terms = scorer.maps_of(keys, images, rows, memory=memory)
     maps = {score.name: scorer.combine_maps(score, terms) for score in scores}
     return {f"{kind}/{name}": torch.from_numpy(m) for name, m in maps.items() if m is not None}
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from anokit.data.names import file_called
-from anokit.data.sets import ImageTable, Rows, all_rows
+from anokit.data.sets import ImageTable, Rows, TrainingSet, all_rows
 from anokit.errors import DataError
 from anokit.recipe.parts import NamedScore, Recipe
 from anokit.report.heat import Heat, stitch
@@ -26,6 +27,7 @@ from anokit.scoring.training_scores import fit_without
 from anokit.store.records import GALLERY_MAP, TRAIN_MAP
 from anokit.store.score_table import Ranking
 from anokit.training.job import Job
+from anokit.training.memory import TripMemory
 from anokit.watching import NOBODY, Watcher
 
 NOT_MADE: Mapping[str, tuple[Made, Path]] = {}
@@ -34,15 +36,51 @@ Draw = Callable[[Path], Heat | None]
 """Makes the map of a file; None where there is none."""
 
 
-def drawn_by(scorer: Scorer, score: NamedScore, reader: FileReader) -> Draw:
-    """Return what makes the map of a file by ``score``: one over all tiles of a photograph."""
+class Known:
+    """Images of files of which trips are remembered: those of the training set.
+
+    Parameters
+    ----------
+    train
+        The training set.
+    names
+        Those of its images, as the user knows them, that may be asked for.
+    memory
+        What remembers the trips of the set.
+    """
+
+    def __init__(self, train: TrainingSet, names: Iterable[str], memory: TripMemory | None) -> None:
+        self.images = train.images
+        self.memory = memory
+        asked = {name: file_called(name) for name in names}
+        found: dict[Path, list[int]] = {}
+        for row, name in enumerate(train.names):
+            if name in asked:
+                found.setdefault(asked[name], []).append(row)
+        self.rows = {path: np.array(rows, dtype=np.int64) for path, rows in found.items()}
+
+    def of(self, path: Path) -> Tensor:
+        """Return the images of a file as they were learnt from; none where it is not known."""
+        return self.images.read(self.rows.get(path, np.zeros(0, dtype=np.int64)))
+
+
+def drawn_by(
+    scorer: Scorer, score: NamedScore, reader: FileReader, known: Known | None = None
+) -> Draw:
+    """Return what makes the map of a file by ``score``: one over all tiles of a photograph.
+
+    Images that are ``known`` make no trip again as long as their files hold what they held.
+    """
 
     def draw(path: Path) -> Heat | None:
         try:
             pieces = reader.pieces(path)
         except DataError:
             return None  # the gallery says of the original what is wrong with it
-        maps = scorer.maps(score, ImageTable([pieces.images]), all_rows(len(pieces.images)))
+        images, rows, memory = ImageTable([pieces.images]), all_rows(len(pieces.images)), None
+        if known and torch.equal(known.of(path), pieces.images):
+            images, rows, memory = known.images, known.rows[path], known.memory
+        maps = scorer.maps(score, images, rows, memory=memory)
         return None if maps is None else stitch(maps, pieces.boxes, pieces.size)
 
     return draw
@@ -126,22 +164,27 @@ def draw_maps(
     if test and "gallery_image" in shown:
         ids = [test.wholes.ids[place] for place in shown["gallery_index"].tolist()]
         images = ImageTable([shown["gallery_image"]], ids)
-        maps = maps_of(found, recipe, images, GALLERY_MAP)
+        maps = maps_of(found, recipe, images, all_rows(len(images)), GALLERY_MAP)
     top = [ranking.images[row] for row in ranking.order]
     drawn = 0 if test else len(shown.get("train_top_image", ()))
     painted = recipe.evaluation.overlays if train.files and all(train.files) and overlays else 0
     rows = np.flatnonzero(np.isin(train.names, top[: max(drawn, painted)]))
     with _fitted_without(job, found, rows, recipe.scores if drawn else recipe.scores[:1]):
         if drawn:
-            images = ImageTable([shown["train_top_image"]], top[:drawn])
-            maps |= maps_of(found, recipe, images, TRAIN_MAP)
+            tops = found.training.tiles[recipe.primary.name][ranking.order[:drawn]]
+            maps |= maps_of(found, recipe, train.images, tops, TRAIN_MAP, found.memory)
         if painted:
             paint_ranking(
                 job.directory.overlays,
                 ranking,
                 painted,
                 found.rows[0].map_scale,
-                drawn_by(found.scorer, recipe.primary, FileReader(recipe.dataset, job.data.spec)),
+                drawn_by(
+                    found.scorer,
+                    recipe.primary,
+                    FileReader(recipe.dataset, job.data.spec),
+                    Known(train, top[:painted], found.memory),
+                ),
                 recipe,
                 title=f"{recipe.title}: the most anomalous training images",
                 watcher=job.watcher,

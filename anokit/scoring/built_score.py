@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from anokit.data.sets import ImageTable, Rows
 from anokit.errors import AnokitError
 from anokit.plugin import resolve_fields
-from anokit.recipe.parts import WeightedPart
+from anokit.recipe.parts import Term
 from anokit.registry.blame import PluginFault, blame, place_of, who
 from anokit.registry.guard import Unwritten, guarded
 from anokit.scoring.trips import Trips
@@ -32,7 +32,7 @@ from anokit.types import FittedScore, MappedScore, RoundTrip, Score
 class BuiltScore:
     """One component of kind ``score``, built; several scores of a recipe may share it."""
 
-    part: WeightedPart
+    part: Term
     score: Score
     needs: frozenset[str]
     map_needs: frozenset[str]
@@ -221,7 +221,7 @@ class BuiltScore:
 
 
 @contextmanager
-def failing(part: WeightedPart) -> Iterator[None]:
+def failing(part: Term) -> Iterator[None]:
     """Note in an error of one score's code whose it is, for `failed_score`."""
     try:
         yield
@@ -236,7 +236,7 @@ def failed_score(error: AnokitError) -> str:
     return error.score_key or ""
 
 
-def build_score(part: WeightedPart, device: torch.device) -> BuiltScore:
+def build_score(part: Term, device: torch.device) -> BuiltScore:
     """Build one score; one that is a module is put on the device."""
     component = part.entry.component
     with failing(part), guarded(part.entry, "being built", draws="restored"):

@@ -21,10 +21,10 @@ from anokit.recipe.parts import NamedScore
 from anokit.registry.blame import PluginFault, place_of, who
 from anokit.registry.guard import closely
 from anokit.scoring.built_score import BuiltScore, batch_of, failing
-from anokit.scoring.memory import TripMemory
 from anokit.scoring.scorer import Scorer
 from anokit.training.backbone import GuardedBackbone
 from anokit.training.job import Job
+from anokit.training.memory import TripMemory
 from anokit.types import RoundTrip
 
 FEW, MORE = 32, 256
@@ -86,7 +86,8 @@ def try_out(job: Job) -> None:
         with torch.no_grad():
             loss.loss(pair)
             loss.loss(one)
-    memory = scorer.memory(min(MORE, len(images)))
+    never_trained = not recipe.backbone.entry.component.trained
+    memory = job.memory if never_trained else scorer.memory(min(MORE, len(images)))
     if memory:
         fitted = [component.needs for component in scorer.components.values() if component.fitted]
         memory.want(frozenset[str]().union(*fitted))

@@ -18,12 +18,13 @@ from anokit.data import seeded_order
 from anokit.data.sets import ImageTable, Rows, places_in
 from anokit.recipe.parts import NamedScore
 from anokit.scoring.built_score import BuiltScore, batch_of, build_score
-from anokit.scoring.memory import TripMemory
+from anokit.scoring.standards import Standard, standards_of
 from anokit.scoring.timing import best_of_two
 from anokit.scoring.trips import Trips
 from anokit.store.files import make_folder
 from anokit.store.fitted_files import FittedFiles
 from anokit.training.backbone import GuardedBackbone
+from anokit.training.memory import TripMemory
 from anokit.types import RoundTrip
 from anokit.watching import NOBODY, Advance, Watcher
 
@@ -35,9 +36,6 @@ Admits = Callable[[BuiltScore], bool]
 """Whether a component is meant."""
 
 NOT_FITTED: Mapping[str, Rows] = {}
-
-Standard = list[tuple[float, float]]
-"""Of each term of a score: what is taken off its values, and what they are divided by."""
 
 
 @dataclass
@@ -74,6 +72,7 @@ class Scorer:
         self.seed = seed
         self.standards: dict[str, Standard] = {}
         self.files = FittedFiles(Path())
+        self.learnt_from = 0
         self._timed: dict[frozenset[str], tuple[RoundTrip, float]] = {}
         self.components: dict[str, BuiltScore] = {}
         for score in self.scores:
@@ -102,6 +101,7 @@ class Scorer:
         Returns the images that each was fitted on, in their order, by component key.
         """
         used: dict[str, Rows] = {}
+        self.learnt_from = len(rows)
         for key, component in self.components.items():
             if not component.fitted or not only(component):
                 continue
@@ -190,22 +190,20 @@ class Scorer:
         return self.standards[score.name]
 
     def standardise(self, values: Mapping[str, Values]) -> None:
-        """Take the centre and spread of each term from its values of training images.
-
-        They are the median and 1.4826 times the median absolute deviation (which is the standard
-        deviation where values are normal), or, where over half of the values are equal, the
-        standard deviation, or 1.
-        """
-        for score in self.scores:
-            if score.combine == "robust-z":
-                self.standards[score.name] = [robust_scale(values[t.key]) for t in score.terms]
+        """Take the centre and spread of each term from its values of training images."""
+        self.standards = standards_of(self.scores, values, self.learnt_from)
 
     def maps(
-        self, score: NamedScore, images: ImageTable, rows: Rows, advance: Advance | None = None
+        self,
+        score: NamedScore,
+        images: ImageTable,
+        rows: Rows,
+        advance: Advance | None = None,
+        memory: TripMemory | None = None,
     ) -> Maps | None:
         """Return per-pixel maps ``[N, H, W]`` of a score, or None where no term has one."""
         keys = {term.key for term in score.terms}
-        return self.combine_maps(score, self.maps_of(keys, images, rows, advance))
+        return self.combine_maps(score, self.maps_of(keys, images, rows, advance, memory))
 
     def maps_of(
         self,
@@ -278,13 +276,3 @@ class Scorer:
         """Return the names of the files that `save` wrote, or `load` read, of one score."""
         stems = (component.stem for component in self.of(score))
         return sorted({self.files.names[stem] for stem in stems if stem in self.files.names})
-
-
-def robust_scale(values: Values) -> tuple[float, float]:
-    """Return the median, and 1.4826 times the median absolute deviation, of ``values`` ``[N]``.
-
-    Where that is 0 the standard deviation stands for it, and where that is 0 too, 1.
-    """
-    centre = float(np.median(values))
-    spread = 1.4826 * float(np.median(np.abs(values - centre)))
-    return centre, spread or float(values.std()) or 1.0

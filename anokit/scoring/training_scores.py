@@ -19,8 +19,8 @@ import numpy.typing as npt
 from anokit.data import seeded_order
 from anokit.data.sets import Rows, TrainingSet, all_rows
 from anokit.errors import DataError
-from anokit.scoring.memory import TripMemory
 from anokit.scoring.scorer import Admits, Maps, Scorer, Values
+from anokit.training.memory import TripMemory
 from anokit.watching import NOBODY, Watcher
 
 MAPPED_IMAGES = 64

@@ -11,8 +11,8 @@ from torch import Tensor
 from anokit.data.pixels import to_float
 from anokit.data.sets import ImageTable, Rows
 from anokit.errors import AnokitError
-from anokit.scoring.memory import TripMemory
 from anokit.training.backbone import GuardedBackbone
+from anokit.training.memory import TripMemory
 from anokit.types import RoundTrip
 from anokit.watching import Advance
 

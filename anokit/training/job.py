@@ -11,6 +11,7 @@ from anokit.data.sets import Rows, RunData
 from anokit.recipe.parts import Recipe
 from anokit.store.run_directory import RunDirectory
 from anokit.training.backbone import GuardedBackbone
+from anokit.training.memory import TripMemory
 from anokit.training.processes import World
 from anokit.training.signals import StopRequest
 from anokit.watching import Watcher
@@ -28,6 +29,17 @@ class Job:
     watcher: Watcher = field(default_factory=Watcher)
     stop: StopRequest = field(default_factory=StopRequest)
     world: World = field(default_factory=World)
+
+    @cached_property
+    def memory(self) -> TripMemory | None:
+        """Return what remembers trips of the training images, once no weight changes any more.
+
+        That is from the beginning where the backbone is never trained, else after training. None
+        where trips depend on their batch.
+        """
+        if self.backbone.batch_dependence:
+            return None
+        return TripMemory(len(self.data.train))
 
     @cached_property
     def held_out(self) -> Rows:

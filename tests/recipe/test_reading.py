@@ -105,7 +105,18 @@ def test_a_folder_or_a_binary_file_is_no_recipe(registry, tmp_path):
         (["threshold.false_alarms=0"], ["threshold.false_alarms", "greater than 0", "got 0"]),
         (["threshold.trim=0.5"], ["threshold.trim", "less than 0.5", "got 0.5"]),
         (["evaluation.folds=1"], ["evaluation.folds", "got 1"]),
+        (
+            ["dataset.group=3"],
+            ["1 error", "dataset.group ", "a valid string, or input should be a valid dictionary"],
+        ),
         (["scores.sum.combine=mean"], ["scores.sum.combine", "robust-z", "got 'mean'"]),
+        (
+            ["scores.sum.terms.far.full_weight_at=9"],
+            ["scores.sum ", "full_weight_at = 9 of its term 'far'", 'combine = "robust-z"'],
+        ),
+        (["scores.error.full_weight_at=2"], ["scores.error ", "full_weight_at = 2"]),
+        (["scores.far.full_weight_at=0"], ["scores.far.full_weight_at", "got 0"]),
+        (["encoder-losses.shrink.full_weight_at=2"], ["encoder-losses.shrink.full_weight_at"]),
         (["evaluation.resamples=0"], ["evaluation.resamples", "got 0"]),
         (["dataset.labels=many"], ["dataset.labels", "'both'", "got 'many'"]),
         (

@@ -95,17 +95,22 @@ def test_the_threshold_looks_at_no_more_training_images_than_allowed(assessed):
     assert len(exhibits(job, found)["train_score"]) == 10
 
 
-def test_a_sum_of_standardised_terms(assessed):
-    job, found = assessed('scores.sum.combine="robust-z"')
+@pytest.mark.parametrize(("full_at", "share"), [(1, 1.0), (60, 1.0), (240, 0.25)])
+def test_a_sum_of_standardised_terms(assessed, full_at, share):
+    """A term has its full weight from so many of the 60 training images, fewer being in memory."""
+    weighed = [f"scores.sum.terms.far.full_weight_at={full_at}", "evaluation.max_train_images=40"]
+    job, found = assessed('scores.sum.combine="robust-z"', *weighed)
+    assert len(job.data.train) == 60
     (row,) = [row for row in found.rows if row.name == "sum"]
     (terms,) = [score.terms for score in job.recipe.scores if score.name == "sum"]
     values = found.scored_training.values
     total = 0
-    for term, (centre, spread) in zip(terms, row.scales, strict=True):
+    for term, (centre, spread), part in zip(terms, row.scales, (1, share), strict=True):
         column = values[term.key]
+        deviation = 1.4826 * np.median(np.abs(column - centre))
         assert centre == np.median(column)
-        assert spread == pytest.approx(1.4826 * np.median(np.abs(column - centre)))
-        total = total + term.weight * (column - centre) / spread
+        assert spread == pytest.approx(deviation / part)
+        total = total + part * term.weight * (column - centre) / deviation
     np.testing.assert_allclose(found.training.columns["sum"], total, rtol=1e-12)
 
 

@@ -10,6 +10,8 @@ from PIL import Image
 from anokit.recipe.reading import load_recipe
 from anokit.registry.lookup import Registry
 from anokit.runs.scan import scan_recipe
+from anokit.scoring.scorer import Scorer
+from anokit_timm.backbone import TimmFeatures
 
 SMALL = """
 title = "Small"
@@ -61,6 +63,32 @@ def photos(tmp_path, monkeypatch):
 def ranking(run):
     with (Path(run) / "training_scores.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_no_photo_makes_its_trip_through_a_ready_network_twice(
+    anokit, no_report, photos, monkeypatch, changed
+):
+    """Trying out, fitting, leaving out and painting share trips, while a file is what it was."""
+    no_report()
+    shown = []
+    forward = TimmFeatures.round_trip
+
+    def counted(self, images, *rest):
+        shown.append(len(images))
+        return forward(self, images, *rest)
+
+    def after_probing(*_):
+        if changed:
+            photo(np.random.default_rng(9), odd=True).save(photos / "p17.png")
+
+    monkeypatch.setattr(TimmFeatures, "round_trip", counted)
+    monkeypatch.setattr("anokit.results.assess.probe", after_probing)
+    monkeypatch.setattr(Scorer, "milliseconds", lambda *_: 0.0)
+    found = anokit("scan", photos, "--recipe", "small.toml", "--out", "run", "--top", "4")
+    assert found.code == 0, found.err
+    tried = 1 + 2 + 1  # whether the network takes such images; a pair, and one of it alone
+    assert sum(shown) == tried + PHOTOS + changed
 
 
 def test_a_folder_is_ranked_by_name_and_painted(anokit, no_report, photos):
@@ -169,7 +197,8 @@ def test_the_shipped_recipe_for_folders_is_the_default(installed, photos):
     found = scan_recipe(["photos"], installed, Path("run"), top=7, false_alarms=0.05)
     assert found.primary.name == "gauss"
     assert found.primary.combine == "robust-z"
-    assert [term.entry.component.name for term in found.primary.terms] == ["mahalanobis", "padim"]
+    named = [term.entry.component.name for term in found.primary.terms]
+    assert named == ["mahalanobis", "padim", "knn"]
     assert found.evaluation.overlays == 7
     assert found.threshold.false_alarms == 0.05
 

@@ -17,7 +17,7 @@ from anokit.data.feed import Feed
 from anokit.data.sets import ImageTable, all_rows
 from anokit.errors import AnokitError, DataError
 from anokit.plugin import resolve_fields
-from anokit.recipe.parts import NamedScore, Part, WeightedPart
+from anokit.recipe.parts import NamedScore, Part, Term
 from anokit.recipe.reading import resolve
 from anokit.registry.lookup import Registry
 from anokit.scoring import trips as scoring
@@ -164,7 +164,7 @@ def build_named(name: str) -> Built:
 def assert_independent(part: Part, trips: Trips):
     """Score one set of images in several arrangements and compare."""
     (component,) = Scorer(
-        [NamedScore("score", (WeightedPart(part.entry, part.options),))], None, CPU, 8, 0
+        [NamedScore("score", (Term(part.entry, part.options),))], None, CPU, 8, 0
     ).components.values()
     if component.fitted:
         with torch.no_grad():

@@ -9,7 +9,8 @@ import torch
 from anokit.data.preparing import prepare
 from anokit.data.sets import Wholes, all_rows, places_in
 from anokit.errors import DataError
-from anokit.scoring.scorer import Scorer, robust_scale
+from anokit.scoring.scorer import Scorer
+from anokit.scoring.standards import robust_scale
 from anokit.scoring.training_scores import folds_of, score_training
 from anokit.training.backbone import build_backbone
 

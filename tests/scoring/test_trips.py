@@ -9,9 +9,9 @@ import torch
 from anokit.data.preparing import prepare
 from anokit.data.sets import all_rows
 from anokit.results.assess import assess
-from anokit.scoring.memory import TripMemory
 from anokit.scoring.scorer import Scorer
 from anokit.training.backbone import build_backbone
+from anokit.training.memory import TripMemory
 
 CPU = torch.device("cpu")
 NEEDS = frozenset({"image", "latent"})
@@ -71,7 +71,7 @@ def test_another_field_is_made_and_kept_on_its_own(walk):
 
 def test_without_room_trips_are_made_anew(walk, monkeypatch):
     over, seen = walk
-    monkeypatch.setattr("anokit.scoring.memory.MEMORY_BYTES", 12)
+    monkeypatch.setattr("anokit.training.memory.MEMORY_BYTES", 12)
     memory = TripMemory(12)
     found = [over(SECOND, memory), over(SECOND, memory)]
     assert not memory.fields

@@ -59,6 +59,23 @@ def test_knn_of_fewer_than_k_images_takes_all_and_says_so(build, make_trip):
     assert six.warnings() == []
 
 
+@pytest.mark.parametrize(("images", "share", "k"), [(60, 0.2, 12), (60, 0.025, 5), (80, 0.99, 79)])
+def test_a_share_of_the_training_images_is_that_many_neighbours(build, make_trip, images, share, k):
+    of_all, counted = build("knn", on="image", k=share), build("knn", on="image", k=k)
+    train = make_trip(images)
+    for score in (of_all, counted):
+        score.fit([train])
+    assert torch.equal(of_all(make_trip(3, 1)), counted(make_trip(3, 1)))
+    places = torch.arange(images)
+    assert torch.equal(of_all.leave_one_out(train, places), counted.leave_one_out(train, places))
+
+
+@pytest.mark.parametrize("k", [0, -3, 1.5, 0.0])
+def test_no_other_number_of_neighbours_is_taken(build, k):
+    with pytest.raises(ValueError, match="k"):
+        build("knn", k=k)
+
+
 @pytest.mark.parametrize("shrinkage", ["ledoit-wolf", 0.25])
 def test_mahalanobis_equals_scikit_learn(build, make_trip, shrinkage):
     score, train, test = build("mahalanobis", shrinkage=shrinkage), make_trip(40), make_trip(9, 1)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Metric = Literal["cosine", "euclidean"]
 
+LEAST = 5
+"""Neighbours that a share of the training rows is at least: fewer say little of a density."""
+
 
 class RowMemory(Detector):
     """Base of detectors that keep training rows, ``[N, D]`` float32, and look for the nearest.
@@ -74,12 +77,20 @@ class NearestNeighbours(RowMemory):
     name, metric
         As of `RowMemory`.
     k
-        Neighbours, ≥ 1.
+        Neighbours: a number ≥ 1, or a share of the training rows, in (0, 1), of which at least
+        `LEAST` are taken. A share means the same neighbourhood whatever the size of the set.
     """
 
-    def __init__(self, name: str, k: int, metric: Metric) -> None:
+    def __init__(self, name: str, k: float, metric: Metric) -> None:
         super().__init__(name, metric)
-        self.k = k
+        self.asked = k
+
+    @property
+    def k(self) -> int:
+        """Return the number of neighbours that are asked for."""
+        if self.asked >= 1:
+            return int(self.asked)
+        return max(LEAST, round(self.asked * len(self.memory)))
 
     def fit(self, rows: Tensor) -> None:
         """Keep the training rows ``[N, D]``.

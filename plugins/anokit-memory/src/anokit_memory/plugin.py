@@ -15,11 +15,10 @@ from anokit_memory.neighbour_components import neighbour_components
 class KNNOptions(FittedOptions):
     """Options of ``knn``."""
 
-    k: int = Field(
+    k: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] = Field(
         default=5,
-        ge=1,
-        description="Nearest training vectors whose distances are averaged, ≥ 1; all where there "
-        "are fewer.",
+        description="Nearest training vectors whose distances are averaged: a number ≥ 1, or a "
+        "share of all, in (0, 1), of which at least 5 are taken; all where there are fewer.",
     )
     metric: Literal["cosine", "euclidean"] = Field(
         default="cosine",
