@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from anokit.data.names import file_called
-from anokit.data.sets import ImageTable, Rows, TrainingSet, all_rows
+from anokit.data.sets import ImageTable, Rows, all_rows
 from anokit.errors import DataError
 from anokit.recipe.parts import NamedScore, Recipe
 from anokit.report.heat import Heat, stitch
@@ -37,31 +36,37 @@ Draw = Callable[[Path], Heat | None]
 
 
 class Known:
-    """Images of files of which trips are remembered: those of the training set.
+    """Some training images, of which trips are remembered, found again by what they show.
 
     Parameters
     ----------
-    train
-        The training set.
-    names
-        Those of its images, as the user knows them, that may be asked for.
+    images, rows
+        The training set, and which of it may be asked for.
     memory
         What remembers the trips of the set.
     """
 
-    def __init__(self, train: TrainingSet, names: Iterable[str], memory: TripMemory | None) -> None:
-        self.images = train.images
+    def __init__(self, images: ImageTable, rows: Rows, memory: TripMemory | None) -> None:
+        self.images = images
         self.memory = memory
-        asked = {name: file_called(name) for name in names}
-        found: dict[Path, list[int]] = {}
-        for row, name in enumerate(train.names):
-            if name in asked:
-                found.setdefault(asked[name], []).append(row)
-        self.rows = {path: np.array(rows, dtype=np.int64) for path, rows in found.items()}
+        shown = zip(images.read(rows), rows, strict=True)
+        self.rows = {image.numpy().tobytes(): row for image, row in shown}
 
-    def of(self, path: Path) -> Tensor:
-        """Return the images of a file as they were learnt from; none where it is not known."""
-        return self.images.read(self.rows.get(path, np.zeros(0, dtype=np.int64)))
+    def find(self, images: Tensor) -> Rows | None:
+        """Return the rows of images ``[N, C, H, W]`` uint8; None where one is not among them."""
+        found = [self.rows.get(image.numpy().tobytes()) for image in images]
+        return None if None in found else np.array(found, dtype=np.int64)
+
+
+def standing(known: Known | None, images: Tensor) -> tuple[ImageTable, Rows, TripMemory | None]:
+    """Return where images ``[N, C, H, W]`` uint8 stand, and what remembers their trips.
+
+    That is a table of their own, and nothing, where one of them is not known.
+    """
+    rows = None if known is None else known.find(images)
+    if known is None or rows is None:
+        return ImageTable([images]), all_rows(len(images)), None
+    return known.images, rows, known.memory
 
 
 def drawn_by(
@@ -69,7 +74,7 @@ def drawn_by(
 ) -> Draw:
     """Return what makes the map of a file by ``score``: one over all tiles of a photograph.
 
-    Images that are ``known`` make no trip again as long as their files hold what they held.
+    Images that are ``known`` make no trip again.
     """
 
     def draw(path: Path) -> Heat | None:
@@ -77,9 +82,7 @@ def drawn_by(
             pieces = reader.pieces(path)
         except DataError:
             return None  # the gallery says of the original what is wrong with it
-        images, rows, memory = ImageTable([pieces.images]), all_rows(len(pieces.images)), None
-        if known and torch.equal(known.of(path), pieces.images):
-            images, rows, memory = known.images, known.rows[path], known.memory
+        images, rows, memory = standing(known, pieces.images)
         maps = scorer.maps(score, images, rows, memory=memory)
         return None if maps is None else stitch(maps, pieces.boxes, pieces.size)
 
@@ -170,9 +173,10 @@ def draw_maps(
     painted = recipe.evaluation.overlays if train.files and all(train.files) and overlays else 0
     rows = np.flatnonzero(np.isin(train.names, top[: max(drawn, painted)]))
     with _fitted_without(job, found, rows, recipe.scores if drawn else recipe.scores[:1]):
+        known = Known(train.images, rows, found.memory)
         if drawn:
-            tops = found.training.tiles[recipe.primary.name][ranking.order[:drawn]]
-            maps |= maps_of(found, recipe, train.images, tops, TRAIN_MAP, found.memory)
+            images, places, memory = standing(known, shown["train_top_image"])
+            maps |= maps_of(found, recipe, images, places, TRAIN_MAP, memory)
         if painted:
             paint_ranking(
                 job.directory.overlays,
@@ -183,7 +187,7 @@ def draw_maps(
                     found.scorer,
                     recipe.primary,
                     FileReader(recipe.dataset, job.data.spec),
-                    Known(train, top[:painted], found.memory),
+                    known,
                 ),
                 recipe,
                 title=f"{recipe.title}: the most anomalous training images",

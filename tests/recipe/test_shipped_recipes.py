@@ -24,7 +24,7 @@ SHORT = (
     "training.max_steps=2",
     "training.snapshots=1",
     "evaluation.resamples=10",
-    "evaluation.max_train_images=24",
+    "evaluation.max_train_images=16",
     "evaluation.gallery=2",
 )
 DRAWN_REPORTS = ("quickstart", "skip_ganomaly_cifar")
@@ -97,10 +97,10 @@ def data_settings(request, monkeypatch):
             reader = pytest.importorskip("torchvision.datasets.cifar")
             monkeypatch.setattr(reader, "check_integrity", lambda *_: True)
             root = request.getfixturevalue("cifar")
-            return [f"dataset.root='{root}'", "dataset.max_train=48", "dataset.max_test=24"]
+            return [f"dataset.root='{root}'", "dataset.max_train=32", "dataset.max_test=12"]
         if use == "image-folder":
             root = request.getfixturevalue("folder")
-            return [f"dataset.root='{root}'", "dataset.max_train=48", "dataset.max_test=24"]
+            return [f"dataset.root='{root}'", "dataset.max_train=32", "dataset.max_test=12"]
         if use == "kth-cellvideos":
             small = {"simulated_sequences": 2, "simulated_frames": 6, "test_size": 8, "copies": 1}
             return [f"dataset.{name}={value}" for name, value in small.items()]
@@ -157,6 +157,8 @@ def test_the_quick_path_of_a_recipe_runs(
     settings = [*SHORT, *data_settings(tables["dataset"]["use"])]
     if tables["backbone"]["use"] in SEARCHING or "search_steps" in tables["backbone"]:
         settings += ["backbone.search_steps=3"]
+    if hasattr(check_recipe(path, Registry.load())[0].backbone.options, "batch_size"):
+        settings += ["backbone.batch_size=8"]
     changes = [part for setting in settings for part in ("--set", setting)]
     found = anokit("run", path, "--quick", "--device", "cpu", "--out", "run", *changes)
     assert found.code == 0, found.err
