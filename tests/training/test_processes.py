@@ -12,12 +12,10 @@ from anokit.errors import UsageError
 from anokit.training.processes import World
 
 
-def run(path, out, toys_file, *, processes):
-    """Run a recipe in one or several processes and return its weights."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+def run(path, out, toys_file):
+    """Run a recipe in two processes; return its weights and what was printed."""
     command = [
-        sys.executable,
-        *(launcher if processes > 1 else []),
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
         *("-m", "anokit", "run", str(path), "--plugin", str(toys_file)),
         *("--out", str(out), "--device", "cpu"),
     ]
@@ -28,11 +26,11 @@ def run(path, out, toys_file, *, processes):
     return load_file(out / "model.safetensors"), done.stdout
 
 
-def test_two_processes_train_like_one(recipe_file, toys_file, tmp_path):
+def test_two_processes_train_like_one(recipe_file, toys_file, finish_plainly, tmp_path):
     # Without noise the mean gradient of two half batches is the gradient of the whole one.
-    path = recipe_file("backbone.noise=0", "training.snapshots=0")
-    one, _ = run(path, tmp_path / "one", toys_file, processes=1)
-    two, printed = run(path, tmp_path / "two", toys_file, processes=2)
+    settings = ("backbone.noise=0", "training.snapshots=0")
+    one = load_file(finish_plainly(tmp_path / "one", *settings) / "model.safetensors")
+    two, printed = run(recipe_file(*settings), tmp_path / "two", toys_file)
     assert printed.count("Report:") == 1
     assert (tmp_path / "two" / "report.html").exists()
     for name, tensor in one.items():

@@ -1,13 +1,13 @@
-"""Whole runs of toys into a local store of MLflow, as the command line starts them."""
+"""Whole runs of toys into a local store of MLflow, by the command line."""
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from anokit.cli.app import main
 from anokit.errors import PluginError
 from anokit_mlflow.plugin import MlflowOptions
 
@@ -41,21 +41,21 @@ pytestmark = pytest.mark.skipif(not TOYS.is_file(), reason="the toys are in anok
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Run the toys in a process of its own, with MLflow's variables away."""
+def run(tmp_path, monkeypatch, capsys):
+    """Run the toys by the command line in this process, with MLflow's variables away."""
+    monkeypatch.chdir(tmp_path)
 
     def start(*arguments, more="", **environment):
         (tmp_path / "toys.toml").write_text(RECIPE.format(more=more))
-        known = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "ANOKIT_"))}
-        return subprocess.run(
-            [sys.executable, "-m", "anokit", "run", "toys.toml", "--plugin", TOYS, *arguments],
-            cwd=tmp_path,
-            env=known | {"ANOKIT_PLUGINS": "anokit-mlflow", "OMP_NUM_THREADS": "1"} | environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        with monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith(("MLFLOW_", "ANOKIT_"))]:
+                patch.delenv(name)
+            for name, value in {"ANOKIT_PLUGINS": "anokit-mlflow", **environment}.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as caught:
+                main(["run", "toys.toml", "--plugin", str(TOYS), *arguments])
+        out, err = capsys.readouterr()
+        return SimpleNamespace(returncode=caught.value.code, stdout=out, stderr=err)
 
     return start
 
