@@ -241,9 +241,11 @@ def start(tmp_path, toys_file):
     return run
 
 
-def test_a_sweep_that_is_interrupted_ends_as_one_that_is_not(sweep, start, tmp_path):
+def test_a_sweep_that_is_interrupted_ends_as_one_that_is_not(
+    sweep, start, finish_plainly, tmp_path
+):
     slow = ("backbone.images=6000", "training.checkpoint_minutes=0.02")
-    loaded = sweep('[matrix]\nrecipe = ["toys.toml"]\nseed = [1]\n', *slow)
+    sweep('[matrix]\nrecipe = ["toys.toml"]\nseed = [1]\n', *slow)
     first = start("s.toml")
     metrics = tmp_path / "sweeps/s/cells/toys_seed-1/metrics.jsonl"
     wait_for(metrics, first)
@@ -256,10 +258,9 @@ def test_a_sweep_that_is_interrupted_ends_as_one_that_is_not(sweep, start, tmp_p
     second = start("sweeps/s")
     said = second.communicate(timeout=120)[0]
     assert second.returncode == 0, said
-    job = job_of(loaded.cells[0], tmp_path)
-    assert carry_out(job).finished
+    alone = finish_plainly(tmp_path / "alone", *slow, "seed=1")
     for name in ("model.safetensors", "scores.csv", "results.json"):
-        one, other = Path(job.run) / name, tmp_path / "sweeps/s/cells/toys_seed-1" / name
+        one, other = alone / name, tmp_path / "sweeps/s/cells/toys_seed-1" / name
         if name == "results.json":
             rows = [json.loads(path.read_text())["rows"] for path in (one, other)]
             for row in (*rows[0], *rows[1]):
@@ -278,10 +279,10 @@ def wait_for(path, process, seconds=120):
         time.sleep(0.05)
 
 
-def test_a_lost_worker_of_a_cluster_loses_nothing(sweep, start, tmp_path):
+def test_a_lost_worker_of_a_cluster_loses_nothing(sweep, start, finish_plainly, tmp_path):
     """A Ray worker and its run are killed; the cell goes on elsewhere and ends as without Ray."""
     slow = ("backbone.images=6000", "training.checkpoint_minutes=0.01", "training.threads=1")
-    loaded = sweep('[matrix]\nrecipe = ["toys.toml"]\nseed = [1]\n', *slow)
+    sweep('[matrix]\nrecipe = ["toys.toml"]\nseed = [1]\n', *slow)
     process = start("s.toml", "--ray")
     run = tmp_path / "sweeps/s/cells/toys_seed-1"
     wait_for(run / "checkpoint" / "last.safetensors", process)
@@ -299,10 +300,9 @@ def test_a_lost_worker_of_a_cluster_loses_nothing(sweep, start, tmp_path):
     log = (tmp_path / "sweeps/s/logs/toys_seed-1.txt").read_text()
     assert log.count("$ anokit run") == 2
     assert "--resume" in log
-    job = job_of(loaded.cells[0], tmp_path)
-    assert carry_out(job).finished
+    alone = finish_plainly(tmp_path / "alone", *slow, "seed=1")
     for name in ("model.safetensors", "scores.csv"):
-        assert (run / name).read_bytes() == (Path(job.run) / name).read_bytes()
+        assert (run / name).read_bytes() == (alone / name).read_bytes()
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"])
