@@ -9,6 +9,7 @@ import errno
 import importlib
 import json
 import os
+import pkgutil
 import resource
 import shutil
 import signal
@@ -121,16 +122,22 @@ def attempt(line, tell):
 
 def serve(counter):
     """Answer lines until there are no more."""
+    import PIL.Image
     import torch
 
-    import anokit.report as reporting
+    import anokit.cli as cli
+    import anokit.report.html as reporting
     import anokit.runs.add_scores as adding
     import anokit.runs.explain as explaining
     import anokit.runs.run as running
     import anokit.runs.scoring as scoring
 
-    for name in ("runs.score_files", "runs.suspects", "runs.scan", "cli.ranking"):
-        importlib.import_module(f"anokit.{name}")
+    # All that the commands import, and the optimisers of torch, so that no attempt waits for it.
+    for found in pkgutil.iter_modules(cli.__path__, "anokit.cli."):
+        importlib.import_module(found.name)
+    for name in ("anokit.runs.score_files", "anokit.runs.suspects", "torch._dynamo"):
+        importlib.import_module(name)
+    PIL.Image.init()
     torch.set_num_threads(1)
     for module in (running, scoring, adding, explaining, reporting):
         module.write_report = plain_report
