@@ -1,5 +1,6 @@
 """What a run directory holds, read into typed values. Only results.json has to be there."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file
 from anokit.errors import CheckpointError
 from anokit.results.before import Before
 from anokit.results.rows import Results, Row
-from anokit.store.documents import damaged, read_document, read_object, read_text, there
+from anokit.store.documents import damaged, no_run, read_document, read_object, read_text, there
 from anokit.store.records import Terms
 from anokit.store.score_table import Ranking, ScoreTable, read_ranking, read_scores
 
@@ -107,9 +108,11 @@ def read_run(directory: Path, results: Results | None = None) -> Run:
         Where results.json is missing or a file in the directory cannot be understood.
     """
     if results is None and not (directory / "results.json").is_file():
+        if not there(directory / "resolved.json"):
+            raise CheckpointError(no_run(directory / "results.json"))
         raise CheckpointError(
-            f"{directory}: expected a finished run with a results.json, found none. An interrupted "
-            "run goes on with `anokit run RECIPE --resume`; then its report can be made."
+            f"{directory}: expected a finished run with a results.json, found none; it goes on "
+            f"with: anokit run RECIPE --resume {shlex.quote(str(directory))}"
         )
     table, ranking = directory / "scores.csv", directory / "training_scores.csv"
     terms = directory / "terms.json"

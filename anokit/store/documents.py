@@ -13,6 +13,9 @@ from anokit.errors import CheckpointError, shortened
 
 Model = TypeVar("Model", bound=BaseModel)
 
+SWEPT = "cells/*/resolved.json"
+"""Where the runs of a sweep lie in its folder."""
+
 LARGEST = 512 * 2**20
 """Bytes of the largest file that is read; nothing that a run writes comes near it."""
 
@@ -49,14 +52,21 @@ def read_text(path: Path) -> str:
             raise damaged(path, f"{size:,} bytes, more than the {LARGEST:,} that are read")
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise CheckpointError(
-            f"{path.parent}: has no {path.name}; expected a run directory, as `anokit run` leaves "
-            "it"
-        ) from None
+        raise CheckpointError(no_run(path)) from None
     except OSError as error:
         raise damaged(path, error.strerror or str(error)) from None
     except UnicodeDecodeError as error:
         raise damaged(path, f"no UTF-8 text: byte {error.start} is not") from None
+
+
+def no_run(missing: Path) -> str:
+    """Return what is said of a folder that lacks a file of every run, and where runs are in it.
+
+    These are beside each other in a folder of runs, and below ``cells`` in a sweep.
+    """
+    said = f"{missing.parent}: has no {missing.name}; expected a run directory, as `anokit run` "
+    below = sorted((*missing.parent.glob("*/resolved.json"), *missing.parent.glob(SWEPT)))
+    return f"{said}leaves it" + (f", such as {below[0].parent}" if below else "")
 
 
 def parse(text: str, path: Path) -> Any:

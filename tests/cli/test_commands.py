@@ -336,9 +336,17 @@ def test_what_cannot_be_scored_is_said(
     assert "Traceback" not in found.err
 
 
-def test_scoring_with_what_is_no_finished_run_is_refused(toykit, finished, pictures, tmp_path):
+def test_scoring_with_what_is_no_finished_run_is_refused(
+    toykit, anokit, finished, pictures, tmp_path
+):
     found = toykit("score", tmp_path, pictures)
-    assert (found.code, "expected a run directory" in found.err) == (1, True)
+    assert (found.code, found.err.endswith("as `anokit run` leaves it\n")) == (1, True)
+    for held in ("runs/first", "sweep/cells/first"):
+        shutil.copytree(finished, tmp_path / held)
+    for folder, held in (("runs", "runs/first"), ("sweep", "sweep/cells/first")):
+        for arguments in (["score", tmp_path / folder, pictures], ["compare", tmp_path / folder]):
+            found = toykit(*arguments) if arguments[0] == "score" else anokit(*arguments)
+            assert f"as `anokit run` leaves it, such as {tmp_path / held}\n" in found.err
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
     model = copy / "model.safetensors"
@@ -486,7 +494,11 @@ def test_report_is_made_anew(toykit, anokit, finished, tmp_path):
 
 def test_a_folder_that_is_no_run_has_no_report(anokit, tmp_path):
     found = anokit("report", tmp_path)
+    assert (found.code, "expected a run directory" in found.err) == (1, True)
+    (tmp_path / "resolved.json").write_text("{}")
+    found = anokit("report", tmp_path)
     assert (found.code, "expected a finished run" in found.err) == (1, True)
+    assert f"goes on with: anokit run RECIPE --resume {tmp_path}" in found.err
 
 
 def test_version_help_and_no_arguments(anokit):
