@@ -76,8 +76,8 @@ class TermKeys(WeightKey):
         strict=True,
         ge=1,
         description='with combine = "robust-z": number of training images from which the term has '
-        "its full weight; from N fewer ones it has N / full_weight_at of it, since what it learns "
-        "from few is worth less than what other terms do",
+        "its full weight; of N < full_weight_at it has N / full_weight_at, for what learns little "
+        "from few images",
     )
 
 
