@@ -118,9 +118,7 @@ class Scorer:
 
         It holds as long as the weights do. Where scores depend on the batch there is none.
         """
-        if self.backbone is None or self.backbone.batch_dependence:
-            return None
-        return TripMemory(count)
+        return TripMemory.of(self.backbone, count)
 
     def trips(
         self,

@@ -37,9 +37,7 @@ class Job:
         That is from the beginning where the backbone is never trained, else after training. None
         where trips depend on their batch.
         """
-        if self.backbone.batch_dependence:
-            return None
-        return TripMemory(len(self.data.train))
+        return TripMemory.of(self.backbone, len(self.data.train))
 
     @cached_property
     def held_out(self) -> Rows:

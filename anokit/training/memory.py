@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from anokit.data.sets import Rows
+from anokit.training.backbone import GuardedBackbone
 from anokit.types import RoundTrip
 from anokit.types.models import ROUND_TRIP_FIELDS
 
@@ -37,6 +38,14 @@ class TripMemory:
         self.known: dict[str, npt.NDArray[np.bool_]] = {}
         self.refused: set[str] = set()
         self.wanted: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, backbone: GuardedBackbone | None, count: int) -> TripMemory | None:
+        """Return a memory of trips through a network; None where there is none that may be kept.
+
+        A trip that depends on its batch is another one each time.
+        """
+        return None if backbone is None or backbone.batch_dependence else cls(count)
 
     def want(self, fields: frozenset[str]) -> None:
         """Make and keep these fields too wherever an image makes a trip: all will be asked for."""
