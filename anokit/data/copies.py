@@ -42,7 +42,7 @@ class Pictures:
             rows = np.arange(start, min(start + BLOCK, len(part)))
             images = table.read(rows).numpy()
             for row, image in zip(rows, images, strict=True):
-                content[wholes.of_tile[row]].update(np.ascontiguousarray(image).tobytes())
+                content[wholes.of_tile[row]].update(np.ascontiguousarray(image))
         return cls(part, wholes, [one.digest() for one in content])
 
     def name(self, place: int) -> str:

@@ -2,7 +2,9 @@
 
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,10 +15,17 @@ from anokit.errors import DataError
 from anokit.report.beside import NEAREST, Near, NearCard, write_near
 from anokit.report.contact_sheet import MOST, Cell, contact_sheet, on_sheet, small
 from anokit.report.heat import Heat, HeatScale
-from anokit.report.originals import DEFAULT_LEVELS, LONGEST, Levels, read_original, said
+from anokit.report.originals import (
+    DEFAULT_LEVELS,
+    LONGEST,
+    Levels,
+    read_original,
+    said,
+    save_picture,
+)
 from anokit.report.overlays import check_heat, check_scale, ramp
 from anokit.report.pictures import ORIGINALS, Made, make_pictures, take_pictures
-from anokit.store.files import replacing, write_text
+from anokit.store.files import write_text
 from anokit.store.folders import check_ours, replacing_folder
 
 __all__ = ["Entry", "Gallery", "check_gallery", "write_gallery"]
@@ -28,6 +37,12 @@ TABLE = "suspects.csv"
 
 MARK = "anokit ranked gallery"
 """What the page says that it was made by; a folder without it is never replaced."""
+
+WORKERS = 2
+"""Threads that read, paint and write pictures."""
+
+AHEAD = 4
+"""Entries whose pictures may be under way at a time; each holds a map and an original."""
 
 _OURS = re.compile(
     rf"{re.escape(PAGE)}|{re.escape(SHEET)}|{re.escape(TABLE)}|\d{{4,}}_[^/]*\.png"
@@ -140,8 +155,15 @@ def write_gallery(
     cards: list[_Card] = []
     cells: list[Cell] = []
     names: set[str] = set()
-    with replacing_folder(folder, _foreign) as new:
-        for entry in entries:
+    with replacing_folder(folder, _foreign) as new, ThreadPoolExecutor(WORKERS) as pool:
+        under_way: deque[Future[tuple[_Card, Cell]]] = deque()
+
+        def take() -> None:
+            card, cell = under_way.popleft().result()
+            cards.append(card)
+            cells.append(cell)
+
+        for number, entry in enumerate(entries):
             if entry.heat is not None:
                 check_heat(entry.heat, said(entry.path))
                 if scale is None:
@@ -151,12 +173,14 @@ def write_gallery(
                     )
             name = _file_name(entry, names)
             # Beyond the sheet only the number counts; pictures would fill the memory.
-            fits = len(cells) < MOST // (1 + len(entry.near))
-            card, cell = _written(new, name, entry, scale, longest, levels, fits=fits)
-            cards.append(card)
-            cells.append(cell if fits else replace(cell, picture=None, beside=()))
-        with replacing(new / SHEET) as file:
-            contact_sheet(cells).save(file, format="PNG")
+            fits = number < MOST // (1 + len(entry.near))
+            job = pool.submit(_written, new, name, entry, scale, longest, levels, fits=fits)
+            under_way.append(job)
+            if len(under_way) == AHEAD:
+                take()
+        while under_way:
+            take()
+        save_picture(new / SHEET, contact_sheet(cells))
         if table:
             write_text(new / TABLE, table)
         page = _page(cards, scale, title, lead, facts or {}, bool(table), on_sheet(cells))
@@ -197,7 +221,8 @@ def _written(
             original = read_original(new / made.original, longest)
     picture = None if original is None else small(original)
     card = replace(card, **vars(made))
-    return card, Cell(picture, entry.rank, score, card.name, entry.flagged, beside)
+    cell = Cell(picture, entry.rank, score, card.name, entry.flagged, beside)
+    return card, cell if fits else replace(cell, picture=None, beside=())
 
 
 def _foreign(folder: Path) -> str:

@@ -125,7 +125,7 @@ class BuiltScore:
             value = torch.empty(count, device=device)
         if places is not None and (known := np.flatnonzero(places >= 0)).size:
             chosen = torch.from_numpy(known).to(device)
-            part = trip.map(lambda field: field[chosen])
+            part = trip if len(known) == count else trip.map(lambda field: field[chosen])
             at = torch.from_numpy(places[known]).to(device)
             leave_one_out = cast("Any", self.score).leave_one_out
             value[chosen] = self._called(

@@ -71,10 +71,9 @@ class Trips:
         for start in range(0, len(self.rows), self.batch_size):
             rows = self.rows[start : start + self.batch_size]
             meter = TripMeter(len(rows), advance) if advance else None
-            images = to_float(self.images.read(rows).to(self.device))
             try:
-                trip = self._remembered(rows, images, meter) or self._made(
-                    images, self.needs, meter
+                trip = self._remembered(rows, meter) or self._made(
+                    self._read(rows), self.needs, meter
                 )
             except AnokitError as error:
                 error.score_key = ""  # no fault of who reads trips
@@ -99,20 +98,31 @@ class Trips:
 
         return further
 
+    def _read(self, rows: Rows) -> Tensor:
+        return to_float(self.images.read(rows).to(self.device))
+
     def _made(self, images: Tensor, needs: frozenset[str], meter: TripMeter | None) -> RoundTrip:
         if self.backbone:
             return self.backbone.round_trip(images, needs, meter)
         return RoundTrip(image=images)
 
-    def _remembered(self, rows: Rows, images: Tensor, meter: TripMeter | None) -> RoundTrip | None:
+    def _remembered(self, rows: Rows, meter: TripMeter | None) -> RoundTrip | None:
+        """Return the trip of what is remembered and made now; None where it is not kept.
+
+        Images that nobody asks for are not read again: they may have to be decoded for it.
+        """
         memory = self.memory
         if memory is None or not memory.has_room(self.needs):
             return None
+        images = self._read(rows) if "image" in self.needs else None
         missing = memory.missing(rows, self.needs)
         if missing.any():
             fields = memory.with_wanted(self.needs)
-            new = self._made(images[torch.from_numpy(missing)], fields, meter)
+            seen = (
+                self._read(rows[missing]) if images is None else images[torch.from_numpy(missing)]
+            )
+            new = self._made(seen, fields, meter)
             memory.keep(rows[missing], new, fields)
             if not memory.has_room(self.needs):
                 return new if missing.all() else None
-        return memory.recall(rows, images, self.needs)
+        return memory.recall(rows, images, self.needs, self.device)

@@ -88,12 +88,13 @@ class TripMemory:
         self.known[name] = np.zeros(self.count, dtype=bool)
         return True
 
-    def recall(self, rows: Rows, images: Tensor, needs: frozenset[str]) -> RoundTrip:
-        """Return the trips of the images at ``rows``, on the device of ``images``."""
+    def recall(
+        self, rows: Rows, images: Tensor | None, needs: frozenset[str], device: torch.device
+    ) -> RoundTrip:
+        """Return the trips of the images at ``rows`` on ``device``; ``images`` are its field."""
         places = torch.from_numpy(rows)
-        fields = {
-            name: images if name == "image" else self.fields[name][places].to(images.device)
-            for name in needs
-        }
+        fields = {name: self.fields[name][places].to(device) for name in needs - {"image"}}
         own = {name: fields.pop(name) for name in ROUND_TRIP_FIELDS if name in fields}
+        if images is not None:
+            own["image"] = images
         return RoundTrip(**own, extra=fields)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from anokit.data.preparing import prepare
-from anokit.data.sets import all_rows
+from anokit.data.sets import ImageTable, all_rows
 from anokit.results.assess import assess
 from anokit.scoring.scorer import Scorer
 from anokit.training.backbone import build_backbone
@@ -86,6 +86,27 @@ def test_progress_counts_every_image_whether_remembered_or_not(walk):
     over(FIRST, memory)
     over(SECOND, memory, advance=told.append)
     assert sum(told) == 12
+
+
+def test_images_are_read_only_where_something_new_is_made_of_them(walk, monkeypatch):
+    over, _ = walk
+    memory, read = TripMemory(12), []
+    take = ImageTable.read
+
+    def counted(self, indices):
+        read.append(len(indices))
+        return take(self, indices)
+
+    monkeypatch.setattr(ImageTable, "read", counted)
+    over(FIRST, memory, frozenset({"latent"}))
+    assert sum(read) == len(FIRST)
+    over(SECOND, memory, frozenset({"latent"}))
+    assert sum(read) == 12
+    found = over(SECOND, memory, frozenset({"latent"}))
+    assert sum(read) == 12
+    assert all(trip.filled() == {"latent"} for trip in found)
+    over(SECOND, memory)  # with the images
+    assert sum(read) == 24
 
 
 @pytest.mark.parametrize("dependence", ["", "batch norm over the batch"])

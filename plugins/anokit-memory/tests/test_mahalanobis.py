@@ -9,7 +9,7 @@ from sklearn.covariance import LedoitWolf
 
 from anokit.errors import DataError
 from anokit.types import RoundTrip
-from anokit_memory.gaussian import pack, unpack
+from anokit_memory.gaussian import Factor, pack, unpack
 from anokit_memory.mahalanobis import Mahalanobis
 
 
@@ -42,6 +42,30 @@ def test_the_packed_triangle_is_half_the_matrix_and_comes_back():
     packed = pack(factors)
     assert packed.shape == (3, 15)
     assert torch.equal(unpack(packed, 5), factors)
+
+
+def test_a_factor_is_unpacked_once_and_again_when_its_triangle_is_filled_anew():
+    factor, packed = Factor(), torch.rand(15)
+    first = factor(packed, 5)
+    assert factor(packed, 5) is first
+    packed.copy_(torch.rand(15))
+    assert torch.equal(factor(packed, 5), unpack(packed, 5))
+    other = torch.rand(6)
+    assert torch.equal(factor(other, 3), unpack(other, 3))
+    with torch.inference_mode():
+        lent = torch.rand(6)
+        factor(lent, 3)
+        lent.copy_(torch.rand(6))
+        assert torch.equal(factor(lent, 3), unpack(lent, 3))
+
+
+def test_another_state_that_is_loaded_is_what_judges():
+    rows, others, queries = stretched(60, 4), stretched(60, 4, 1), stretched(5, 4, 2)
+    detector = fitted(rows)
+    detector(queries)
+    other = fitted(others)
+    detector.load_state_dict(other.state_dict())
+    assert torch.equal(detector(queries), other(queries))
 
 
 @pytest.mark.parametrize("shrinkage", ["ledoit-wolf", 0.0, 0.3, 1.0])

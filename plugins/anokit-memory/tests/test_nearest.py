@@ -75,6 +75,29 @@ def test_the_search_equals_brute_force_to_the_bit(case, k):
     assert_equals_brute_force(*case(), k)
 
 
+@pytest.mark.parametrize("spot", ["together", "at the end", "apart"])
+def test_in_long_rows_the_nearest_may_lie_anywhere(spot):
+    """Blocks of distances are bounded by their least: one block may hold all k, or none."""
+    rows, k = draw(4000, 6), 7
+    places = {
+        "together": torch.arange(128, 135),
+        "at the end": torch.arange(3990, 3997),  # beyond the last whole block
+        "apart": torch.arange(10, 4000, 600),
+    }[spot]
+    rows[places] = draw(1, 6, 2) + 1e-3 * draw(7, 6, 3)
+    assert_equals_brute_force(torch.cat([draw(1, 6, 2), draw(4, 6, 4)]), rows, k)
+    found, _ = NearestRows(rows).nearest(draw(1, 6, 2), k)
+    assert set(found[0].tolist()) == set(places.tolist())
+
+
+def test_a_row_that_does_not_count_is_not_found_in_long_rows():
+    rows = draw(4000, 6)
+    left_out = torch.tensor([77, -1, 3999])
+    found, _ = NearestRows(rows).nearest(rows[[77, 78, 3999]], 5, left_out)
+    expected = [brute(rows[[place]], rows, 6)[0][0].tolist() for place in (77, 78, 3999)]
+    assert found.tolist() == [expected[0][1:], expected[1][:5], expected[2][1:]]
+
+
 @pytest.mark.parametrize("case", [far_away, two_clumps, long])
 @pytest.mark.parametrize("error", [-1.0, 1.0])
 def test_any_rounding_within_the_bound_changes_nothing(monkeypatch, case, error):

@@ -49,6 +49,25 @@ def unpack(packed: Tensor, width: int) -> Tensor:
     return packed.new_zeros(shape).masked_scatter_(lower.expand(shape), packed)
 
 
+class Factor:
+    """The lower factor of a packed triangle, unpacked once for all batches.
+
+    What is fitted anew, loaded, or moved to another device is unpacked again.
+    """
+
+    def __init__(self) -> None:
+        self._of: tuple[Tensor, int] | None = None
+        self._factor = torch.empty(0)
+
+    def __call__(self, packed: Tensor, width: int) -> Tensor:
+        """Return `unpack` of ``packed``; nothing may be written into it."""
+        if packed.is_inference():  # torch does not count what is written into these
+            return unpack(packed, width)
+        if self._of is None or self._of[0] is not packed or self._of[1] != packed._version:
+            self._of, self._factor = (packed, packed._version), unpack(packed, width)
+        return self._factor
+
+
 def distances(factor: Tensor, centred: Tensor) -> Tensor:
     """Return √(uᵀ Σ⁻¹ u) = ‖L⁻¹ u‖ of columns u: ``[..., D, D], [..., D, R] -> [..., R]``, ≥ 0."""
     solved = torch.linalg.solve_triangular(factor, centred, upper=False)

@@ -10,11 +10,11 @@ from anokit.errors import DataError
 from anokit.nn import Detector, FieldScore, field_score, to_double
 from anokit_memory.gaussian import (
     LEAST_ROWS,
+    Factor,
     cholesky,
     distances,
     left_out_distances,
     pack,
-    unpack,
 )
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Mahalanobis(Detector):
         self.name = name
         self.shrinkage = shrinkage
         self.trim = trim
+        self.factor = Factor()
         self.register_buffer("mean", torch.empty(0))
         self.register_buffer("triangle", torch.empty(0))
         self.register_buffer("kept", torch.empty(0, dtype=torch.bool))
@@ -110,7 +111,7 @@ class Mahalanobis(Detector):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return the distance: ``[R, D] -> [R]``, ≥ 0."""
-        return distances(unpack(self.triangle, len(self.mean)), (rows - self.mean).mT)
+        return distances(self.factor(self.triangle, len(self.mean)), (rows - self.mean).mT)
 
     def leave_one_out(self, rows: Tensor, places: Tensor) -> Tensor:
         """Return the distance of fitted rows to the Gaussian of the others: ``[R, D] -> [R]``.
@@ -127,13 +128,14 @@ class Mahalanobis(Detector):
         """
         alpha, mu = to_double(self.alpha), to_double(self.mu)
         without = left_out_distances(
-            unpack(self.triangle, len(self.mean)),
+            self.factor(self.triangle, len(self.mean)),
             (rows - self.mean).mT,
             share=1 - alpha,
             ridge=alpha * mu,
             count=int(self.kept.sum()),
         )
-        return torch.where(self.kept[places.to(rows.device)], without.to(rows), self(rows))
+        kept = self.kept[places.to(rows.device)]
+        return without.to(rows) if kept.all() else torch.where(kept, without.to(rows), self(rows))
 
     def warnings(self) -> list[str]:
         """Return a sentence where the Gaussian was fitted to few rows, else nothing."""

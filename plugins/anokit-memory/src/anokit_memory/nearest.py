@@ -42,6 +42,9 @@ MAX_SUM = 2048
 MAX_WIDE = 2**22
 """Most values of training rows that are float64 at one time: 32 MB."""
 
+BLOCK = 64
+"""Distances next to each other of which one alone bounds the k smallest."""
+
 FEW = 256
 """Candidates of one query that are always looked at without a second search in float64."""
 
@@ -165,10 +168,7 @@ class NearestRows:
         if without is not None:
             of = (without >= 0).nonzero()[:, 0]
             low[of.to(low.device), without[of].to(low.device)] = torch.inf
-        if k == 1:
-            least, where = low.min(dim=1, keepdim=True)
-        else:
-            least, where = low.topk(k, dim=1, largest=False)
+        least, where = _few_small(low, k)
         n, a = lengths[where.to(lengths.device)], asked[:, None]
         bound = self._gamma(low.dtype) * a * n + 2 * ROUNDING[low.dtype] * (a + n).square()
         bound = SLACK * bound + self.rows.shape[1] * 2.0**-120
@@ -212,6 +212,22 @@ class NearestRows:
         width = self.rows.shape[1] + 16
         terms = (min(width, MAX_SUM) + -(-width // MAX_SUM)) * ROUNDING[dtype]
         return terms / (1 - terms)
+
+
+def _few_small(low: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return k of the smallest values of each row, and their places: ``[R, N] -> [R, k]``.
+
+    In a long row these are the smallest of the k blocks whose smallest value is least: hardly
+    larger than the k smallest, and found without sorting what is far.
+    """
+    if k == 1:
+        return low.min(dim=1, keepdim=True)
+    if (blocks := low.shape[1] // BLOCK) < 8 * k:
+        return low.topk(k, dim=1, largest=False)
+    blocked = low[:, : blocks * BLOCK].reshape(len(low), blocks, BLOCK)
+    least, which = blocked.amin(dim=2).topk(k, dim=1, largest=False)
+    inside = blocked.gather(1, which[..., None].expand(-1, -1, BLOCK)).argmin(dim=2)
+    return least, which * BLOCK + inside
 
 
 def _products(first: Tensor, second: Tensor) -> Tensor:

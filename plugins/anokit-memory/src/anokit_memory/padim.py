@@ -13,11 +13,11 @@ from anokit.errors import DataError, PluginError
 from anokit.nn import map_of_grid, read_field, to_double
 from anokit_memory.gaussian import (
     LEAST_ROWS,
+    Factor,
     cholesky,
     distances,
     left_out_distances,
     pack,
-    unpack,
 )
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Padim(nn.Module):
         self.channels = channels
         self.max_fit_images = max_fit_images
         self.seed = seed
+        self.factor = Factor()
         self.register_buffer("mean", torch.empty(0, 0))
         self.register_buffer("triangle", torch.empty(0, 0))
         self.register_buffer("ridge", torch.empty(0))
@@ -173,7 +174,7 @@ class Padim(nn.Module):
         return distances(self._factor(), self._centred(trip)).mT
 
     def _factor(self) -> Tensor:
-        return unpack(self.triangle, len(self.chosen))
+        return self.factor(self.triangle, len(self.chosen))
 
     def _centred(self, trip: RoundTrip) -> Tensor:
         """Return the vectors of all positions less their means: ``[P, d, B]``."""
