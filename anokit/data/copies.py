@@ -18,7 +18,7 @@ from anokit.data.rows import SplitRows, labels_of
 from anokit.data.sets import ImageTable, SamePicture, TestSet, TrainingSet, Wholes
 from anokit.errors import DataError
 
-BLOCK = 1024
+BLOCK = 64
 NAMED = 3
 """Pictures that a sentence names; the rest is counted."""
 
