@@ -88,6 +88,7 @@ SCORES = [
     {"name": "knn-50", "terms": [{"use": "knn", "k": 50}]},
     {"name": "knn-share", "terms": [{"use": "knn", "k": 0.025}]},
     {"use": "sparse-knn"},
+    {"use": "reach-knn"},
     {"use": "trimmed-knn"},
 ]
 

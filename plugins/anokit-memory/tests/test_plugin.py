@@ -28,6 +28,7 @@ def test_public_names():
         "padim",
         "patch-knn",
         "pixel-knn",
+        "reach-knn",
         "sparse-knn",
         "trimmed-knn",
     }

@@ -7,7 +7,7 @@ import torch
 
 from anokit.errors import DataError
 from anokit.types import RoundTrip
-from anokit_memory import trimmed
+from anokit_memory import pairs
 
 
 def cloud(count: int, seed: int, centre: float = 0, spread: float = 1) -> torch.Tensor:
@@ -80,7 +80,7 @@ def test_leaving_one_out_drops_a_kept_row_and_leaves_the_others(build):
 
 def test_a_subset_to_compare_with_keeps_the_same_clouds(monkeypatch, build):
     rows = torch.cat([cloud(160, 0), cloud(40, 1, 6, 3)])
-    monkeypatch.setattr(trimmed, "MAX_PAIRS", 200 * 100)
+    monkeypatch.setattr(pairs, "MAX_PAIRS", 200 * 100)
     kept = fitted(build, rows, share=0.7, clump=20).detector.kept
     assert len(kept) == 140
     assert int((kept >= 160).sum()) == 0

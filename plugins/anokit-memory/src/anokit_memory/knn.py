@@ -22,6 +22,11 @@ LEAST = 5
 """Neighbours that a share of the training rows is at least: fewer say little of a density."""
 
 
+def number_of(asked: float, count: int) -> int:
+    """Return how many neighbours a number ≥ 1, or a share in (0, 1) of ``count`` rows, means."""
+    return int(asked) if asked >= 1 else max(LEAST, round(asked * count))
+
+
 class RowMemory(Detector):
     """Base of detectors that keep training rows, ``[N, D]`` float32, and look for the nearest.
 
@@ -56,13 +61,20 @@ class RowMemory(Detector):
         """Return rows as they are compared: ``[R, D] -> [R, D]`` float32."""
         return unit(rows) if self.metric == "cosine" else rows
 
-    def distances(self, rows: Tensor, k: int, without: Tensor | None = None) -> Tensor:
-        """Return distances to the k nearest rows of the memory, ascending: ``[R, k]`` float64.
+    def neighbours(
+        self, rows: Tensor, k: int, without: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return places of the k nearest rows of the memory and their distances: ``[R, k]`` each.
 
-        ``without``: int64 ``[R]``, for each query the place of a row that does not count, or −1.
+        Distances are float64 and ascend. ``without``: int64 ``[R]``, for each query the place of a
+        row that does not count, or −1.
         """
-        _, squares = self.search.nearest(self.prepared(rows), k, without)
-        return squares / 2 if self.metric == "cosine" else squares.sqrt()
+        places, squares = self.search.nearest(self.prepared(rows), k, without)
+        return places, squares / 2 if self.metric == "cosine" else squares.sqrt()
+
+    def distances(self, rows: Tensor, k: int, without: Tensor | None = None) -> Tensor:
+        """Return distances to the k nearest rows of the memory as `neighbours` does: ``[R, k]``."""
+        return self.neighbours(rows, k, without)[1]
 
 
 class NearestNeighbours(RowMemory):
@@ -88,9 +100,7 @@ class NearestNeighbours(RowMemory):
     @property
     def k(self) -> int:
         """Return the number of neighbours that are asked for."""
-        if self.asked >= 1:
-            return int(self.asked)
-        return max(LEAST, round(self.asked * len(self.memory)))
+        return number_of(self.asked, len(self.memory))
 
     def fit(self, rows: Tensor) -> None:
         """Keep the training rows ``[N, D]``.
@@ -129,7 +139,11 @@ class NearestNeighbours(RowMemory):
                 f"score '{self.name}': to leave a training vector out, expected two or more, got "
                 f"{others + 1}: add images"
             )
-        return self.mean(self.distances(rows, min(self.k, others), places)).to(rows)
+        return self.mean(self.left_out(rows, min(self.k, others), places)).to(rows)
+
+    def left_out(self, rows: Tensor, k: int, places: Tensor) -> Tensor:
+        """Return distances of the fitted rows at ``places`` to the k nearest others: ``[R, k]``."""
+        return self.distances(rows, k, places)
 
     def warnings(self) -> list[str]:
         """Return a sentence where there are too few rows for k others, else nothing."""

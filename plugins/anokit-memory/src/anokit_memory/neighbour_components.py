@@ -50,6 +50,26 @@ class TrimmedKNNOptions(FittedOptions):
     metric: Metric = Field(default="cosine", description=f"Distance: {METRIC}")
 
 
+Neighbours = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)]
+
+
+class ReachKNNOptions(FittedOptions):
+    """Options of ``reach-knn``."""
+
+    k: Neighbours = Field(
+        default=0.025,
+        description="Nearest training vectors whose reachability is averaged: a number ≥ 1, or a "
+        "share of all, in (0, 1), of which at least 5 are taken; all where there are fewer.",
+    )
+    reach: Neighbours = Field(
+        default=0.05,
+        description="No training vector is nearer than it is to its own n-th nearest other; n as "
+        "k: a number ≥ 1 or a share in (0, 1). More than the largest group of anomalies that are "
+        "alike, fewer than the smallest normal mode has.",
+    )
+    metric: Metric = Field(default="cosine", description=f"Distance: {METRIC}")
+
+
 class PatchOptions(FittedOptions):
     """Options of scores that only read patches."""
 
@@ -147,6 +167,18 @@ def neighbour_components() -> Iterator[Component]:
         map_needs=map_needs,
         reference="Memories as in MeDS, arXiv 2605.26676, step 1; the expected minimum in closed "
         "form",
+    )
+    yield Component(
+        name="reach-knn",
+        summary="knn by reachability: the isolated is near to nothing, rare normal modes too "
+        "(screws 0.83 to 0.56)",
+        factory="anokit_memory.reach:reach_knn",
+        options=ReachKNNOptions,
+        example={"on": "image", "k": 2, "reach": 3},
+        needs=needs,
+        map_needs=map_needs,
+        reference="Reachability distance of Breunig et al., LOF: Identifying Density-Based Local "
+        "Outliers (2000)",
     )
     yield Component(
         name="trimmed-knn",

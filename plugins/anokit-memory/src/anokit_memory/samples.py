@@ -28,6 +28,7 @@ SAMPLES = dict.fromkeys(
         "padim",
         "pixel-knn",
         "sparse-knn",
+        "reach-knn",
         "trimmed-knn",
         "patch-knn",
         "mutual",

@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from anokit.errors import DataError
-from anokit.nn import FieldScore, field_score, to_double
+from anokit.nn import FieldScore, field_score
 from anokit_memory.knn import NearestNeighbours
+from anokit_memory.pairs import BLOCK, columns_of, distances_to
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from anokit_memory.neighbour_components import Metric, TrimmedKNNOptions
 
-MAX_PAIRS = 10**8
-"""Most distances of pairs that are in memory, 400 MB: beyond, rows are compared with a subset."""
-
 MAX_ROUNDS = 10
 """Most rounds of trimming."""
-
-BLOCK = 1024
 
 
 class TrimmedNeighbours(NearestNeighbours):
@@ -97,7 +93,9 @@ class TrimmedNeighbours(NearestNeighbours):
         return super().leave_one_out(rows, torch.where(self.kept[where] == places, where, -1))
 
     def _kept(self, rows: Tensor, keep: int, clump: int) -> Tensor:
-        distances, columns = self._distances(rows)
+        columns = columns_of(rows, self.seed)
+        distances = torch.cat(list(distances_to(rows, columns, self.metric)))
+        columns = columns.to(distances.device)
         # of a subset, as many neighbours as it has of the clump's
         near = max(1, round(clump * len(columns) / len(rows)))
         kept = torch.ones(len(rows), dtype=torch.bool, device=distances.device)
@@ -115,24 +113,6 @@ class TrimmedNeighbours(NearestNeighbours):
                 break
             kept = now
         return kept.nonzero()[:, 0].to(rows.device)
-
-    def _distances(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return distances ``[N, C]`` to all rows or a seeded subset, infinite to itself."""
-        count = len(rows)
-        columns = torch.arange(count)
-        if count * count > MAX_PAIRS:
-            source = torch.Generator().manual_seed(self.seed)
-            columns = torch.randperm(count, generator=source)[: MAX_PAIRS // count].sort().values
-        columns = columns.to(rows.device)
-        others = to_double(rows[columns])
-        parts = []
-        for block in torch.split(rows, BLOCK):
-            near = torch.cdist(to_double(block), others)
-            parts.append((near.square() / 2 if self.metric == "cosine" else near).float())
-        distances = torch.cat(parts)
-        columns = columns.to(distances.device)
-        distances[columns, torch.arange(len(columns), device=columns.device)] = torch.inf
-        return distances, columns
 
 
 def trimmed_knn(options: TrimmedKNNOptions) -> FieldScore:
