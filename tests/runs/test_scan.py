@@ -135,6 +135,24 @@ def test_its_run_is_like_any_other(anokit, no_report, photos):
     assert float(ranking("run")[0]["knn"]) > 0
 
 
+def test_a_folder_that_holds_its_own_runs_and_maps_is_read_as_before(
+    anokit, no_report, photos, monkeypatch
+):
+    no_report()
+    monkeypatch.chdir(photos)
+    known = ("--recipe", "../small.toml", "--top", "4")
+    assert anokit("scan", ".", *known, "--out", "runs/one").code == 0
+    assert anokit("score", "runs/one", ".", "--maps", "maps").code == 0
+    assert list(Path("maps").glob("*.png"))
+    again = anokit("scan", ".", *known, "--out", "runs/two")
+    assert again.code == 0, again.err
+    assert ranking("runs/one") == ranking("runs/two")
+    assert anokit("suspects", "runs/one", "--top", "4").code == 0, "its data are the same still"
+    scored = anokit("score", "runs/one", ".")
+    assert f"{PHOTOS} images scored" in scored.out
+    assert "3 that anokit wrote (maps, …)" in scored.out
+
+
 def test_a_run_is_judged_anew_by_another_rate(anokit, no_report, photos):
     no_report()
     anokit("scan", photos, "--recipe", "small.toml", "--out", "run")
