@@ -79,7 +79,7 @@ def scan_command(
     if results.rows[0].metrics:
         console.results(results, directory)
     else:
-        for text in results.warnings:
+        for text in results.told:
             console.warning(text)
     found = directory.read_ranking()
     console.rich.print()

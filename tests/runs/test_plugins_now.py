@@ -108,8 +108,12 @@ def test_every_command_that_computes_by_another_version_tells(
         done = toykit(*command)
         assert done.code == 0, done.err
         assert (done.err + done.out).count(BEFORE) == 1, command
-    told = [text for text in read_results(RunDirectory(run)).warnings if BEFORE in text]
+    told = [text for text in read_results(RunDirectory(run)).told if BEFORE in text]
     assert len(told) == 1, "the run says by what the explanation was made"
+    installed("1.0", 1)
+    assert toykit("explain", run, "--score", "shade").code == 0
+    assert BEFORE not in str(read_results(RunDirectory(run))), "and no more once it is made anew"
+    installed("2.0", -3)
     found = verify(run, device="cpu", plugins=[TOYS])
     assert found.problems[0].startswith(BEFORE)
     assert any("shade: scores differ" in text for text in found.problems)
