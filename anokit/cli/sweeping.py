@@ -80,6 +80,7 @@ def sweep_command(
     from anokit.cli.console import Console
     from anokit.recipe.sweeps import load_sweep
     from anokit.registry.lookup import Registry
+    from anokit.runs.plugins_now import plugin_words
     from anokit.runs.sweep import shard_of
     from anokit.runs.sweep_folder import open_folder
 
@@ -113,8 +114,13 @@ def sweep_command(
         check_room(cost, places, folder.path)
         estimates = cost.seconds
     engine = _engine(places, devices, ray, threads)
-    overview = _carry_out(loaded, folder, cells, engine, threads, estimates, console)
-    _finish(console, overview, folder)
+    words = ["anokit", "sweep", str(folder.path), *plugin_words(plugin)]
+    given_too = [("--jobs", jobs), ("--shard", shard), ("--ray", ray)]
+    given_too += [("--device", one) for one in device or []]
+    words += [word for option, value in given_too if value for word in (option, str(value))]
+    again = shlex.join(words)
+    overview = _carry_out(loaded, folder, cells, engine, threads, estimates, console, again)
+    _finish(console, overview, folder, again)
 
 
 def _file_and_folder(given: Path, out: Path | None, quick: bool) -> tuple[Path, Path | None, bool]:
@@ -148,8 +154,9 @@ def _carry_out(
     threads: int,
     estimates: dict[str, float],
     console: Console,
+    again: str,
 ) -> Overview:
-    """Carry the cells out with a display; what an interrupt leaves is said."""
+    """Carry the cells out with a display; say which command goes on after an interrupt."""
     from anokit.cli.overview import Display
     from anokit.runs.sweep import run_sweep
 
@@ -170,10 +177,7 @@ def _carry_out(
         )
     except KeyboardInterrupt:
         display.close()
-        console.say(
-            f"interrupted: what was done is kept; go on with: anokit sweep "
-            f"{shlex.quote(str(folder.path))}"
-        )
+        console.say(f"interrupted: what was done is kept; go on with: {again}")
         raise typer.Exit(130) from None
     finally:
         display.close()
@@ -228,7 +232,7 @@ def _because(state: CellState) -> str:
     return f": {state.reason}" if state.reason else ""
 
 
-def _finish(console: Console, overview: Overview, folder: SweepFolder) -> None:
+def _finish(console: Console, overview: Overview, folder: SweepFolder, again: str) -> None:
     """Say what became of all, and fail where a cell did."""
     failed = [state for state in overview.states if state.status == "failed"]
     for state in failed:
@@ -243,5 +247,5 @@ def _finish(console: Console, overview: Overview, folder: SweepFolder) -> None:
         console.say(f"Report: {write_sweep_report(folder, overview)}")
         console.say(f"A table of them: anokit table {shlex.quote(str(folder.path))}")
     if failed:
-        console.say(f"Try the failed cells again: anokit sweep {shlex.quote(str(folder.path))}")
+        console.say(f"Try the failed cells again: {again}")
         raise typer.Exit(1)

@@ -128,7 +128,7 @@ def open_run(
     tables = directory.resolved()
     if not directory.finished or not directory.model.exists():
         raise CheckpointError(
-            f"{run}: this run is not finished; go on with: anokit run … --resume {run}"
+            f"{run}: this run is not finished; go on with: {directory.resume_command}"
         )
     if directory.exclude.exists():
         # The list that it was made from may have been changed since, for a further run.
@@ -141,7 +141,7 @@ def open_run(
     if new := [name for name in named if name not in own]:
         raise CheckpointError(
             f"{run}: was stopped while it was scored by another recipe, and has no results of "
-            f"{', '.join(new)} yet; go on with: anokit run … --resume {run}"
+            f"{', '.join(new)} yet; go on with: {directory.resume_command}"
         )
     # One without a row was being added when the process was killed; the recipe may since have taken
     # the name of another.

@@ -8,13 +8,8 @@ from pathlib import Path
 
 from anokit.errors import CheckpointError, UsageError
 from anokit.recipe.parts import Recipe
-from anokit.store.run_directory import (
-    LOCK,
-    TRAINING_KEYS,
-    RunDirectory,
-    RunState,
-    training_digest,
-)
+from anokit.store.run_directory import LOCK, RunDirectory, RunState
+from anokit.store.training_digest import TRAINING_KEYS, training_digest
 
 START = frozenset({LOCK, "recipe.toml", "resolved.json", "exclude.txt", "environment.json"})
 """Files that a run writes before split.json, beside its one-file plugins."""

@@ -355,7 +355,10 @@ def test_scoring_with_what_is_no_finished_run_is_refused(
     assert (found.code, "model.safetensors: damaged: its SHA-256" in found.err) == (1, True)
     (copy / "results.json").unlink()
     found = toykit("score", copy, pictures)
-    assert (found.code, "this run is not finished; go on with" in found.err) == (1, True)
+    assert (found.code, "this run is not finished; go on with: " in found.err) == (1, True)
+    words = shlex.split(found.err.strip().rpartition("go on with: ")[2])
+    began = json.loads((copy / "environment.json").read_text())["arguments"]
+    assert words == ["anokit", "run", *shlex.split(began), "--resume", str(copy)]
     (copy / "resolved.json").write_text("{")
     found = toykit("score", copy, pictures)
     assert (found.code, "resolved.json: damaged" in found.err) == (1, True)

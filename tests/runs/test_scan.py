@@ -1,12 +1,14 @@
 """A folder in, ranked images with names out."""
 
 import csv
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from anokit.cli.app import main
 from anokit.recipe.reading import load_recipe
 from anokit.registry.lookup import Registry
 from anokit.runs.scan import scan_recipe
@@ -58,6 +60,13 @@ def photos(tmp_path, monkeypatch):
     (tmp_path / "small.toml").write_text(SMALL)
     monkeypatch.chdir(tmp_path)
     return Path("photos")
+
+
+def main_code(words):
+    """Return how a command ends that is given as it stands."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    return caught.value.code
 
 
 def ranking(run):
@@ -151,6 +160,20 @@ def test_a_folder_that_holds_its_own_runs_and_maps_is_read_as_before(
     scored = anokit("score", "runs/one", ".")
     assert f"{PHOTOS} images scored" in scored.out
     assert "3 that anokit wrote (maps, …)" in scored.out
+
+
+def test_the_commands_that_are_printed_name_what_the_scan_was_given(
+    toykit, photos, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ANOKIT_PLUGINS", "anokit-datasets")
+    recipe = SMALL[: SMALL.index("[backbone]")] + '[backbone]\nuse = "linear"\nimages = 8\n'
+    (tmp_path / "toys.toml").write_text(recipe + '[[scores]]\nuse = "error"\n')
+    found = toykit("scan", photos, "--recipe", "toys.toml", "--out", "a run", "--device", "cpu")
+    assert found.code == 0, found.err
+    for command in ("suspects", "score"):
+        (line,) = (line for line in found.out.splitlines() if f": anokit {command} " in line)
+        words = shlex.split(line.partition("anokit ")[2].replace("PATH…", str(photos)))
+        assert main_code(words) == 0, line
 
 
 def test_a_run_is_judged_anew_by_another_rate(anokit, no_report, photos):

@@ -242,7 +242,7 @@ def start(tmp_path, toys_file):
 
 
 def test_a_sweep_that_is_interrupted_ends_as_one_that_is_not(
-    sweep, start, finish_plainly, tmp_path
+    sweep, start, finish_plainly, tmp_path, toys_file
 ):
     slow = ("backbone.images=6000", "training.checkpoint_minutes=0.02")
     sweep('[matrix]\nrecipe = ["toys.toml"]\nseed = [1]\n', *slow)
@@ -252,7 +252,7 @@ def test_a_sweep_that_is_interrupted_ends_as_one_that_is_not(
     first.send_signal(signal.SIGINT)
     said = first.communicate(timeout=60)[0]
     assert first.returncode == 130, said
-    assert "go on with: anokit sweep sweeps/s" in said
+    assert f"go on with: anokit sweep sweeps/s --plugin {toys_file}" in said
     index = json.loads((tmp_path / "sweeps/s/sweep.json").read_text())
     assert [cell["status"] for cell in index["cells"]] == ["interrupted"]
     second = start("sweeps/s")
