@@ -82,13 +82,14 @@ def sweep_command(
     from anokit.registry.lookup import Registry
     from anokit.runs.plugins_now import plugin_words
     from anokit.runs.sweep import shard_of
-    from anokit.runs.sweep_folder import open_folder
+    from anokit.runs.sweep_folder import of_other_versions, open_folder
 
     if verify or bundle:
         _after(sweep, out, verify, bundle, (device or ["auto"])[0], plugin or [])
         return
     given, out, quick = _file_and_folder(sweep, out, quick)
-    loaded = load_sweep(given, Registry.load(plugin or []), quick=quick)
+    registry = Registry.load(plugin or [])
+    loaded = load_sweep(given, registry, quick=quick)
     cells = shard_of(loaded.cells, shard)
     folder = open_folder(loaded, out)
     left = [cell for cell in cells if not folder.run(cell.name).finished]
@@ -103,6 +104,8 @@ def sweep_command(
         + (f"{len(cells)} of them in shard {shard}, " if shard else "")
         + f"{len(cells) - len(left)} finished; {folder.path}"
     )
+    for text in of_other_versions(loaded, folder, registry) if left else ():
+        console.warning(text)
     if dry_run:
         _show_plan(console, loaded, folder, left, places, devices[0])
         return
