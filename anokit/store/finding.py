@@ -115,20 +115,21 @@ def find_resumable(recipe: Recipe, given: Path | None) -> RunDirectory:
     return directory
 
 
-def recorded_plugins(name: str, given: Path | None) -> frozenset[str]:
-    """Return the plugins that a run which is to be resumed was begun with; none if unknown.
+def recorded_plugins(name: str, given: Path | None) -> tuple[Path, dict[str, str]] | None:
+    """Return the run that is to be resumed, and the versions of plugins that it was begun with.
 
-    ``name`` is the recipe's; ``given`` as in `find_resumable`.
+    ``name`` is the recipe's; ``given`` as in `find_resumable`. None where that is not known.
     """
     paths = [given] if given else sorted((Path("runs") / name).glob("*"))
     found = [RunDirectory(path) for path in paths if (path / "environment.json").exists()]
     unfinished = [one for one in found if given or one.state is not RunState.FINISHED]
     if not unfinished:
-        return frozenset()
+        return None
+    newest = max(unfinished, key=_age)
     try:
-        return frozenset(max(unfinished, key=_age).environment().plugins)
+        return newest.path, newest.environment().plugins
     except CheckpointError:
-        return frozenset()
+        return None
 
 
 def _age(directory: RunDirectory) -> tuple[bool, str, str]:

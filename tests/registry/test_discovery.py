@@ -388,6 +388,9 @@ def test_an_unknown_name_says_what_was_meant_and_what_there_is(registry):
     assert "installed: bad, error, far, seen" in message("score", "zzz")
     assert "there is a backbone of that name" in message("score", "linear")
     assert "did you mean 'toys/far'?" in message("score", "toy/far")
+    assert "no plugin 'acme' is loaded, so install it" in message("score", "acme/angle")
+    assert "installed:" not in message("score", "acme/angle")
+    assert "installed: bad, error" in message("score", "toys/zzzzzzzz")
 
 
 def test_problems_print_with_hint_and_on_demand_with_traceback(place, capsys):

@@ -143,6 +143,24 @@ def test_a_plugin_that_is_gone_is_named_in_one_sentence(
     assert toykit("explain", run, "--score", "error").code == 0
 
 
+def test_a_plugin_of_a_run_that_is_to_go_on_is_named_in_one_sentence(
+    installed, toykit, recipe_file, tmp_path, monkeypatch
+):
+    installed("1.0", 1)
+    recipe = recipe_file('scores=[{use="error"}, {use="shade"}]', "backbone.fail_at=3")
+    assert toykit("run", recipe, "--out", tmp_path / "run").code == 1
+    installed.remove()
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    refused = toykit("run", recipe, "--resume", tmp_path / "run")
+    assert (refused.code, f"pip install {AGAIN}" in refused.err) == (2, True)
+    assert "unknown score" not in refused.err
+    recipe_file('scores=[{use="error"}]', "backbone.fail_at=3")
+    gone = toykit("run", recipe, "--resume", tmp_path / "run")
+    assert (gone.code, "told to fail" in gone.err) == (1, True), "it is not needed"
+    recipe_file("backbone.use=nothing")
+    assert "unknown backbone" in toykit("run", recipe).err
+
+
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 def test_scores_of_two_versions_are_never_in_one_table(
     run, installed, toykit, tmp_path, photos, monkeypatch, version
