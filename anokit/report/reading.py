@@ -107,13 +107,10 @@ def read_run(directory: Path, results: Results | None = None) -> Run:
     CheckpointError
         Where results.json is missing or a file in the directory cannot be understood.
     """
-    if results is None and not (directory / "results.json").is_file():
-        if not there(directory / "resolved.json"):
+    if results is None:
+        RunDirectory(directory).check_finished()
+        if not (directory / "results.json").is_file():
             raise CheckpointError(no_run(directory / "results.json"))
-        raise CheckpointError(
-            f"{directory}: expected a finished run with a results.json, found none; it goes on "
-            f"with: {RunDirectory(directory).resume_command}"
-        )
     table, ranking = directory / "scores.csv", directory / "training_scores.csv"
     terms = directory / "terms.json"
     before = directory / "before.json"

@@ -139,6 +139,7 @@ class ScoredRun:
 def read_run(path: Path) -> GatheredRun:
     """Read a finished run; raise `CheckpointError` where it is not finished or is damaged."""
     directory = RunDirectory(path)
+    directory.check_finished()
     return GatheredRun(path, read_results(directory), directory.resolved(), directory.split())
 
 

@@ -126,10 +126,7 @@ def open_run(
     """
     directory = RunDirectory(run)
     tables = directory.resolved()
-    if not directory.finished or not directory.model.exists():
-        raise CheckpointError(
-            f"{run}: this run is not finished; go on with: {directory.resume_command}"
-        )
+    directory.check_finished()
     if directory.exclude.exists():
         # The list that it was made from may have been changed since, for a further run.
         tables["dataset"] = {**tables["dataset"], "exclude": str(directory.exclude)}

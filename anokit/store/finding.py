@@ -67,9 +67,10 @@ def _refusal(directory: RunDirectory, held: str) -> str:
     if directory.finished:
         return f"holds a finished run, see {directory.report}; name a new directory"
     if directory.state is RunState.INTERRUPTED:
+        begun = RunDirectory(directory.path)  # by its own recipe, which may be another
         return (
             "is there already and not empty; name a new directory, or go on with the interrupted "
-            f"run in it: {directory.resume_command}"
+            f"run in it: {begun.resume_command}"
         )
     return f"is there already and not empty; name a new directory (this one holds {held})"
 

@@ -90,6 +90,13 @@ class RunDirectory:
         """Whether the run came to its end: results.json is the last file that it writes."""
         return self.results.exists()
 
+    def check_finished(self) -> None:
+        """Raise `CheckpointError` where the run is not finished, with what goes on with it."""
+        if not self.finished and (self.path / "resolved.json").exists():
+            raise CheckpointError(
+                f"{self.path}: this run is not finished; go on with: {self.resume_command}"
+            )
+
     @property
     def busy(self) -> bool:
         """Whether a process is at work in it."""

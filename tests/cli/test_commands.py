@@ -495,13 +495,25 @@ def test_report_is_made_anew(toykit, anokit, finished, tmp_path):
     assert (copy / "report.html").exists()
 
 
+def test_a_run_whose_weights_are_gone_is_not_said_to_be_unfinished(toykit, finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    (copy / "model.safetensors").unlink()
+    found = toykit("suspects", copy)
+    assert (found.code, f"{copy}/model.safetensors: " in found.err) == (1, True)
+    assert "--resume" not in found.err, "it is finished, and refuses that"
+
+
 def test_a_folder_that_is_no_run_has_no_report(anokit, tmp_path):
     found = anokit("report", tmp_path)
     assert (found.code, "expected a run directory" in found.err) == (1, True)
     (tmp_path / "resolved.json").write_text("{}")
     found = anokit("report", tmp_path)
-    assert (found.code, "expected a finished run" in found.err) == (1, True)
-    assert f"goes on with: anokit run RECIPE --resume {tmp_path}" in found.err
+    assert found.code == 1
+    told = f"{tmp_path}: this run is not finished; go on with: anokit run RECIPE --resume"
+    assert f"{told} {tmp_path}\n" in found.err
+    compared = anokit("compare", tmp_path, tmp_path)
+    assert (compared.code, told in compared.err) == (1, True)
 
 
 def test_version_help_and_no_arguments(anokit):
