@@ -211,5 +211,11 @@ def report_command(
 ) -> None:
     """Make the report of a finished run anew."""
     from anokit.report.html import write_report
+    from anokit.results.rows import read_results
+    from anokit.store.run_directory import RunDirectory
 
-    print(write_report(run))
+    directory = RunDirectory(run)
+    directory.check_finished()
+    read_results(directory)  # of what is no run nothing can be held
+    with directory.locked():  # lest it write an old page over that of scores being added
+        print(write_report(run))

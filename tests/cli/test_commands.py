@@ -12,6 +12,7 @@ from PIL import Image
 import anokit
 from anokit.cli.app import _with_bare_values, main
 from anokit.errors import CheckpointError, DataError
+from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import load_tensors
 
 EVERY_RUN = {
@@ -493,6 +494,18 @@ def test_report_is_made_anew(toykit, anokit, finished, tmp_path):
     assert found.code == 0, found.err
     assert found.out.strip() == str(copy / "report.html")
     assert (copy / "report.html").exists()
+
+
+def test_no_report_is_made_of_a_run_in_which_another_command_is_at_work(anokit, finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    page = (copy / "report.html").read_bytes()
+    with RunDirectory(copy).locked():
+        refused = anokit("report", copy)
+    assert (refused.code, "another anokit is at work in it" in refused.err) == (2, True)
+    assert (copy / "report.html").read_bytes() == page
+    assert anokit("report", tmp_path).code == 1
+    assert not (tmp_path / ".lock").exists(), "nothing is made in what is no run"
 
 
 def test_a_run_whose_weights_are_gone_is_not_said_to_be_unfinished(toykit, finished, tmp_path):
