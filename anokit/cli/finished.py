@@ -136,9 +136,10 @@ def suspects_command(
         raise UsageError("--flagged: says what --write-exclude lists; name a file with that")
     if write_exclude is not None:
         check_new(write_exclude)
-    if out is not None:
-        check_gallery(out)
-        check_folder("--out", out)
+    folder = out or run / "suspects"
+    if out is not None or run.is_dir():
+        check_folder("--out", folder)
+        check_gallery(folder)
     console = Console()
     found = find_suspects(
         run,
@@ -149,7 +150,7 @@ def suspects_command(
         trust_plugins=trust_plugins,
     )
     say_of_run(found.opened.results, console)
-    gallery = write_suspects(found, out or run / "suspects", console)
+    gallery = write_suspects(found, folder, console)
     console.say(
         f"The {gallery.count:,} most unusual of {len(found.ranking.images):,} training images; "
         "whether they are anomalous only a person can say."

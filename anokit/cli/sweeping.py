@@ -75,6 +75,13 @@ def sweep_command(
         typer.Option(help="auto, cpu, cuda, cuda:N or mps; of several the cells take turns."),
     ] = None,
     plugin: PluginFiles = None,
+    trust_plugins: Annotated[
+        bool,
+        typer.Option(
+            "--trust-plugins",
+            help="With --verify: execute the one-file plugins that runs keep, if as recorded.",
+        ),
+    ] = False,
 ) -> None:
     """Carry out whole experiments: recipes × values × seeds, each an ordinary run."""
     from anokit.cli.console import Console
@@ -84,8 +91,15 @@ def sweep_command(
     from anokit.runs.sweep import shard_of
     from anokit.runs.sweep_folder import of_other_versions, open_folder
 
+    if trust_plugins and not verify:
+        raise UsageError("--trust-plugins: is for --verify; name files of your own with --plugin")
+    if verify:
+        _verify(Console(), sweep, (device or ["auto"])[0], plugin or [], trust_plugins)
+    if bundle:
+        from anokit.runs.bundle import bundle as pack
+
+        Console().say(f"Packed, with a model card: {pack(sweep, out)}")
     if verify or bundle:
-        _after(sweep, out, verify, bundle, (device or ["auto"])[0], plugin or [])
         return
     given, out, quick = _file_and_folder(sweep, out, quick)
     registry = Registry.load(plugin or [])
@@ -187,29 +201,16 @@ def _carry_out(
         signal.signal(signal.SIGTERM, before)
 
 
-def _after(
-    given: Path, out: Path | None, verify: bool, bundle: bool, device: str, plugins: list[Path]
+def _verify(
+    console: Console, given: Path, device: str, plugins: list[Path], trust_plugins: bool
 ) -> None:
-    """Do what is done with a sweep's folder once it is carried out."""
-    from anokit.cli.console import Console
-
-    console = Console()
-    if verify:
-        _verify(console, given, device, plugins)
-    if bundle:
-        from anokit.runs.bundle import bundle as pack
-
-        console.say(f"Packed, with a model card: {pack(given, out)}")
-
-
-def _verify(console: Console, given: Path, device: str, plugins: list[Path]) -> None:
     """Say of every finished run at or below a folder whether it gives its figures again."""
     from anokit.runs.gathering import find_paths
     from anokit.runs.verify import verify
 
     wrong = 0
     for path in find_paths([given]):
-        found = verify(path, device=device, plugins=plugins)
+        found = verify(path, device=device, plugins=plugins, trust_plugins=trust_plugins)
         wrong += bool(found.problems)
         mark = "[red]differs[/red]" if found.problems else "[green]ok[/green]     "
         console.rich.print(f"{mark} {escape(f'{path}: {found.in_words}')}", soft_wrap=True)

@@ -261,6 +261,10 @@ def test_a_plugin_of_a_baseline_alone_is_there_where_it_is_trusted(toykit, recip
     assert verify(out, device="cpu", plugins=[TOYS], trust_plugins=True).problems == ()
     (told,) = verify(out, device="cpu", plugins=[TOYS]).problems
     assert "--trust-plugins" in told
+    assert toykit("sweep", out, "--verify", "--device", "cpu").code == 1
+    assert toykit("sweep", out, "--verify", "--device", "cpu", "--trust-plugins").code == 0
+    refused = toykit("sweep", out, "--trust-plugins")
+    assert (refused.code, "is for --verify" in refused.err) == (2, True)
     refused = toykit("explain", out, "--score", "mine")
     assert (refused.code, "--trust-plugins" in refused.err) == (2, True)
     assert toykit("explain", out, "--score", "mine", "--trust-plugins").code == 0

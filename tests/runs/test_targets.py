@@ -56,6 +56,13 @@ def test_a_file_that_cannot_be_written_is_refused_at_once(command, place, refuse
     assert (tmp_path / "file").read_bytes() == b""
 
 
+def test_suspects_looks_at_its_own_folder_too(refused, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "suspects").touch()
+    found = refused("suspects --device cpu", tmp_path / "run")
+    assert (found.code, f"--out {tmp_path}/run/suspects: is a file" in found.err) == (2, True)
+
+
 @pytest.mark.parametrize("command", FOLDERS)
 @pytest.mark.parametrize("place", ["file", "file/deeper"])
 def test_a_folder_that_cannot_be_made_is_refused_at_once(command, place, refused, tmp_path):
