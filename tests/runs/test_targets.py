@@ -115,6 +115,14 @@ def test_no_command_writes_over_a_folder_of_a_run(command, name, refused, beside
     assert f"is {name} of the run run itself" in found.err
 
 
+def test_no_recipe_is_copied_over_that_of_a_run(anokit, beside):
+    target = beside / "recipe.toml"
+    target.write_text("own")
+    found = anokit("recipes", "copy", "quickstart", target, "--force")
+    assert (found.code, "is recipe.toml of the run run itself" in found.err) == (2, True)
+    assert target.read_text() == "own"
+
+
 def test_other_names_in_a_run_are_free(beside):
     check_file("--out", beside / "new.csv")
     check_folder("--out", beside / "suspects")
