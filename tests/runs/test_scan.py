@@ -126,7 +126,7 @@ def test_a_folder_is_ranked_by_name_and_painted(anokit, no_report, photos):
     assert square.mean() > 3 * colourful[:, 28 * across :].mean(), "painted where the square is"
 
 
-def test_its_run_is_like_any_other(anokit, no_report, photos):
+def test_its_run_is_like_any_other(anokit, no_report, photos, monkeypatch):
     no_report()
     assert anokit("scan", photos, "--recipe", "small.toml", "--out", "run").code == 0
     again = anokit("run", "run/recipe.toml", "--out", "again")
@@ -138,6 +138,11 @@ def test_its_run_is_like_any_other(anokit, no_report, photos):
     with Path("all.csv").open() as file:
         assert next(csv.DictReader(file))["image"] == "photos/p17.png"
     assert len(list(Path("maps").glob("0*.png"))) == PHOTOS
+    (photos / "below").mkdir()
+    with monkeypatch.context() as patch:
+        patch.chdir(photos / "below")
+        scored = anokit("score", "../../run", "..")
+        assert f"the run learnt from {PHOTOS} of these files" in scored.out + scored.err
     Path("more.toml").write_text('[[scores]]\nuse = "knn"\non = "image"\n')
     added = anokit("add-scores", "run", "--scores", "more.toml")
     assert added.code == 0, added.err
