@@ -120,7 +120,7 @@ class Console(Watcher):
             self.rich.print(table)
             self.rich.print()
         self.rich.print(results_table(results, ranking.flagged() if ranking else None))
-        for text in results.warnings:
+        for text in results.told:
             self.warning(text)
         if labelled:
             self.say(f"Intervals: {results.interval}.", dim=True)

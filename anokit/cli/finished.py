@@ -136,9 +136,10 @@ def suspects_command(
         raise UsageError("--flagged: says what --write-exclude lists; name a file with that")
     if write_exclude is not None:
         check_new(write_exclude)
-    if out is not None:
-        check_gallery(out)
-        check_folder("--out", out)
+    folder = out or run / "suspects"
+    if out is not None or run.is_dir():
+        check_folder("--out", folder)
+        check_gallery(folder)
     console = Console()
     found = find_suspects(
         run,
@@ -149,7 +150,7 @@ def suspects_command(
         trust_plugins=trust_plugins,
     )
     say_of_run(found.opened.results, console)
-    gallery = write_suspects(found, out or run / "suspects", console)
+    gallery = write_suspects(found, folder, console)
     console.say(
         f"The {gallery.count:,} most unusual of {len(found.ranking.images):,} training images; "
         "whether they are anomalous only a person can say."
@@ -211,5 +212,11 @@ def report_command(
 ) -> None:
     """Make the report of a finished run anew."""
     from anokit.report.html import write_report
+    from anokit.results.rows import read_results
+    from anokit.store.run_directory import RunDirectory
 
-    print(write_report(run))
+    directory = RunDirectory(run)
+    directory.check_finished()
+    read_results(directory)  # of what is no run nothing can be held
+    with directory.locked():  # lest it write an old page over that of scores being added
+        print(write_report(run))

@@ -64,6 +64,9 @@ def copy_recipe_command(
     from anokit.recipe.finding import find_shipped
     from anokit.recipe.shipped import copy_recipe
     from anokit.registry.lookup import Registry
+    from anokit.store.targets import check_file
 
     registry = Registry.load(plugin or [])
-    print(copy_recipe(find_shipped(name, registry), to, registry, force=force))
+    shipped = find_shipped(name, registry)
+    check_file("DEST", to / shipped.path.name if to.is_dir() else to)
+    print(copy_recipe(shipped, to, registry, force=force))

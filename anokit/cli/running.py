@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from anokit.cli.options import Device, PluginFiles, Quick, Settings, Watch
-from anokit.errors import AnokitError
+from anokit.errors import AnokitError, RecipeError
 from anokit.watching import NOBODY
 
 LATEST = "latest"
@@ -46,14 +46,22 @@ def run_command(
     """Train and score what a recipe describes."""
     from anokit.recipe.reading import load_recipe
     from anokit.registry.lookup import Registry
+    from anokit.runs.plugins_now import check_there
     from anokit.runs.watchers import choose, watched
     from anokit.store.finding import recorded_plugins
 
     changes = [*(settings or []), *([f"seed={seed}"] if seed is not None else [])]
     registry = Registry.load(plugin or [])
     began = None if resume in (None, LATEST) else Path(str(resume))
-    recorded = frozenset() if resume is None else recorded_plugins(recipe.stem, began)
-    loaded = load_recipe(recipe, registry, quick=quick, settings=changes, recorded=recorded)
+    run_of, made = (None if resume is None else recorded_plugins(recipe.stem, began)) or (None, {})
+    try:
+        loaded = load_recipe(
+            recipe, registry, quick=quick, settings=changes, recorded=frozenset(made)
+        )
+    except RecipeError:
+        if run_of is not None:  # what is missing is told better by what the run was begun with
+            check_there(run_of, made, [*made], registry)
+        raise
     watchers = choose(watch or [], registry)
     if resume is not None and out is not None:
         from anokit.errors import UsageError

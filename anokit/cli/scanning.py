@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -63,6 +64,7 @@ def scan_command(
     console.recipe(made)
 
     from anokit.results.rows import read_results
+    from anokit.runs.plugins_now import plugin_words
     from anokit.runs.run import run
     from anokit.runs.scoring import ScoresFailed
     from anokit.store.run_directory import RunDirectory
@@ -79,7 +81,7 @@ def scan_command(
     if results.rows[0].metrics:
         console.results(results, directory)
     else:
-        for text in results.warnings:
+        for text in results.told:
             console.warning(text)
     found = directory.read_ranking()
     console.rich.print()
@@ -97,7 +99,8 @@ def scan_command(
     ):
         if path.exists():
             console.say(f"{what}: {path}")
-    console.say(f"Beside the images most like them, to be judged: anokit suspects {directory.path}")
-    console.say(f"Score more images by what was learnt here: anokit score {directory.path} PATH…")
+    of = shlex.join([str(directory.path), *plugin_words(plugin)])
+    console.say(f"Beside the images most like them, to be judged: anokit suspects {of}")
+    console.say(f"Score more images by what was learnt here: anokit score {of} PATH…")
     if failed:
         raise failed

@@ -75,19 +75,35 @@ def sweep_command(
         typer.Option(help="auto, cpu, cuda, cuda:N or mps; of several the cells take turns."),
     ] = None,
     plugin: PluginFiles = None,
+    trust_plugins: Annotated[
+        bool,
+        typer.Option(
+            "--trust-plugins",
+            help="With --verify: execute the one-file plugins that runs keep, if as recorded.",
+        ),
+    ] = False,
 ) -> None:
     """Carry out whole experiments: recipes × values × seeds, each an ordinary run."""
     from anokit.cli.console import Console
     from anokit.recipe.sweeps import load_sweep
     from anokit.registry.lookup import Registry
+    from anokit.runs.plugins_now import plugin_words
     from anokit.runs.sweep import shard_of
-    from anokit.runs.sweep_folder import open_folder
+    from anokit.runs.sweep_folder import of_other_versions, open_folder
 
+    if trust_plugins and not verify:
+        raise UsageError("--trust-plugins: is for --verify; name files of your own with --plugin")
+    if verify:
+        _verify(Console(), sweep, (device or ["auto"])[0], plugin or [], trust_plugins)
+    if bundle:
+        from anokit.runs.bundle import bundle as pack
+
+        Console().say(f"Packed, with a model card: {pack(sweep, out)}")
     if verify or bundle:
-        _after(sweep, out, verify, bundle, (device or ["auto"])[0], plugin or [])
         return
     given, out, quick = _file_and_folder(sweep, out, quick)
-    loaded = load_sweep(given, Registry.load(plugin or []), quick=quick)
+    registry = Registry.load(plugin or [])
+    loaded = load_sweep(given, registry, quick=quick)
     cells = shard_of(loaded.cells, shard)
     folder = open_folder(loaded, out)
     left = [cell for cell in cells if not folder.run(cell.name).finished]
@@ -102,6 +118,8 @@ def sweep_command(
         + (f"{len(cells)} of them in shard {shard}, " if shard else "")
         + f"{len(cells) - len(left)} finished; {folder.path}"
     )
+    for text in of_other_versions(loaded, folder, registry) if left else ():
+        console.warning(text)
     if dry_run:
         _show_plan(console, loaded, folder, left, places, devices[0])
         return
@@ -113,8 +131,13 @@ def sweep_command(
         check_room(cost, places, folder.path)
         estimates = cost.seconds
     engine = _engine(places, devices, ray, threads)
-    overview = _carry_out(loaded, folder, cells, engine, threads, estimates, console)
-    _finish(console, overview, folder)
+    words = ["anokit", "sweep", str(folder.path), *plugin_words(plugin)]
+    given_too = [("--jobs", jobs), ("--shard", shard), ("--ray", ray)]
+    given_too += [("--device", one) for one in device or []]
+    words += [word for option, value in given_too if value for word in (option, str(value))]
+    again = shlex.join(words)
+    overview = _carry_out(loaded, folder, cells, engine, threads, estimates, console, again)
+    _finish(console, overview, folder, again)
 
 
 def _file_and_folder(given: Path, out: Path | None, quick: bool) -> tuple[Path, Path | None, bool]:
@@ -148,8 +171,9 @@ def _carry_out(
     threads: int,
     estimates: dict[str, float],
     console: Console,
+    again: str,
 ) -> Overview:
-    """Carry the cells out with a display; what an interrupt leaves is said."""
+    """Carry the cells out with a display; say which command goes on after an interrupt."""
     from anokit.cli.overview import Display
     from anokit.runs.sweep import run_sweep
 
@@ -170,39 +194,23 @@ def _carry_out(
         )
     except KeyboardInterrupt:
         display.close()
-        console.say(
-            f"interrupted: what was done is kept; go on with: anokit sweep "
-            f"{shlex.quote(str(folder.path))}"
-        )
+        console.say(f"interrupted: what was done is kept; go on with: {again}")
         raise typer.Exit(130) from None
     finally:
         display.close()
         signal.signal(signal.SIGTERM, before)
 
 
-def _after(
-    given: Path, out: Path | None, verify: bool, bundle: bool, device: str, plugins: list[Path]
+def _verify(
+    console: Console, given: Path, device: str, plugins: list[Path], trust_plugins: bool
 ) -> None:
-    """Do what is done with a sweep's folder once it is carried out."""
-    from anokit.cli.console import Console
-
-    console = Console()
-    if verify:
-        _verify(console, given, device, plugins)
-    if bundle:
-        from anokit.runs.bundle import bundle as pack
-
-        console.say(f"Packed, with a model card: {pack(given, out)}")
-
-
-def _verify(console: Console, given: Path, device: str, plugins: list[Path]) -> None:
     """Say of every finished run at or below a folder whether it gives its figures again."""
     from anokit.runs.gathering import find_paths
     from anokit.runs.verify import verify
 
     wrong = 0
     for path in find_paths([given]):
-        found = verify(path, device=device, plugins=plugins)
+        found = verify(path, device=device, plugins=plugins, trust_plugins=trust_plugins)
         wrong += bool(found.problems)
         mark = "[red]differs[/red]" if found.problems else "[green]ok[/green]     "
         console.rich.print(f"{mark} {escape(f'{path}: {found.in_words}')}", soft_wrap=True)
@@ -228,7 +236,7 @@ def _because(state: CellState) -> str:
     return f": {state.reason}" if state.reason else ""
 
 
-def _finish(console: Console, overview: Overview, folder: SweepFolder) -> None:
+def _finish(console: Console, overview: Overview, folder: SweepFolder, again: str) -> None:
     """Say what became of all, and fail where a cell did."""
     failed = [state for state in overview.states if state.status == "failed"]
     for state in failed:
@@ -243,5 +251,5 @@ def _finish(console: Console, overview: Overview, folder: SweepFolder) -> None:
         console.say(f"Report: {write_sweep_report(folder, overview)}")
         console.say(f"A table of them: anokit table {shlex.quote(str(folder.path))}")
     if failed:
-        console.say(f"Try the failed cells again: anokit sweep {shlex.quote(str(folder.path))}")
+        console.say(f"Try the failed cells again: {again}")
         raise typer.Exit(1)

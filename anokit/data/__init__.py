@@ -5,7 +5,6 @@ from anokit.data.finding import (
     Found,
     expand,
     find_images,
-    is_image,
     look_through,
     match_images,
 )
@@ -13,6 +12,7 @@ from anokit.data.levels import LUMA, with_channels
 from anokit.data.masks import try_to_decode_mask
 from anokit.data.pictures import Picture, header_size, try_to_decode
 from anokit.data.quiet import quiet
+from anokit.data.suffixes import is_image
 from anokit.data.tiffs import read_tiff
 
 __all__ = [

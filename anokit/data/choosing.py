@@ -56,8 +56,12 @@ class Listed:
         return tuple(dict.fromkeys(file or name for file, name in zip(files, ids, strict=True)))
 
 
-def excluded(listed: Listed, path: Path) -> tuple[npt.NDArray[np.bool_], str]:
+def excluded(
+    listed: Listed, path: Path, kept: Path | None = None
+) -> tuple[npt.NDArray[np.bool_], str]:
     """Return which images a list leaves out (``[N]``), and a sentence on it.
+
+    ``kept`` is a copy of the list, which is read in its place.
 
     The list holds one image a line, or is a CSV file with a column ``image``: files as the run
     names them or as they are found from here, ids, or ids of photographs whose tiles they are.
@@ -67,7 +71,7 @@ def excluded(listed: Listed, path: Path) -> tuple[npt.NDArray[np.bool_], str]:
     DataError
         Where it cannot be read, names none of the images, or all of them.
     """
-    names = read_names(path)
+    names = read_names(kept or path)
     wanted = {*names, *(_absolute(name) for name in names)}
     own = {name: _known_by(listed, row) for row, name in enumerate(listed.ids)}
     out = np.array([bool(own[name] & wanted) for name in listed.ids], dtype=bool)

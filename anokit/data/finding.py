@@ -1,8 +1,9 @@
 """Image files below folders: the one rule by which training, masks, `scan` and `score` find them.
 
 Told by their suffix, in upper or lower case; hidden files and folders, checkpoint folders of
-notebooks and what archives of a Mac leave behind are no images; links to folders are followed, each
-folder once. What is named itself is taken as it is; patterns find what folders are found to hold.
+notebooks, what archives of a Mac leave behind and run directories and galleries of anokit are no
+images; links to folders are followed, each folder once. What is named itself is taken as it is;
+patterns find what folders are found to hold.
 """
 
 from __future__ import annotations
@@ -12,18 +13,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, partial
 from glob import has_magic
 from pathlib import Path
 
-from PIL import Image
+from anokit.data.outputs import is_output
+from anokit.data.suffixes import is_image
 
 SKIPPED_FOLDERS = frozenset({"__MACOSX", "__pycache__", "@eaDir"})
 """Folders that tools leave beside images, with previews or parts of them; hidden ones as well."""
-TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".btf", ".tf8", ".bigtiff", ".ome"})
-"""Suffixes that tifffile reads."""
-NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
-"""Formats that Pillow names but reads only with outside help."""
 SILENT = frozenset({"thumbs.db", "desktop.ini"})
 NAMED = 3
 """Kinds of skipped files that are named."""
@@ -50,6 +48,8 @@ class Found:
     """
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     """folders that could not be looked into, and why"""
+    outputs: list[Path] = field(default_factory=list)
+    """run directories and galleries of anokit below the folder"""
 
     def skipped(self, *, folders: bool = True) -> str:
         """Return what was passed over, counted and named, in words; empty where nothing was.
@@ -64,6 +64,9 @@ class Found:
             parts.append(f"{count:,} that are no images ({', '.join(common)}{more})")
         if self.hidden:
             parts.append(f"{self.hidden:,} hidden or in hidden folders")
+        if self.outputs:
+            more = ", …" if len(self.outputs) > 1 else ""
+            parts.append(f"{len(self.outputs):,} that anokit wrote ({min(self.outputs)}{more})")
         if self.unreadable and folders:
             path, why = self.unreadable[0]
             more = ", …" if len(self.unreadable) > 1 else ""
@@ -136,6 +139,8 @@ def _entries(folder: str, found: Found) -> list[tuple[str, bool]]:
                 if _is_folder(entry):
                     if is_skipped(name):
                         found.hidden += sum(is_image(Path(one)) for one in _names(entry.path))
+                    elif is_output(entry.path):
+                        found.outputs.append(Path(entry.path))
                     else:
                         kept.append((f"{name}/", entry.path, True))
                 elif _admitted(name, found):
@@ -182,12 +187,16 @@ def match_images(pattern: str | Path, found: Found) -> Iterator[Path]:
     """
     parts = Path(pattern).parts
     given = next((place for place, part in enumerate(parts) if has_magic(part)), len(parts))
-    matched = set(_matched(Path(*parts[:given]), parts[given:], found))
+    base = Path(*parts[:given])
+    output_of = cache(partial(output_around, below=base))
+    matched = set(_matched(base, parts[given:], found))
     for path in sorted(matched, key=lambda path: path.as_posix()):
         if path.is_dir():
             continue
         if any(map(is_skipped, path.parts[given:-1])):
             found.hidden += is_image(path)
+        elif output := output_of(path.parent):
+            found.outputs += [output] if output not in found.outputs else []
         elif _admitted(path.name, found):
             yield path
 
@@ -263,27 +272,10 @@ def is_skipped(name: str) -> bool:
     return name.startswith(".") or name in SKIPPED_FOLDERS
 
 
-def is_image(path: Path) -> bool:
-    """Return whether the suffix of a file is that of an image.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from anokit.data import is_image
-    >>> is_image(Path("a.TIF")), is_image(Path("notes.txt"))
-    (True, False)
-    """
-    return path.suffix.lower() in image_suffixes()
-
-
-@cache
-def image_suffixes() -> frozenset[str]:
-    """Return the suffixes, lower case with dot, of every format that Pillow or tifffile opens."""
-    return TIFF_SUFFIXES | frozenset(
-        suffix
-        for suffix, name in Image.registered_extensions().items()
-        if name in Image.OPEN and name not in NO_PICTURES
-    )
+def output_around(folder: Path, below: Path) -> Path | None:
+    """Return the run directory or gallery that a folder is or lies in, if it is ``below`` one."""
+    inside = [folder, *folder.parents][: len(folder.parts) - len(below.parts)]
+    return next((one for one in reversed(inside) if is_output(one)), None)
 
 
 def _names(folder: str) -> Sequence[str]:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from anokit.data.finding import TIFF_SUFFIXES
 from anokit.data.limits import open_picture
 from anokit.data.pictures import by_pillow, check_file, tried
+from anokit.data.suffixes import TIFF_SUFFIXES
 from anokit.data.tiffs import Raw, raw_tiff
 
 LOSSY = frozenset({"AVIF", "JPEG", "JPEG2000", "MPO", "WEBP"})

@@ -31,9 +31,9 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
-from anokit.data.finding import TIFF_SUFFIXES
 from anokit.data.levels import UInt8, default_white, to_uint8
 from anokit.data.limits import open_picture
+from anokit.data.suffixes import TIFF_SUFFIXES
 from anokit.data.tiffs import TURNS, Raw, raw_tiff, the_image, turned
 from anokit.errors import UsageError
 

@@ -55,13 +55,15 @@ def open_dataset(dataset: DatasetPart, watcher: Watcher = NOBODY) -> tuple[Datas
             return simulation(dataset.options), True
 
 
-def prepare(dataset: DatasetPart, seed: int, watcher: Watcher = NOBODY) -> RunData:
+def prepare(
+    dataset: DatasetPart, seed: int, watcher: Watcher = NOBODY, *, kept_list: Path | None = None
+) -> RunData:
     """Open the dataset and mix in its declared contamination.
 
     ``int(γ·N/(1−γ))`` contaminants join the N training images: a prefix of one seeded order, so
     that the sets are nested as γ grows. Where the dataset has none, ``contaminants_from_test``
     first takes a seeded share of the anomalous test images out of the test set, so that the two
-    cannot overlap.
+    cannot overlap. ``kept_list`` is a run's copy of ``exclude``, which is read in its place.
 
     Raises
     ------
@@ -73,10 +75,16 @@ def prepare(dataset: DatasetPart, seed: int, watcher: Watcher = NOBODY) -> RunDa
     watcher.notice(f"reading {dataset.entry.component.name}")
     source, simulated = open_dataset(dataset, watcher)
     with guarded(dataset.entry, "reading the data"):
-        return _assemble(dataset, source, simulated, seed)
+        return _assemble(dataset, source, simulated, seed, kept_list)
 
 
-def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed: int) -> RunData:
+def _assemble(
+    dataset: DatasetPart,
+    source: DatasetSource,
+    simulated: bool,
+    seed: int,
+    kept_list: Path | None = None,
+) -> RunData:
     name, keys = dataset.entry.component.name, dataset.keys
     spec = source.spec
     if not len(source.train):
@@ -122,7 +130,7 @@ def _assemble(dataset: DatasetPart, source: DatasetSource, simulated: bool, seed
     left_out: tuple[str, ...] = ()
     if keys.exclude:
         # Last, so that contaminants that the recipe mixes in can be found and left out too.
-        parts, left_out, text = _without(parts, Path(keys.exclude))
+        parts, left_out, text = _without(parts, Path(keys.exclude), kept_list)
         notices.append(text)
     training = _training_set(parts, grouped=bool(keys.group))
     testing = _test_set(test) if test is not None and len(test) else None
@@ -181,11 +189,11 @@ def _apart(part: SplitRows | None, test: SplitRows, what: str) -> tuple[SplitRow
 
 
 def _without(
-    parts: Sequence[SplitRows], path: Path
+    parts: Sequence[SplitRows], path: Path, kept_list: Path | None
 ) -> tuple[list[SplitRows], tuple[str, ...], str]:
     """Return the images that a list does not leave out, the names of the others, a sentence."""
     listed = Listed.together([part.listed for part in parts])
-    out, text = excluded(listed, path)
+    out, text = excluded(listed, path, kept_list)
     ends = np.cumsum([len(part) for part in parts])[:-1]
     kept = [
         part.chosen(np.flatnonzero(~own))

@@ -48,8 +48,16 @@ def discover(
         found = [plugin for plugin in found if plugin.name in among]
         problems = [problem for problem in problems if problem.plugin in among]
     result = Loaded(problems=problems)
+    named = {path: file_plugin(path) for path in files}
+    for path, late in named.items():
+        first, early = next((p, one) for p, one in named.items() if one.name == late.name)
+        if early.version != late.version:
+            raise UsageError(
+                f"--plugin {path}: has the name of --plugin {first}, by which recipes and runs "
+                "know it; rename one of the files"
+            )
     # The same file given twice, or kept in a run directory as well, is one plugin.
-    given = {(one.name, one.version): one for one in (*kept, *map(file_plugin, files))}
+    given = {(one.name, one.version): one for one in (*kept, *named.values())}
     for plugin in [*found, *given.values()]:
         one = load(plugin)
         result.entries += one.entries

@@ -148,7 +148,13 @@ class Registry:
         other = [e.kind for e in self.entries if name in (e.component.name, e.qualified)]
         if other:
             parts.append(f"there is a {other[0]} of that name")
-        parts.append(f"installed: {', '.join(sorted(set(names))) or 'none'}")
+        plugin, slash, _ = name.rpartition("/")
+        known = {found.name for found in self.plugins} | {found.plugin for found in self.problems}
+        if slash and not close and plugin not in known:
+            todo = "install it, or name its file with --plugin"
+            parts.append(f"no plugin {plugin!r} is loaded, so {todo}")
+        else:
+            parts.append(f"installed: {', '.join(sorted(set(names))) or 'none'}")
         broken = sorted({p.plugin for p in self.problems})
         if broken:
             parts.append(f"with problems: {', '.join(broken)} (see anokit list-plugins)")

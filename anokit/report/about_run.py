@@ -23,8 +23,8 @@ def choice(run: Run) -> Section:
         entries.append(
             f"An image counts as anomalous where {row.name} exceeds {row.threshold:.4g}."
         )
-    calm = [] if results.warnings else ["No health warning was raised during this run."]
-    return Section("Choices and health", entries=entries, text=calm, warnings=results.warnings)
+    calm = [] if results.told else ["No health warning was raised during this run."]
+    return Section("Choices and health", entries=entries, text=calm, warnings=results.told)
 
 
 def training(run: Run) -> Section:

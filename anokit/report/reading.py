@@ -1,6 +1,5 @@
 """What a run directory holds, read into typed values. Only results.json has to be there."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from anokit.results.before import Before
 from anokit.results.rows import Results, Row
 from anokit.store.documents import damaged, no_run, read_document, read_object, read_text, there
 from anokit.store.records import Terms
+from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import Ranking, ScoreTable, read_ranking, read_scores
 
 __all__ = ["LogEntry", "Results", "Row", "Run", "ScoreTable", "read_run"]
@@ -107,13 +107,10 @@ def read_run(directory: Path, results: Results | None = None) -> Run:
     CheckpointError
         Where results.json is missing or a file in the directory cannot be understood.
     """
-    if results is None and not (directory / "results.json").is_file():
-        if not there(directory / "resolved.json"):
+    if results is None:
+        RunDirectory(directory).check_finished()
+        if not (directory / "results.json").is_file():
             raise CheckpointError(no_run(directory / "results.json"))
-        raise CheckpointError(
-            f"{directory}: expected a finished run with a results.json, found none; it goes on "
-            f"with: anokit run RECIPE --resume {shlex.quote(str(directory))}"
-        )
     table, ranking = directory / "scores.csv", directory / "training_scores.csv"
     terms = directory / "terms.json"
     before = directory / "before.json"

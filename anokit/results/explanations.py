@@ -89,6 +89,8 @@ class Explanation(BaseModel):
     copies: list[EqualCopies] = []
     no_copies: str = ""
     """why there are labels but no copies"""
+    warnings: list[str] = []
+    """what was told while it was made; goes with it"""
 
     def figure(self, name: str) -> Estimate | None:
         """Return a figure by name, None where there is none.

@@ -179,6 +179,12 @@ class Results(BaseModel):
         return found or next((one.figure(metric) for one in explained), None)
 
     @property
+    def told(self) -> list[str]:
+        """Return all warnings, those of explanations too, each once."""
+        more = [text for one in self.explanations for text in one.warnings]
+        return list(dict.fromkeys([*self.warnings, *more]))
+
+    @property
     def fitted_files(self) -> list[str]:
         """Return the names of all files in scores/ that the rows' scores are read from."""
         return sorted({name for row in self.rows for name in row.fitted_files})

@@ -29,6 +29,7 @@ from anokit.runs.noting import noting
 from anokit.runs.opened import OpenedRun, open_run
 from anokit.runs.other_scores import table_of, with_scores
 from anokit.runs.painting import draw_maps
+from anokit.runs.plugins_now import plugin_words
 from anokit.runs.scoring import failed_row, raise_if_failed, with_what_works
 from anokit.runs.trust import recorded_plugins
 from anokit.store.fitted_files import FittedFiles
@@ -91,7 +92,7 @@ def add_scores(
             write_results(directory, results)  # last: until then the run is what it was
             directory.remove_unrecorded()
     words = ["add-scores", str(run), "--scores", str(scores), "--replace"]
-    words += [word for file in plugins for word in ("--plugin", str(file))]
+    words += plugin_words(plugins)
     words += ["--trust-plugins"] if trust_plugins else []
     raise_if_failed(directory, failed, f"anokit {shlex.join(words)}")
     return directory

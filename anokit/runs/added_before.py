@@ -16,7 +16,6 @@ from anokit.errors import CheckpointError
 from anokit.recipe.parts import Recipe
 from anokit.registry.lookup import Registry
 from anokit.results.exhibits import OF_SCORES, Terms
-from anokit.results.explanations import Explanation
 from anokit.results.rows import Row, read_results
 from anokit.store.fitted_files import FittedFiles
 from anokit.store.records import GALLERY_MAP, TRAIN_MAP, AddedScore
@@ -35,7 +34,6 @@ class AddedBefore:
 
     rows: Sequence[Row] = ()
     warnings: Sequence[str] = ()
-    explanations: Sequence[Explanation] = ()
     columns: Mapping[str, Column] = field(default_factory=dict)
     """of scores.csv"""
     ranking: Ranking | None = None
@@ -113,11 +111,9 @@ def added_before(job: Job, registry: Registry) -> AddedBefore:
     if not rows:
         return AddedBefore()
     names = {row.name for row in rows}
-    explanations = [one for one in results.explanations if one.score in names]
     return AddedBefore(
         rows,
         [text for name in sorted(names & set(added)) for text in added[name].warnings],
-        [one for one in explanations if names.issuperset(one.given)],  # others are scored anew
         {name: column for name, column in table.items() if name in names},
         Ranking(
             ranking.images,

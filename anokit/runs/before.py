@@ -27,6 +27,14 @@ def keep_list(directory: RunDirectory, recipe: Recipe) -> None:
     directory.write_text(directory.exclude.name, text)
 
 
+def list_of(directory: RunDirectory) -> Path | None:
+    """Return the copy of the list that a run began with; None where it began with none.
+
+    Whoever goes on with it may have edited the list since, for a further run.
+    """
+    return directory.exclude if directory.begun and directory.exclude.exists() else None
+
+
 def compare_with_former(directory: RunDirectory, data: RunData, results: Results) -> Before | None:
     """Write before.json where the list of images left out names the run that it comes from.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from anokit.errors import UsageError
 from anokit.results.comparison import Compared, Comparison, System
 from anokit.results.differences import difference, holm
-from anokit.runs.gathering import ScoredRun, grouped, read_run
+from anokit.runs.gathering import ScoredRun, grouped, read_run, remarks_of
 
 SHOWN_IDS = 3
 """Images that are named where test sets differ."""
@@ -157,5 +157,5 @@ def _system(name: str, team: Sequence[ScoredRun]) -> System:
         runs=[str(run.path) for run in team],
         seeds=[run.results.seed for run in team],
         auroc=[round(run.scores.auroc, 6) for run in team],
-        remarks=list(dict.fromkeys(text for run in team for text in run.remarks)),
+        remarks=remarks_of(team),
     )

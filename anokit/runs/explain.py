@@ -92,7 +92,8 @@ def explain(
         data = prepare(recipe.dataset, recipe.seed, watcher)
         directory.check_same_data(data.fingerprint)
         found = _explained(opened, recipe, data, given, device, watcher)
-        results = opened.results.with_explanations(found).with_rows([], told)
+        found = [one.model_copy(update={"warnings": list(dict.fromkeys(told))}) for one in found]
+        results = opened.results.with_explanations(found)
         watcher.notice("writing the report")
         write_report(run, results)
         write_results(directory, results)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from anokit.errors import UsageError
+from anokit.errors import CheckpointError, UsageError
 from anokit.results.differences import Scores
 from anokit.results.rows import Results, Row, read_results
+from anokit.runs.trust import used_plugins
 from anokit.store.records import Split
 from anokit.store.run_directory import RunDirectory
 from anokit.store.score_table import ScoreTable
@@ -105,6 +107,24 @@ class ScoredRun:
         entries = self.run.resolved.get(table, [])
         return [entry for entry in entries if entry.get("name") == self.score]
 
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Return the versions by name of anokit and of plugins that the score was made with.
+
+        They are records for people, and a damaged one stops nobody.
+        """
+        directory = RunDirectory(self.path)
+        own = [entry for key in ("scores", "baselines") for entry in self._own(key)]
+        parts = ("dataset",) if self.stands_alone else ("dataset", "backbone", "encoder-losses")
+        used = set(used_plugins([*own, *(self.run.resolved.get(key) for key in parts)]))
+        try:
+            made = directory.environment().plugins
+            made = {name: made[name] for name in used & set(made)}
+            added = directory.added().get(self.score) if self.row and self.row.added else None
+        except CheckpointError:
+            return {}
+        return {"anokit": self.results.anokit, **made, **(added.plugins if added else {})}
+
     @property
     def remarks(self) -> list[str]:
         """Return what must stand beside its figures."""
@@ -119,6 +139,7 @@ class ScoredRun:
 def read_run(path: Path) -> GatheredRun:
     """Read a finished run; raise `CheckpointError` where it is not finished or is damaged."""
     directory = RunDirectory(path)
+    directory.check_finished()
     return GatheredRun(path, read_results(directory), directory.resolved(), directory.split())
 
 
@@ -155,6 +176,17 @@ def find_paths(given: Iterable[Path]) -> list[Path]:
     return list(paths)
 
 
+def remarks_of(runs: Sequence[ScoredRun]) -> list[str]:
+    """Return what must stand beside figures of several runs: of each, and of all together."""
+    found = [text for run in runs for text in run.remarks]
+    for name in sorted({name for run in runs for name in run.versions}):
+        counts = Counter(run.versions[name] for run in runs if name in run.versions)
+        if len(counts) > 1:
+            listed = ", ".join(f"{version} made {count}" for version, count in counts.items())
+            found.append(f"runs of several versions of {name}: {listed}")
+    return list(dict.fromkeys(found))
+
+
 def grouped(runs: Sequence[ScoredRun], keys: Sequence[str]) -> list[list[ScoredRun]]:
     """Return runs of equal key together, in the order in which keys first occur, each by seed.
 
@@ -169,10 +201,11 @@ def grouped(runs: Sequence[ScoredRun], keys: Sequence[str]) -> list[list[ScoredR
     for members in groups.values():
         members.sort(key=lambda run: (run.results.seed is None, run.results.seed))
         seeds = [run.results.seed for run in members]
-        for run, seed in zip(members, seeds, strict=True):
+        for seed in seeds:
             if seeds.count(seed) > 1:
+                twice = [str(one.path) for one in members if one.results.seed == seed]
                 raise UsageError(
-                    f"{run.path}: there are several runs of this recipe and score with seed "
-                    f"{seed}; name one of them"
+                    f"{', '.join(twice[:3])}{', …' if len(twice) > 3 else ''}: there are several "
+                    f"runs of this recipe and score with seed {seed}; name one of them"
                 )
     return list(groups.values())

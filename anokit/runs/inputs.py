@@ -11,12 +11,13 @@ from pathlib import Path
 from anokit.data.finding import (
     Found,
     expand,
-    is_image,
     is_pattern,
     is_skipped,
     match_images,
+    output_around,
     walk_images,
 )
+from anokit.data.suffixes import is_image
 from anokit.errors import CheckpointError, UsageError
 from anokit.store.files import writing
 
@@ -115,6 +116,7 @@ def _below(path: Path, folders: Sequence[Path]) -> bool:
         and not any(map(is_skipped, path.relative_to(folder).parts[:-1]))
         and is_image(path)
         and not path.name.startswith(".")
+        and output_around(path.parent, below=folder) is None
         for folder in folders
     )
 

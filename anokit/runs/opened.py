@@ -126,10 +126,7 @@ def open_run(
     """
     directory = RunDirectory(run)
     tables = directory.resolved()
-    if not directory.finished or not directory.model.exists():
-        raise CheckpointError(
-            f"{run}: this run is not finished; go on with: anokit run … --resume {run}"
-        )
+    directory.check_finished()
     if directory.exclude.exists():
         # The list that it was made from may have been changed since, for a further run.
         tables["dataset"] = {**tables["dataset"], "exclude": str(directory.exclude)}
@@ -141,7 +138,7 @@ def open_run(
     if new := [name for name in named if name not in own]:
         raise CheckpointError(
             f"{run}: was stopped while it was scored by another recipe, and has no results of "
-            f"{', '.join(new)} yet; go on with: anokit run … --resume {run}"
+            f"{', '.join(new)} yet; go on with: {directory.resume_command}"
         )
     # One without a row was being added when the process was killed; the recipe may since have taken
     # the name of another.

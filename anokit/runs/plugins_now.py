@@ -20,6 +20,11 @@ OF_FILE = "sha256:"
 """What the version of a one-file plugin begins with."""
 
 
+def plugin_words(files: Sequence[Path] | None) -> list[str]:
+    """Return the words of a command that name one-file plugins."""
+    return [word for file in files or () for word in ("--plugin", str(file))]
+
+
 def check_there(
     run: Path, made: Mapping[str, str], needed: Sequence[str], registry: Registry
 ) -> None:

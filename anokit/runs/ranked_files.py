@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -58,7 +60,8 @@ def rank_files(
         Where the table cannot be written.
     """
     judge, rule = judging(request, run, paths, count)
-    own = {str(Path(name).absolute()) for name in run.directory.read_ranking().images}
+    seen_from = _seen_from(run)
+    own = {_place(seen_from / name) for name in run.directory.read_ranking().images}
     kept: list[Row] = []
     most = request.top if request.maps is None else count
     flagged = learnt = 0
@@ -68,7 +71,7 @@ def rank_files(
         first = 1
         for block in blocks(merged(paths, folder)):
             kept.extend(block[: max(0, most - len(kept))])
-            learnt += sum(str(Path(readable(name)).absolute()) in own for name, _ in block)
+            learnt += sum(_place(Path(readable(name))) in own for name, _ in block)
             ranking = judge(block)
             flagged += int(next(iter(ranking.judged.values())).flagged.sum())
             yield first, ranking
@@ -80,6 +83,24 @@ def rank_files(
     else:
         write_csv(request.out, rankings())
     return RankedFiles(judge(kept), flagged, rule, learnt)
+
+
+def _seen_from(run: FinishedRun) -> Path:
+    """Return the folder from which relative names of a run's training images are seen."""
+    try:
+        return Path.cwd() / run.directory.environment().folder
+    except CheckpointError:  # a record for people, which stops nobody
+        return Path.cwd()
+
+
+def _place(path: Path) -> tuple[str, str]:
+    """Return the folder of a file, whatever way leads to it, and its name."""
+    return _real(path.parent.absolute()), path.name
+
+
+@lru_cache(maxsize=1024)
+def _real(folder: Path) -> str:
+    return os.path.realpath(folder)
 
 
 def blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -10,6 +10,7 @@ import datetime as dt
 import importlib.metadata
 import platform
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from anokit.registry.entries import FoundPlugin
 from anokit.registry.lookup import Registry
 from anokit.runs.before import keep_list
 from anokit.store.documents import read_object
-from anokit.store.records import EARLIER, PLUGIN_FILES, TRAINS
+from anokit.store.records import EARLIER, FOLDER, PLUGIN_FILES, TRAINS
 from anokit.store.run_directory import RunDirectory
 from anokit.training.device import describe_device
 from anokit.version import __version__
@@ -45,6 +46,7 @@ def write_start(
         "arguments": recipe.arguments,
         "recipe": recipe.name,
         "seed": recipe.seed,
+        FOLDER: str(Path.cwd()),
         "data_fingerprint": data.fingerprint,
     }
     _write_recipe(directory, recipe, registry, _environment(recipe, registry, device) | known)
@@ -104,7 +106,7 @@ def of_two_versions(directory: RunDirectory, recipe: Recipe) -> list[str]:
 
 def record(directory: RunDirectory, recipe: Recipe, registry: Registry) -> None:
     """Write the recipe and the plugins that made results, just before the results are written."""
-    known = _known(directory)
+    known = {**_known(directory), FOLDER: str(Path.cwd())}
     if directory.resolved() != resolved(recipe):  # otherwise it may have been resumed by its copy
         known = {**known, "arguments": recipe.arguments}
     _write_recipe(directory, recipe, registry, known)

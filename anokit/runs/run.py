@@ -17,6 +17,7 @@ from anokit.registry.lookup import Registry
 from anokit.report.html import write_report
 from anokit.results.best_on_test import BestOnTest, remarks
 from anokit.results.rows import QUICK, SIMULATED, read_results
+from anokit.runs.before import list_of
 from anokit.runs.noting import noting
 from anokit.runs.recording import note_resumption, resolved, write_start
 from anokit.runs.room import check_batches, within_memory
@@ -60,8 +61,8 @@ def run(
             directory = find_resumable(recipe, resume_from) if resume else create(recipe, out)
             return _lead(recipe, registry, directory, target, world, watcher)
         world.wait()  # the first process reads or simulates the data before anybody else
-        checkpoint = find_resumable(recipe, resume_from).checkpoint if resume else None
-        return _help(recipe, target, world, checkpoint)
+        begun = find_resumable(recipe, resume_from) if resume else None
+        return _help(recipe, target, world, begun)
 
 
 def _lead(
@@ -78,7 +79,7 @@ def _lead(
             _clear_up(directory, watcher)
             return directory
         with within_memory(recipe, device):
-            data = prepare(recipe.dataset, recipe.seed, watcher)
+            data = prepare(recipe.dataset, recipe.seed, watcher, kept_list=list_of(directory))
         if data.simulated:
             watcher.banner(SIMULATED)
         if recipe.quick:
@@ -162,14 +163,15 @@ def _finish_unless_interrupted(job: Job, registry: Registry, state: State, told:
 
 
 def _help(
-    recipe: Recipe, device: torch.device, world: World, checkpoint: Path | None
+    recipe: Recipe, device: torch.device, world: World, begun: RunDirectory | None
 ) -> RunDirectory:
     """Train beside the first process, in a directory that nobody will look at."""
-    data = prepare(recipe.dataset, recipe.seed)
+    kept = list_of(begun) if begun else None
+    data = prepare(recipe.dataset, recipe.seed, kept_list=kept)
     backbone = build_backbone(recipe, data.spec, device)
     with tempfile.TemporaryDirectory() as folder, stop_on_signal() as stop:
         directory = RunDirectory(Path(folder), recipe)
-        directory.checkpoint = checkpoint or directory.checkpoint
+        directory.checkpoint = begun.checkpoint if begun else directory.checkpoint
         train(Job(recipe, data, backbone, directory, device, NOBODY, stop, world))
         return directory
 

@@ -21,6 +21,7 @@ from anokit.results.refined import refined, write_rejected
 from anokit.results.rows import Results, Row, write_results
 from anokit.runs.added_before import AddedBefore, added_before
 from anokit.runs.before import compare_with_former
+from anokit.runs.explained_before import explained_before
 from anokit.runs.painting import draw_maps
 from anokit.runs.recording import of_two_versions, record
 from anokit.scoring.built_score import failed_score
@@ -47,16 +48,18 @@ def finish(job: Job, registry: Registry, state: State, told: Sequence[str] = ())
     ``registry`` has the plugins at work, and ``told`` is what was told of them so far.
     """
     directory, whole = job.directory, job
-    before = added_before(job, registry)
+    before, said = added_before(job, registry), explained_before(job)
     if state.refinement.shown:
         write_rejected(job, state.refinement)
     job, found, (explained, added), failed = with_what_works(
         job, lambda job, found: _drawn(job, found, before)
     )
-    if job.data.test:
-        table = score_table(job.data.test, found.columns)
+    table = score_table(job.data.test, found.columns) if job.data.test else None
+    tested = {**found.columns, **added.columns} if table else {}
+    if table:
         directory.write_scores(table.with_columns(added.columns))
-    directory.write_ranking(found.ranking.with_columns(added.ranking or found.ranking))
+    ranking = found.ranking.with_columns(added.ranking or found.ranking)
+    directory.write_ranking(ranking)
     directory.write_json("terms.json", {**added.terms, **terms_of(job)})
     epoch = how_weights_were_chosen(whole.recipe, directory)
     warnings = [*of_two_versions(directory, whole.recipe), *state.warnings, *told]
@@ -70,7 +73,10 @@ def finish(job: Job, registry: Registry, state: State, told: Sequence[str] = ())
     if job.data.test and not results.rows[0].metrics:
         job.watcher.notice("No metrics: the test set has no labelled images of both classes.")
     results = _with_failed(results, whole, failed)
-    results = results.with_rows(added.rows, added.warnings, added.explanations)
+    results = results.with_rows(added.rows, added.warnings)
+    names = [row.name for row in results.rows]
+    staying = said.staying(names, ranking, tested, job.watcher)
+    results = results.with_explanations(staying)
     results.files = directory.hashes(results.fitted_files)
     record(directory, whole.recipe, registry)
     compare_with_former(directory, job.data, results)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from anokit.errors import CheckpointError, UsageError
 from anokit.recipe.sweep_tables import SWEEP_FILE
 from anokit.recipe.sweeps import KEPT, RECIPE, VARIANT, Cell, Sweep, kind_of
+from anokit.registry.lookup import Registry
 from anokit.runs.cells import Status, read_record, status_of
 from anokit.store.files import make_folder, write_json, write_text
 from anokit.store.run_directory import RunDirectory
@@ -190,6 +193,21 @@ def open_folder(sweep: Sweep, out: Path | None) -> SweepFolder:
     for cell in sweep.cells:
         _refuse_other_recipe(cell, folder.run(cell.name))
     return folder
+
+
+def of_other_versions(sweep: Sweep, folder: SweepFolder, registry: Registry) -> list[str]:
+    """Return a sentence on each plugin of which cells that began have another version than now."""
+    now = {plugin.name: plugin.version for plugin in registry.plugins}
+    found: Counter[tuple[str, str]] = Counter()
+    for run in (folder.run(cell.name) for cell in sweep.cells):
+        with suppress(CheckpointError):  # a record for people; it was not begun, or is damaged
+            made = run.environment().plugins
+            found.update(one for one in made.items() if now.get(one[0], one[1]) != one[1])
+    return [
+        f"{count} of {len(sweep.cells)} cells began with {name} {before}, and {now[name]} computes "
+        f"the rest, so that they cannot be compared: use {name} {before}, or begin anew with --out"
+        for (name, before), count in sorted(found.items())
+    ]
 
 
 def _refuse_other_recipe(cell: Cell, run: RunDirectory) -> None:

@@ -14,7 +14,7 @@ from anokit.recipe.sweep_tables import SWEEP_FILE, Layout, Selector, read_sweep_
 from anokit.results.differences import mean_auroc
 from anokit.results.metrics import Estimate
 from anokit.results.result_table import METRICS, Cell, Line, ResultTable
-from anokit.runs.gathering import GatheredRun, ScoredRun, find_runs, grouped
+from anokit.runs.gathering import GatheredRun, ScoredRun, find_runs, grouped, remarks_of
 from anokit.runs.naming import told_apart
 from anokit.runs.sweep_folder import SweepFolder
 
@@ -54,25 +54,22 @@ def make_table(
     if not runs:
         wanted = f" with a score called {' or '.join(scores)}" if scores else ""
         raise UsageError(f"no finished run{wanted} has labelled test images of both classes")
-    remarks = list(dict.fromkeys(text for run in runs for text in run.remarks))
     layout = _layout(given) if laid_out and not scores else None
     variants = _variants(given)
     if layout:
         columns, lines = _laid_out(layout, runs, metric, variants)
     else:
         columns, lines = _by_system(runs, metric, variants)
-    for line, members in lines:
-        found = {remarks.index(text) for run in members for text in run.remarks}
-        line.remarks = sorted(found)
+    said = [remarks_of(members) for _, members in lines]
+    remarks = list(dict.fromkeys(text for texts in said for text in texts))
+    for (line, _), texts in zip(lines, said, strict=True):
+        line.remarks = sorted(map(remarks.index, texts))
     shown = [run for _, members in lines for run in members]
-    used = sorted({place for line, _ in lines for place in line.remarks})
-    for line, _ in lines:
-        line.remarks = [used.index(place) for place in line.remarks]
     return ResultTable(
         metric=metric,
         columns=columns,
         lines=[line for line, _ in lines],
-        remarks=[remarks[place] for place in used],
+        remarks=remarks,
         sources=list(
             dict.fromkeys(
                 str(run.results.published_source)

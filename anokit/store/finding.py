@@ -8,13 +8,8 @@ from pathlib import Path
 
 from anokit.errors import CheckpointError, UsageError
 from anokit.recipe.parts import Recipe
-from anokit.store.run_directory import (
-    LOCK,
-    TRAINING_KEYS,
-    RunDirectory,
-    RunState,
-    training_digest,
-)
+from anokit.store.run_directory import LOCK, RunDirectory, RunState
+from anokit.store.training_digest import TRAINING_KEYS, training_digest
 
 START = frozenset({LOCK, "recipe.toml", "resolved.json", "exclude.txt", "environment.json"})
 """Files that a run writes before split.json, beside its one-file plugins."""
@@ -72,9 +67,10 @@ def _refusal(directory: RunDirectory, held: str) -> str:
     if directory.finished:
         return f"holds a finished run, see {directory.report}; name a new directory"
     if directory.state is RunState.INTERRUPTED:
+        begun = RunDirectory(directory.path)  # by its own recipe, which may be another
         return (
             "is there already and not empty; name a new directory, or go on with the interrupted "
-            f"run in it: {directory.resume_command}"
+            f"run in it: {begun.resume_command}"
         )
     return f"is there already and not empty; name a new directory (this one holds {held})"
 
@@ -120,20 +116,21 @@ def find_resumable(recipe: Recipe, given: Path | None) -> RunDirectory:
     return directory
 
 
-def recorded_plugins(name: str, given: Path | None) -> frozenset[str]:
-    """Return the plugins that a run which is to be resumed was begun with; none if unknown.
+def recorded_plugins(name: str, given: Path | None) -> tuple[Path, dict[str, str]] | None:
+    """Return the run that is to be resumed, and the versions of plugins that it was begun with.
 
-    ``name`` is the recipe's; ``given`` as in `find_resumable`.
+    ``name`` is the recipe's; ``given`` as in `find_resumable`. None where that is not known.
     """
     paths = [given] if given else sorted((Path("runs") / name).glob("*"))
     found = [RunDirectory(path) for path in paths if (path / "environment.json").exists()]
     unfinished = [one for one in found if given or one.state is not RunState.FINISHED]
     if not unfinished:
-        return frozenset()
+        return None
+    newest = max(unfinished, key=_age)
     try:
-        return frozenset(max(unfinished, key=_age).environment().plugins)
+        return newest.path, newest.environment().plugins
     except CheckpointError:
-        return frozenset()
+        return None
 
 
 def _age(directory: RunDirectory) -> tuple[bool, str, str]:

@@ -15,6 +15,9 @@ PLUGIN_FILES = "plugin_files"
 EARLIER, TRAINS = "earlier", "trains"
 """Keys of environment.json: where a run was before, as it was then; whether weights were made."""
 
+FOLDER = "folder"
+"""Key of environment.json: the working directory from which relative names of images are seen."""
+
 
 class Record(BaseModel):
     """A file of a run directory; what it says beyond its model is kept as it is."""
@@ -63,6 +66,8 @@ class Environment(Session):
     """of ``anokit run``; None in runs that did not record it"""
     recipe: str | None = None
     """its name in results, whatever file the run is resumed by; None likewise"""
+    folder: str = ""
+    """from which relative names of its images are seen; empty in runs that did not record it"""
     packages: dict[str, str] = {}
     device: str = ""
     earlier: list[Session] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,8 +19,7 @@ from anokit.store.fitted_files import SUFFIX
 from anokit.store.locks import held, is_held
 from anokit.store.records import Added, AddedScore, Environment, Resolved, Split, Terms
 from anokit.store.score_table import Ranking, ScoreTable, read_ranking, read_scores
-
-TRAINING_KEYS = ("seed", "dataset", "backbone", "encoder-losses")
+from anokit.store.training_digest import training_digest
 
 LOCK = ".lock"
 
@@ -43,9 +41,7 @@ class RunDirectory:
 
     def __init__(self, path: Path, recipe: Recipe | None = None) -> None:
         self.path = path
-        self.resume_command = (
-            f"anokit run {recipe.arguments if recipe else '…'} --resume {shlex.quote(str(path))}"
-        )
+        self._arguments = recipe.arguments if recipe else None
         self.training_digest = training_digest(recipe.as_dict()) if recipe else ""
         self.checkpoint = path / "checkpoint" / "last.safetensors"
         self.best = path / "checkpoint" / "best-on-test.safetensors"
@@ -66,6 +62,15 @@ class RunDirectory:
         self._lines: list[str] = []
 
     @property
+    def resume_command(self) -> str:
+        """The command that goes on with it, as it was begun where nobody says otherwise."""
+        arguments = self._arguments
+        if arguments is None:
+            with suppress(CheckpointError):
+                arguments = self.environment().arguments
+        return f"anokit run {arguments or 'RECIPE'} --resume {shlex.quote(str(self.path))}"
+
+    @property
     def state(self) -> RunState:
         """What the directory is: begun, interrupted or finished."""
         if self.finished:
@@ -84,6 +89,13 @@ class RunDirectory:
     def finished(self) -> bool:
         """Whether the run came to its end: results.json is the last file that it writes."""
         return self.results.exists()
+
+    def check_finished(self) -> None:
+        """Raise `CheckpointError` where the run is not finished, with what goes on with it."""
+        if not self.finished and (self.path / "resolved.json").exists():
+            raise CheckpointError(
+                f"{self.path}: this run is not finished; go on with: {self.resume_command}"
+            )
 
     @property
     def busy(self) -> bool:
@@ -279,19 +291,3 @@ OWN_NAMES = frozenset(
     }
 ) - {"suspects", "run"}
 """Names of what only a run itself writes into its directory, and commands that add to it."""
-
-
-def training_digest(resolved: Mapping[str, Any]) -> str:
-    """Return a hash over all of a resolved recipe that decides the weights."""
-    content = {key: resolved[key] for key in TRAINING_KEYS}
-    content |= {key: resolved["training"].get(key) for key in ("max_steps", "threads")}
-    if validation := resolved["training"].get("validation"):
-        content["validation"] = validation
-    if refine := resolved["training"].get("refine"):
-        named = {score["name"]: score for score in resolved["scores"]}
-        judge = named.get(refine["score"], resolved["scores"][0])
-        content["refine"] = [refine, judge, resolved["evaluation"]["folds"]]
-    if resolved["training"].get("selection", "last") != "last":
-        # The weights are then chosen by how the primary score does on the test set.
-        content["selection"] = [resolved["scores"][0], resolved["evaluation"]]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

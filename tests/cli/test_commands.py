@@ -12,6 +12,7 @@ from PIL import Image
 import anokit
 from anokit.cli.app import _with_bare_values, main
 from anokit.errors import CheckpointError, DataError
+from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import load_tensors
 
 EVERY_RUN = {
@@ -355,7 +356,10 @@ def test_scoring_with_what_is_no_finished_run_is_refused(
     assert (found.code, "model.safetensors: damaged: its SHA-256" in found.err) == (1, True)
     (copy / "results.json").unlink()
     found = toykit("score", copy, pictures)
-    assert (found.code, "this run is not finished; go on with" in found.err) == (1, True)
+    assert (found.code, "this run is not finished; go on with: " in found.err) == (1, True)
+    words = shlex.split(found.err.strip().rpartition("go on with: ")[2])
+    began = json.loads((copy / "environment.json").read_text())["arguments"]
+    assert words == ["anokit", "run", *shlex.split(began), "--resume", str(copy)]
     (copy / "resolved.json").write_text("{")
     found = toykit("score", copy, pictures)
     assert (found.code, "resolved.json: damaged" in found.err) == (1, True)
@@ -492,13 +496,37 @@ def test_report_is_made_anew(toykit, anokit, finished, tmp_path):
     assert (copy / "report.html").exists()
 
 
+def test_no_report_is_made_of_a_run_in_which_another_command_is_at_work(anokit, finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    page = (copy / "report.html").read_bytes()
+    with RunDirectory(copy).locked():
+        refused = anokit("report", copy)
+    assert (refused.code, "another anokit is at work in it" in refused.err) == (2, True)
+    assert (copy / "report.html").read_bytes() == page
+    assert anokit("report", tmp_path).code == 1
+    assert not (tmp_path / ".lock").exists(), "nothing is made in what is no run"
+
+
+def test_a_run_whose_weights_are_gone_is_not_said_to_be_unfinished(toykit, finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    (copy / "model.safetensors").unlink()
+    found = toykit("suspects", copy)
+    assert (found.code, f"{copy}/model.safetensors: " in found.err) == (1, True)
+    assert "--resume" not in found.err, "it is finished, and refuses that"
+
+
 def test_a_folder_that_is_no_run_has_no_report(anokit, tmp_path):
     found = anokit("report", tmp_path)
     assert (found.code, "expected a run directory" in found.err) == (1, True)
     (tmp_path / "resolved.json").write_text("{}")
     found = anokit("report", tmp_path)
-    assert (found.code, "expected a finished run" in found.err) == (1, True)
-    assert f"goes on with: anokit run RECIPE --resume {tmp_path}" in found.err
+    assert found.code == 1
+    told = f"{tmp_path}: this run is not finished; go on with: anokit run RECIPE --resume"
+    assert f"{told} {tmp_path}\n" in found.err
+    compared = anokit("compare", tmp_path, tmp_path)
+    assert (compared.code, told in compared.err) == (1, True)
 
 
 def test_version_help_and_no_arguments(anokit):

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from anokit.data import Found, match_images
+from anokit.data import Found, find_images, match_images
+from anokit.data.finding import walk_images
+from anokit.runs.inputs import find_files
 
 FILES = ["a.png", ".h.png", "x/b.png", "x/y/c.png", "x/y/n.txt", ".hid/d.png", "[x]/e.png"]
 PATTERNS = {
@@ -66,3 +68,43 @@ def test_a_folder_that_a_pattern_cannot_look_into_is_told(photos, pattern, monke
     assert not any("x" in path.parts for path in images)
     assert found.unreadable == [(photos / "x", "Permission denied")]
     assert f"cannot be looked into ({photos / 'x'}: Permission denied)" in found.skipped()
+
+
+OUTPUTS = {
+    "runs/one": ("resolved.json", "environment.json", "figures/f.png"),
+    "maps": ("index.html", "contact_sheet.png", "0001_a.png", "originals/0001_a.png"),
+    "fresh": (".lock",),
+}
+
+
+@pytest.fixture
+def outputs(photos):
+    for folder, names in OUTPUTS.items():
+        for name in names:
+            path = photos / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    return photos
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*.png", "**"])
+def test_what_anokit_wrote_is_passed_over_and_told(outputs, pattern):
+    found = Found([])
+    if pattern:
+        images = list(match_images(outputs / pattern, found))
+    else:
+        images = list(walk_images(outputs, found))
+    assert [path.relative_to(outputs).as_posix() for path in images] == PATTERNS["**/*.png"]
+    told = {path.relative_to(outputs).as_posix() for path in found.outputs}
+    assert told == set(OUTPUTS) - ({"fresh"} if pattern else set())
+    assert f"{len(told)} that anokit wrote ({min(found.outputs)}, …)" in found.skipped()
+
+
+def test_what_anokit_wrote_is_taken_where_it_is_named(outputs):
+    originals = outputs / "maps" / "originals"
+    assert find_images(outputs / "maps")
+    assert find_images(originals) == [originals / "0001_a.png"]
+    assert list(match_images(originals / "*.png", Found([]))) == [originals / "0001_a.png"]
+    found = list(find_files([outputs, originals / "0001_a.png"], Found([])))
+    assert found[-1] == originals / "0001_a.png"
+    assert len(found) == len(PATTERNS["**/*.png"]) + 1

@@ -8,7 +8,7 @@ from anokit.errors import PluginError, RecipeError, UsageError
 from anokit.plugin import Options, resolve_fields
 from anokit.recipe.reading import check_recipe, load_recipe, resolve
 from anokit.registry.lookup import Registry
-from anokit.store.run_directory import training_digest
+from anokit.store.training_digest import training_digest
 
 
 def wrong(registry, path, **options):

@@ -378,6 +378,18 @@ def test_a_file_that_is_not_there_or_not_python_is_said_to_be(tmp_path, monkeypa
     assert "is not a Python file" in problem.message
 
 
+def test_two_files_of_one_name_are_refused_but_not_one_given_twice(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    files = [tmp_path / folder / "mine.py" for folder in ("a", "b")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("")
+    discover(files)
+    files[1].write_text("# another one")
+    with pytest.raises(UsageError, match=r"b/mine\.py: has the name of --plugin .*a/mine\.py"):
+        discover(files)
+
+
 def test_an_unknown_name_says_what_was_meant_and_what_there_is(registry):
     def message(kind, name):
         with pytest.raises(UnknownComponentError) as caught:
@@ -388,6 +400,9 @@ def test_an_unknown_name_says_what_was_meant_and_what_there_is(registry):
     assert "installed: bad, error, far, seen" in message("score", "zzz")
     assert "there is a backbone of that name" in message("score", "linear")
     assert "did you mean 'toys/far'?" in message("score", "toy/far")
+    assert "no plugin 'acme' is loaded, so install it" in message("score", "acme/angle")
+    assert "installed:" not in message("score", "acme/angle")
+    assert "installed: bad, error" in message("score", "toys/zzzzzzzz")
 
 
 def test_problems_print_with_hint_and_on_demand_with_traceback(place, capsys):

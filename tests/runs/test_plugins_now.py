@@ -108,8 +108,12 @@ def test_every_command_that_computes_by_another_version_tells(
         done = toykit(*command)
         assert done.code == 0, done.err
         assert (done.err + done.out).count(BEFORE) == 1, command
-    told = [text for text in read_results(RunDirectory(run)).warnings if BEFORE in text]
+    told = [text for text in read_results(RunDirectory(run)).told if BEFORE in text]
     assert len(told) == 1, "the run says by what the explanation was made"
+    installed("1.0", 1)
+    assert toykit("explain", run, "--score", "shade").code == 0
+    assert BEFORE not in str(read_results(RunDirectory(run))), "and no more once it is made anew"
+    installed("2.0", -3)
     found = verify(run, device="cpu", plugins=[TOYS])
     assert found.problems[0].startswith(BEFORE)
     assert any("shade: scores differ" in text for text in found.problems)
@@ -137,6 +141,24 @@ def test_a_plugin_that_is_gone_is_named_in_one_sentence(
     with pytest.raises(RecipeError, match=r"acme-shade 1\.0, which is not installed"):
         anokit.load(run, device="cpu", plugins=[TOYS])
     assert toykit("explain", run, "--score", "error").code == 0
+
+
+def test_a_plugin_of_a_run_that_is_to_go_on_is_named_in_one_sentence(
+    installed, toykit, recipe_file, tmp_path, monkeypatch
+):
+    installed("1.0", 1)
+    recipe = recipe_file('scores=[{use="error"}, {use="shade"}]', "backbone.fail_at=3")
+    assert toykit("run", recipe, "--out", tmp_path / "run").code == 1
+    installed.remove()
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    refused = toykit("run", recipe, "--resume", tmp_path / "run")
+    assert (refused.code, f"pip install {AGAIN}" in refused.err) == (2, True)
+    assert "unknown score" not in refused.err
+    recipe_file('scores=[{use="error"}]', "backbone.fail_at=3")
+    gone = toykit("run", recipe, "--resume", tmp_path / "run")
+    assert (gone.code, "told to fail" in gone.err) == (1, True), "it is not needed"
+    recipe_file("backbone.use=nothing")
+    assert "unknown backbone" in toykit("run", recipe).err
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])

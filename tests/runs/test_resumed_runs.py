@@ -180,6 +180,26 @@ def test_what_was_added_by_a_plugin_that_was_mended_is_to_be_added_again(half, o
     agrees(out, TOYS)
 
 
+@pytest.mark.parametrize("changed", ["nothing", "given", "resamples"])
+def test_what_scores_followed_stays_as_long_as_they_come_out_the_same(half, out, toykit, changed):
+    assert half.add(EXTRA).code == 0
+    for words in (("error", "--given", "near"), ("near",)):
+        assert toykit("explain", out, "--score", *words).code == 0
+    before = read_results(RunDirectory(out)).explanations
+    stored = json.loads((out / "resolved.json").read_text())
+    stored["evaluation"]["resamples"] += changed == "resamples"
+    (out / "resolved.json").write_text(json.dumps(stored))
+    alarms = "\n[threshold]\nfalse_alarms = 0.2\n"  # by which `near` does not stay
+    resumed = half('{use="error"}', '{use="mine"}', extra=alarms if changed == "given" else "")
+    assert resumed.code == 0, resumed.err
+    after = read_results(RunDirectory(out)).explanations
+    if changed == "nothing":
+        assert sorted(map(str, after)) == sorted(map(str, before))
+    else:
+        assert [(one.score, one.given) for one in after] == [("error", [])]
+        assert "explain them again" in resumed.out + resumed.err
+
+
 def test_a_run_whose_results_are_of_another_recipe_says_so(half, out, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("anokit.runs.scoring.write_results", stopped)
@@ -241,6 +261,10 @@ def test_a_plugin_of_a_baseline_alone_is_there_where_it_is_trusted(toykit, recip
     assert verify(out, device="cpu", plugins=[TOYS], trust_plugins=True).problems == ()
     (told,) = verify(out, device="cpu", plugins=[TOYS]).problems
     assert "--trust-plugins" in told
+    assert toykit("sweep", out, "--verify", "--device", "cpu").code == 1
+    assert toykit("sweep", out, "--verify", "--device", "cpu", "--trust-plugins").code == 0
+    refused = toykit("sweep", out, "--trust-plugins")
+    assert (refused.code, "is for --verify" in refused.err) == (2, True)
     refused = toykit("explain", out, "--score", "mine")
     assert (refused.code, "--trust-plugins" in refused.err) == (2, True)
     assert toykit("explain", out, "--score", "mine", "--trust-plugins").code == 0

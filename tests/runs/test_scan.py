@@ -1,12 +1,14 @@
 """A folder in, ranked images with names out."""
 
 import csv
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from anokit.cli.app import main
 from anokit.recipe.reading import load_recipe
 from anokit.registry.lookup import Registry
 from anokit.runs.scan import scan_recipe
@@ -58,6 +60,13 @@ def photos(tmp_path, monkeypatch):
     (tmp_path / "small.toml").write_text(SMALL)
     monkeypatch.chdir(tmp_path)
     return Path("photos")
+
+
+def main_code(words):
+    """Return how a command ends that is given as it stands."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    return caught.value.code
 
 
 def ranking(run):
@@ -117,7 +126,7 @@ def test_a_folder_is_ranked_by_name_and_painted(anokit, no_report, photos):
     assert square.mean() > 3 * colourful[:, 28 * across :].mean(), "painted where the square is"
 
 
-def test_its_run_is_like_any_other(anokit, no_report, photos):
+def test_its_run_is_like_any_other(anokit, no_report, photos, monkeypatch):
     no_report()
     assert anokit("scan", photos, "--recipe", "small.toml", "--out", "run").code == 0
     again = anokit("run", "run/recipe.toml", "--out", "again")
@@ -129,10 +138,47 @@ def test_its_run_is_like_any_other(anokit, no_report, photos):
     with Path("all.csv").open() as file:
         assert next(csv.DictReader(file))["image"] == "photos/p17.png"
     assert len(list(Path("maps").glob("0*.png"))) == PHOTOS
+    (photos / "below").mkdir()
+    with monkeypatch.context() as patch:
+        patch.chdir(photos / "below")
+        scored = anokit("score", "../../run", "..")
+        assert f"the run learnt from {PHOTOS} of these files" in scored.out + scored.err
     Path("more.toml").write_text('[[scores]]\nuse = "knn"\non = "image"\n')
     added = anokit("add-scores", "run", "--scores", "more.toml")
     assert added.code == 0, added.err
     assert float(ranking("run")[0]["knn"]) > 0
+
+
+def test_a_folder_that_holds_its_own_runs_and_maps_is_read_as_before(
+    anokit, no_report, photos, monkeypatch
+):
+    no_report()
+    monkeypatch.chdir(photos)
+    known = ("--recipe", "../small.toml", "--top", "4")
+    assert anokit("scan", ".", *known, "--out", "runs/one").code == 0
+    assert anokit("score", "runs/one", ".", "--maps", "maps").code == 0
+    assert list(Path("maps").glob("*.png"))
+    again = anokit("scan", ".", *known, "--out", "runs/two")
+    assert again.code == 0, again.err
+    assert ranking("runs/one") == ranking("runs/two")
+    assert anokit("suspects", "runs/one", "--top", "4").code == 0, "its data are the same still"
+    scored = anokit("score", "runs/one", ".")
+    assert f"{PHOTOS} images scored" in scored.out
+    assert "3 that anokit wrote (maps, …)" in scored.out
+
+
+def test_the_commands_that_are_printed_name_what_the_scan_was_given(
+    toykit, photos, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ANOKIT_PLUGINS", "anokit-datasets")
+    recipe = SMALL[: SMALL.index("[backbone]")] + '[backbone]\nuse = "linear"\nimages = 8\n'
+    (tmp_path / "toys.toml").write_text(recipe + '[[scores]]\nuse = "error"\n')
+    found = toykit("scan", photos, "--recipe", "toys.toml", "--out", "a run", "--device", "cpu")
+    assert found.code == 0, found.err
+    for command in ("suspects", "score"):
+        (line,) = (line for line in found.out.splitlines() if f": anokit {command} " in line)
+        words = shlex.split(line.partition("anokit ")[2].replace("PATH…", str(photos)))
+        assert main_code(words) == 0, line
 
 
 def test_a_run_is_judged_anew_by_another_rate(anokit, no_report, photos):

@@ -13,6 +13,7 @@ from PIL import Image
 from anokit.data.choosing import read_names
 from anokit.report.reading import read_run
 from anokit.store.exclude_list import listable, origin_of
+from anokit.store.run_directory import RunDirectory
 
 SHORT = "backbone.images=8"
 
@@ -208,6 +209,26 @@ def test_the_list_is_kept_in_the_run(make_run, tmp_path):
     run = make_run("run", f"dataset.exclude={listed}")
     assert (run / "exclude.txt").read_text() == listed.read_text()
     assert json.loads((run / "split.json").read_text())["excluded"] == ["train/2", "train/4"]
+
+
+@pytest.mark.parametrize("edited", ["train/1\n", None], ids=["edited", "gone"])
+def test_a_run_goes_on_with_the_list_that_it_began_with(toykit, recipe_file, tmp_path, edited):
+    """The list may have been edited for a further run while this one was interrupted."""
+    listed, run = tmp_path / "list.txt", tmp_path / "run"
+    listed.write_text("train/4\ntrain/2\n")
+    changes = ("training.checkpoint_minutes=0", f"dataset.exclude={listed}")
+    recipe = recipe_file("backbone.stop_at=3", *changes)
+    assert toykit("run", recipe, "--out", run).code == 130
+    if edited is None:
+        listed.unlink()
+    else:
+        listed.write_text(edited)
+    done = toykit("run", recipe, "--resume", run)
+    assert done.code == 0, done.err
+    assert f"2 training images are left out, as {listed} says" in done.out
+    images = RunDirectory(run).read_ranking().images
+    assert not {"train/2", "train/4"} & set(images)
+    assert "train/1" in images
 
 
 @pytest.mark.parametrize(

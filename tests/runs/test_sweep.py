@@ -19,7 +19,7 @@ from anokit.runs.cells import CellJob, Outcome, carry_out, read_record
 from anokit.runs.engines import connect
 from anokit.runs.sweep import SweepWatcher, run_sweep, shard_of
 from anokit.runs.sweep_cost import SweepCost, check_room
-from anokit.runs.sweep_folder import CellState, Overview, open_folder
+from anokit.runs.sweep_folder import CellState, Overview, of_other_versions, open_folder
 from anokit.store.run_directory import RunDirectory
 
 TEXT = '[matrix]\nrecipe = ["toys.toml"]\nseed = [1, 2, 3]\n'
@@ -144,6 +144,20 @@ def test_a_cell_of_another_recipe_is_refused_before_anything_runs(sweep):
         open_folder(loaded, None)
 
 
+def test_cells_that_another_version_of_a_plugin_began_are_told(sweep, registry):
+    loaded = sweep()
+    folder = open_folder(loaded, None)
+    (toys,) = registry.plugins
+    for name, version in (("toys_seed-1", toys.version), ("toys_seed-2", "sha256:before")):
+        folder.run(name).path.mkdir(parents=True)
+        made = {"plugins": {"toys": version, "gone": "1.0"}}
+        (folder.run(name).path / "environment.json").write_text(json.dumps(made))
+    (told,) = of_other_versions(loaded, folder, registry)
+    assert told.startswith(
+        f"1 of 3 cells began with toys sha256:before, and {toys.version} computes the rest"
+    )
+
+
 def test_a_folder_of_something_else_is_refused(sweep):
     Path("mine").mkdir()
     Path("mine/thesis.tex").write_text("")
@@ -242,7 +256,7 @@ def start(tmp_path, toys_file):
 
 
 def test_a_sweep_that_is_interrupted_ends_as_one_that_is_not(
-    sweep, start, finish_plainly, tmp_path
+    sweep, start, finish_plainly, tmp_path, toys_file
 ):
     slow = ("backbone.images=6000", "training.checkpoint_minutes=0.02")
     sweep('[matrix]\nrecipe = ["toys.toml"]\nseed = [1]\n', *slow)
@@ -252,7 +266,7 @@ def test_a_sweep_that_is_interrupted_ends_as_one_that_is_not(
     first.send_signal(signal.SIGINT)
     said = first.communicate(timeout=60)[0]
     assert first.returncode == 130, said
-    assert "go on with: anokit sweep sweeps/s" in said
+    assert f"go on with: anokit sweep sweeps/s --plugin {toys_file}" in said
     index = json.loads((tmp_path / "sweeps/s/sweep.json").read_text())
     assert [cell["status"] for cell in index["cells"]] == ["interrupted"]
     second = start("sweeps/s")

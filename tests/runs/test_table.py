@@ -10,6 +10,7 @@ import pytest
 from anokit.errors import UsageError
 from anokit.results.metrics import Estimate
 from anokit.results.rows import Results, Row
+from anokit.runs.compare import compare
 from anokit.runs.table import make_table
 from anokit.runs.table_formats import FORMATS
 from anokit.store.score_table import ScoreTable
@@ -202,8 +203,28 @@ def test_what_cannot_be_a_table_is_refused(run, tmp_path):
     with pytest.raises(UsageError, match="metric 'f1_max'"):
         make_table([tmp_path], metric="f1_max")
     run("b")
-    with pytest.raises(UsageError, match="several runs of this recipe and score with seed 1"):
+    with pytest.raises(UsageError, match="several runs of this recipe and score with seed 1") as e:
         make_table([tmp_path])
+    assert str(e.value).startswith(f"{tmp_path / 'a'}, {tmp_path / 'b'}: ")
+
+
+def test_a_mean_over_runs_of_two_versions_of_a_plugin_says_so(run, tmp_path):
+    for seed, version in ((1, "1.0"), (2, "1.0"), (3, "2.0")):
+        folder = run(f"r{seed}", seed, recipe="acme/ours")
+        stored = json.loads((folder / "resolved.json").read_text())
+        stored["baselines"] = [{"name": "pixel-knn", "terms": [{"use": "other/pixel-knn"}]}]
+        (folder / "resolved.json").write_text(json.dumps(stored))
+        plugins = {"plugins": {"acme": version, "other": "1.0", "unused": version}}
+        (folder / "environment.json").write_text(json.dumps(plugins))
+    table = make_table([tmp_path])
+    assert table.remarks == ["runs of several versions of acme: 1.0 made 2, 2.0 made 1"]
+    assert [line.score for line in table.lines if line.remarks] == ["lo"]
+    assert make_table([tmp_path / "r1", tmp_path / "r2"]).remarks == []
+    compared = compare([*(str(tmp_path / f"r{n}") for n in (1, 3)), f"{tmp_path}/r1:pixel-knn"])
+    assert compared.systems[0].remarks == [
+        "runs of several versions of acme: 1.0 made 1, 2.0 made 1"
+    ]
+    assert compared.systems[1].remarks == []
 
 
 def test_markdown_has_a_line_for_each_score_baselines_last(run, tmp_path):

@@ -56,6 +56,13 @@ def test_a_file_that_cannot_be_written_is_refused_at_once(command, place, refuse
     assert (tmp_path / "file").read_bytes() == b""
 
 
+def test_suspects_looks_at_its_own_folder_too(refused, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "suspects").touch()
+    found = refused("suspects --device cpu", tmp_path / "run")
+    assert (found.code, f"--out {tmp_path}/run/suspects: is a file" in found.err) == (2, True)
+
+
 @pytest.mark.parametrize("command", FOLDERS)
 @pytest.mark.parametrize("place", ["file", "file/deeper"])
 def test_a_folder_that_cannot_be_made_is_refused_at_once(command, place, refused, tmp_path):
@@ -106,6 +113,14 @@ def test_no_command_writes_over_a_folder_of_a_run(command, name, refused, beside
     found = refused(command, beside / name)
     assert found.code == 2, found.err
     assert f"is {name} of the run run itself" in found.err
+
+
+def test_no_recipe_is_copied_over_that_of_a_run(anokit, beside):
+    target = beside / "recipe.toml"
+    target.write_text("own")
+    found = anokit("recipes", "copy", "quickstart", target, "--force")
+    assert (found.code, "is recipe.toml of the run run itself" in found.err) == (2, True)
+    assert target.read_text() == "own"
 
 
 def test_other_names_in_a_run_are_free(beside):

@@ -20,8 +20,8 @@ from anokit.recipe.reading import resolve
 from anokit.registry.blame import PluginFault
 from anokit.registry.lookup import Registry
 from anokit.results.thresholds import Calibration
-from anokit.store.run_directory import training_digest
 from anokit.store.score_table import read_ranking
+from anokit.store.training_digest import training_digest
 from anokit.testing import CheckFailed, collect_checks
 
 MEASURING = Path(__file__).parents[1] / "measuring.py"

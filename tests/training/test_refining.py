@@ -12,8 +12,8 @@ from anokit.data.sets import ImageTable, TrainingSet
 from anokit.errors import RecipeError
 from anokit.recipe.reading import resolve
 from anokit.recipe.tables import RefineSettings
-from anokit.store.run_directory import training_digest
 from anokit.store.score_table import csv_text
+from anokit.store.training_digest import training_digest
 from anokit.training.backbone import build_backbone
 from anokit.training.exposure import Exposure
 from anokit.training.refining import KEPT, rejected

@@ -339,8 +339,9 @@ def test_a_run_directory_is_begun_interrupted_or_finished(make, tmp_path):
     directory.write_json("resolved.json", recipe.as_dict())
     directory.write_json("split.json", {})
     assert directory.state is RunState.INTERRUPTED
-    with pytest.raises(UsageError, match=r"go on with .*: anokit run .* --resume"):
-        create(recipe, path)
+    directory.write_json("environment.json", {"arguments": "own.toml --quick"})
+    with pytest.raises(UsageError, match=r"go on with .*: anokit run own\.toml --quick --resume"):
+        create(recipe, path)  # which is another's
     assert find_resumable(recipe, path).path == path
     directory.write_json("results.json", {})
     directory.write_text("report.html", "")

@@ -120,6 +120,14 @@ def test_missing_or_empty_root_shows_the_tree(tmp_path: Path, make: Callable[[Pa
     assert str(root) in str(caught.value)
 
 
+def test_a_relative_root_is_said_with_the_folder_that_it_is_seen_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingDataError, match=f"root does not exist, seen from {tmp_path};"):
+        read(Path("root"))
+
+
 def test_empty_train_is_missing_data(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     with pytest.raises(MissingDataError, match="train holds no image"):

@@ -90,7 +90,8 @@ def read_layout(
         trained on is called after defects or masks and that is not accepted.
     """
     if not root.is_dir():
-        problem = "is a file" if root.exists() else "does not exist"
+        missing = "does not exist" + ("" if root.is_absolute() else f", seen from {Path.cwd()}")
+        problem = "is a file" if root.exists() else missing
         raise MissingDataError(f"image folder {root} {problem}; {TREE.format(root=root)}")
     beside = child(root, VALIDATION_FOLDERS)
     train_folder = child(root, TRAIN_FOLDERS)
