@@ -13,11 +13,13 @@ from PIL import Image
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp932"])
-def test_output_in_another_encoding_is_escaped_not_lost(encoding, recipe_file, toys_file, tmp_path):
+def test_output_in_another_encoding_is_escaped_not_lost(
+    encoding, recipe_file, toys_file, tmp_path, warm_python
+):
     path = recipe_file("title=Größe ≤ 5 · σ é")
     here = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "ANOKIT_PLUGINS": ""}
     found = subprocess.run(
-        [sys.executable, "-m", "anokit", "run", path, "--plugin", toys_file, "--dry-run"],
+        [warm_python, "-m", "anokit", "run", path, "--plugin", toys_file, "--dry-run"],
         capture_output=True,
         cwd=tmp_path,
         env={**os.environ, **here},
@@ -45,9 +47,17 @@ DESCRIBING = [
     "run --help",
     "list-plugins",
     "recipes",
-    "describe score error --plugin TOYS",
+    "describe score light --plugin light.py",
     "schema",
 ]
+LIGHT = """
+from anokit import Component, hookimpl
+
+@hookimpl
+def anokit_scores():
+    needs = frozenset({"image"})
+    yield Component(name="light", summary="Größe ≤ 5", factory="light:Light", needs=needs)
+"""
 ENVIRONMENTS = {
     "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii:strict"},
     "code page": {"PYTHONUTF8": "0", "PYTHONIOENCODING": "gbk:strict"},
@@ -126,15 +136,16 @@ def several(shell, tmp_path):
     """Run command lines one after another in one process, whose imports take longer than they."""
     (tmp_path / "several.py").write_text(SEVERAL)
 
-    def run(lines, after="", **environment):
+    def run(lines, after="", python=sys.executable, **environment):
         quoted = " ".join(f'"{line}"' for line in lines)
-        return shell(f"{shlex.quote(sys.executable)} several.py {quoted} {after}", **environment)
+        return shell(f"{shlex.quote(str(python))} several.py {quoted} {after}", **environment)
 
     return run
 
 
 @pytest.mark.parametrize("way", ENVIRONMENTS)
-def test_what_only_describes_goes_through_every_terminal(way, several):
+def test_what_only_describes_goes_through_every_terminal(way, several, tmp_path):
+    (tmp_path / "light.py").write_text(LIGHT, encoding="utf-8")
     found = several(DESCRIBING, **ENVIRONMENTS[way])
     assert found.returncode == 0, found.stderr
     assert b"\x1b" not in found.stdout
@@ -169,7 +180,7 @@ def test_a_run_goes_through_a_poor_terminal(recipe_file, shell):
     assert b"\x1b" not in text
 
 
-def test_work_goes_on_where_nobody_reads_any_more(recipe_file, several, tmp_path):
+def test_work_goes_on_where_nobody_reads_any_more(recipe_file, several, tmp_path, warm_python):
     Image.new("L", (8, 8), 90).save(tmp_path / "a.png")
     (tmp_path / "more.toml").write_text('[[scores]]\nname = "more"\nuse = "error"\n')
     lines = (
@@ -177,7 +188,7 @@ def test_work_goes_on_where_nobody_reads_any_more(recipe_file, several, tmp_path
         "score run a.png --plugin TOYS --out scores.csv",
         "add-scores run --scores more.toml --plugin TOYS",
     )
-    found = several(lines, after="| true")
+    found = several(lines, after="| true", python=warm_python)
     assert found.returncode == 0, found.stderr
     assert found.stderr == b""
     rows = json.loads((tmp_path / "run" / "results.json").read_text())["rows"]

@@ -256,8 +256,11 @@ print(peak(250), peak(1000))
 """
 
 
-def test_four_times_the_images_take_no_more_memory(python, finished, photos, tmp_path, toys_file):
-    found = python("-c", MEMORY, finished, tmp_path / photos / "0/p000.png", toys_file)
+def test_four_times_the_images_take_no_more_memory(
+    python, finished, photos, tmp_path, toys_file, warm_python
+):
+    arguments = (finished, tmp_path / photos / "0/p000.png", toys_file)
+    found = python("-c", MEMORY, *arguments, executable=warm_python)
     assert found.returncode == 0, found.stderr
     few, many = map(int, found.stdout.split())
     assert many - few < 500 * 2**10, "half a kilobyte an image and less"
