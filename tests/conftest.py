@@ -1,6 +1,7 @@
 """A registry of toy components, a way to run the command line, and one finished toy run."""
 
 import copy
+import functools
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import typer.main
 
 from anokit.cli.app import main
 from anokit.data.preparing import prepare
@@ -43,6 +45,15 @@ RECIPE = {
     "evaluation": {"resamples": 20, "batch_size": 16, "gallery": 3},
     "training": {"log_every": 2, "snapshots": 2},
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quicker():
+    """Have the command line put together once, and no file waited for until it is on the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.main.get_command", functools.cache(typer.main.get_command))
+        patch.setattr("os.fsync", lambda handle: None)
+        yield
 
 
 def only_toys(patch):

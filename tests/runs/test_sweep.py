@@ -284,7 +284,7 @@ def wait_for(path, process, seconds=120):
 
 def test_a_lost_worker_of_a_cluster_loses_nothing(sweep, start, finish_plainly, tmp_path):
     """A Ray worker and its run are killed; the cell goes on elsewhere and ends as without Ray."""
-    slow = ("backbone.images=6000", "training.checkpoint_minutes=0.01", "training.threads=1")
+    slow = ("backbone.images=4000", "training.checkpoint_minutes=0.01", "training.threads=1")
     sweep('[matrix]\nrecipe = ["toys.toml"]\nseed = [1]\n', *slow)
     process = start("s.toml", "--ray")
     run = tmp_path / "sweeps/s/cells/toys_seed-1"

@@ -37,7 +37,7 @@ wanted = marshal.dumps(
         "environment": dict(os.environ),
         "folder": str(Path.cwd()),
         "umask": umask,
-        "ignored": [one for one in FORWARDED if signal.getsignal(one) == signal.SIG_IGN],
+        "ignored": [int(one) for one in FORWARDED if signal.getsignal(one) == signal.SIG_IGN],
     }
 )
 connection = socket.socket(socket.AF_UNIX)
