@@ -1,6 +1,7 @@
 """A registry of toy components, a way to run the command line, and one finished toy run."""
 
 import copy
+import functools
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import typer.main
 
 from anokit.cli.app import main
 from anokit.data.preparing import prepare
@@ -43,6 +45,15 @@ RECIPE = {
     "evaluation": {"resamples": 20, "batch_size": 16, "gallery": 3},
     "training": {"log_every": 2, "snapshots": 2},
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quicker():
+    """Have the command line put together once, and no file waited for until it is on the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.main.get_command", functools.cache(typer.main.get_command))
+        patch.setattr("os.fsync", lambda handle: None)
+        yield
 
 
 def only_toys(patch):
@@ -143,17 +154,47 @@ def toykit(anokit, monkeypatch, no_report):
     return lambda *arguments: anokit(*arguments, "--plugin", TOYS)
 
 
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory):
+    """What stands for the interpreter where a test needs a process, not what Python does to start.
+
+    Each is forked from one process that has imported what anokit does (``warm/server.py``), which
+    saves seconds. Whatever is about imports, installation or the interpreter starts a real one, and
+    so does everything where a process cannot be forked and watched as Linux does.
+    """
+    if not hasattr(os, "pidfd_open"):
+        yield Path(sys.executable)
+        return
+    folder = tmp_path_factory.mktemp("warm")
+    client, socket = folder / "python", folder / "socket"
+    source = TOYS.with_name("warm") / "client.py"
+    client.write_text(f"#!{sys.executable} -IS\n{source.read_text(encoding='utf-8')}")
+    client.chmod(0o700)
+    server = subprocess.Popen(
+        [sys.executable, source.with_name("server.py"), socket],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+        start_new_session=True,
+    )
+    assert server.stdout.readline() == b"ready\n"
+    yield client
+    server.stdin.close()
+    server.stdout.close()
+    server.wait()
+
+
 @pytest.fixture
 def python(tmp_path):
     """Run Python in a process of its own, with the toys as the only plugin."""
 
-    def start(*arguments, plugins="", limit=120):
+    def start(*arguments, plugins="", limit=120, executable=sys.executable):
         environment = {**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
         environment.pop("ANOKIT_PLUGINS", None)
         if plugins is not None:
             environment["ANOKIT_PLUGINS"] = plugins
         return subprocess.run(
-            [sys.executable, *map(str, arguments)],
+            [executable, *map(str, arguments)],
             capture_output=True,
             text=True,
             cwd=tmp_path,

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -91,23 +92,28 @@ class Environment:
         where = cwd or self.work
         return call("bash", "-c", command, cwd=where, check=check, PATH=path, **variables)
 
-    def check_plugins(self, names):
-        """Check installed plugins one after another, in one process: it takes long to import."""
-        (self.folder / "check.py").write_text(CHECK_PLUGINS)
-        return self.run(f"python {self.folder / 'check.py'} {' '.join(names)}").stdout
+    def several(self, *lines):
+        """Carry out command lines of anokit in one process, whose imports take longer than they."""
+        (self.folder / "several.py").write_text(SEVERAL)
+        return self.run(shlex.join(["python", str(self.folder / "several.py"), *lines])).stdout
 
 
-CHECK_PLUGINS = """
-import sys
+SEVERAL = """
+import shlex, sys
 from anokit.cli.app import main
 
-for name in sys.argv[1:]:
+for line in sys.argv[1:]:
+    if "\\n" in line:
+        exec(line)
+        continue
     try:
-        main(["check-plugin", name])
+        main(shlex.split(line))
     except SystemExit as done:
         if done.code:
             raise
+    print(flush=True)
 """
+"""Command lines, or pieces of Python of several lines."""
 
 
 @pytest.fixture(scope="session")
@@ -175,8 +181,7 @@ def test_a_new_plugin_of_every_kind_passes_every_check_where_it_is_installed(env
     for kind in kinds:
         environment.run(f"anokit new-plugin acme-own-{kind} --kind {kind}")
     environment.install(*(part for kind in kinds for part in ("-e", f"acme-own-{kind}")))
-    environment.check_plugins(f"acme-own-{kind}" for kind in kinds)
-    environment.run(f"python -c '{PLANTED}'")
+    environment.several(*(f"check-plugin acme-own-{kind}" for kind in kinds), PLANTED)
 
 
 def test_the_tutorial_can_be_followed_to_the_letter(tutorial):
@@ -204,14 +209,15 @@ def test_the_built_wheel_works_in_another_environment(tutorial, tmp_path, lent, 
     done = other.run("anokit list-plugins --strict --json")
     components = json.loads(done.stdout)["components"]
     assert "acme-angle/angle" in [component["qualified"] for component in components]
-    checked = json.loads(other.run("anokit check-plugin acme-angle --json").stdout)
-    assert {result["outcome"] for result in checked["checks"]} == {"passed", "skipped"}
     recipe = (tutorial / "sum.toml").read_text() + (
         "[quick.backbone]\nlatent_size = 4\nmax_channels = 4\nimages = 64\nbatch_size = 16\n"
         "[quick.evaluation]\nresamples = 10\n"
     )
     (other.work / "sum.toml").write_text(recipe)
-    other.run("anokit run sum.toml --quick --out done --device cpu")
+    run = "run sum.toml --quick --out done --device cpu"
+    said = other.several(run, "check-plugin acme-angle --json")
+    checked = json.loads(said[said.rindex("\n{\n") :])
+    assert {result["outcome"] for result in checked["checks"]} == {"passed", "skipped"}
     results = json.loads((other.work / "done" / "results.json").read_text())
     assert [row["name"] for row in results["rows"]] == ["lr-and-angle"]
     plugins = json.loads((other.work / "done" / "environment.json").read_text())["plugins"]
@@ -249,13 +255,24 @@ def released(tmp_path_factory, lent, wheels):
         copy = shutil.copytree(source, made.folder / source.name)
         call("uv", "build", "--wheel", "--out-dir", made.folder / "dist", cwd=copy)
     made.install(*wheels, *sorted((made.folder / "dist").glob("*.whl")))
+    rng = np.random.default_rng(0)
+    for name in ("train", "test"):
+        images = rng.integers(0, 256, (40, 1, 16, 16)).astype(np.uint8)
+        np.save(made.work / f"{name}.npy", images)
+    np.save(made.work / "labels.npy", np.arange(40) % 2)
+    (made.work / "together.toml").write_text(
+        '[dataset]\nuse = "data"\nroot = "."\n[backbone]\nuse = "model"\nlatent_size = 4\n'
+        'width = 2\nimages = 64\nbatch_size = 16\n[[scores]]\nuse = "angle"\n'
+        "[evaluation]\nresamples = 10\n"
+    )
+    checks = [f"check-plugin {path.name.removesuffix('-0.1.0')}" for path in RELEASED]
+    run = "run together.toml --out done --device cpu --watch ledger"
+    made.checked = made.several(run, *checks)
     return made
 
 
 def test_released_plugins_still_keep_the_contract(released):
-    names = [path.name.removesuffix("-0.1.0") for path in RELEASED]
-    found = released.check_plugins(names)
-    assert found.count(" passed") == len(names), found
+    assert released.checked.count(" passed") == len(RELEASED), released.checked
 
 
 def test_released_plugins_still_work_together(released):
@@ -263,17 +280,6 @@ def test_released_plugins_still_work_together(released):
     listed = json.loads(released.run("anokit list-plugins --strict --json").stdout)
     ours = {c["kind"] for c in listed["components"] if c["qualified"].startswith("acme-")}
     assert ours == {"backbone", "dataset", "encoder-loss", "score", "watcher"}
-    rng = np.random.default_rng(0)
-    for name in ("train", "test"):
-        images = rng.integers(0, 256, (40, 1, 16, 16)).astype(np.uint8)
-        np.save(released.work / f"{name}.npy", images)
-    np.save(released.work / "labels.npy", np.arange(40) % 2)
-    (released.work / "together.toml").write_text(
-        '[dataset]\nuse = "data"\nroot = "."\n[backbone]\nuse = "model"\nlatent_size = 4\n'
-        'width = 2\nimages = 64\nbatch_size = 16\n[[scores]]\nuse = "angle"\n'
-        "[evaluation]\nresamples = 10\n"
-    )
-    released.run("anokit run together.toml --out done --device cpu --watch ledger")
     results = json.loads((released.work / "done" / "results.json").read_text())
     assert [row["name"] for row in results["rows"]] == ["angle"]
     assert "angle" in (released.work / "ledger.csv").read_text()

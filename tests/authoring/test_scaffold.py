@@ -52,14 +52,14 @@ def test_every_kind_is_a_whole_package(tmp_path, kind):
     assert found == FILES | MORE[kind]
 
 
-def test_every_kind_passes_its_own_tests(tmp_path):
+def test_every_kind_passes_its_own_tests(tmp_path, warm_python):
     # In one process, which imports torch once; the tutorial's test runs pytest inside a package.
     folders = [write(tmp_path, kind, name=f"acme-own-{kind}") for kind in KINDS]
     code = "import sys, pytest; sys.path[:0] = sys.argv[1].split('|'); pytest.main(sys.argv[2:])"
     places = "|".join(str(folder / "src") for folder in folders)
     options = ["-q", "-W", "error", "-p", "no:cacheprovider", "--import-mode=importlib"]
     done = subprocess.run(
-        [sys.executable, "-c", code, places, *options, *map(str, folders)],
+        [warm_python, "-c", code, places, *options, *map(str, folders)],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -69,7 +69,8 @@ def square(target):
 
 def test_finds_the_minimum_of_a_parabola():
     targets = draw(7, LATENT)
-    found = latent_search(square, targets, torch.zeros(7, 1, LATENT), steps=150, learning_rate=0.1)
+    options = {"steps": 150, "learning_rate": 0.1, "batch_size": 7}
+    found = latent_search(square, targets, torch.zeros(7, 1, LATENT), **options)
     torch.testing.assert_close(found.latent, targets, atol=0.02, rtol=0)
     torch.testing.assert_close(found.loss, square(targets)(found.latent))
 
@@ -117,7 +118,8 @@ def test_a_search_amplifies_rounding_beyond_any_bound(networks, starts, images, 
 
         objective = partial(residual_objective, generate=own, features=features)
         begin = shared(starts, images).to(dtype)
-        return latent_search(objective, images.to(dtype), begin, steps=300, **FAST)
+        options = {"steps": 300, "batch_size": QUERIES, **FAST}
+        return latent_search(objective, images.to(dtype), begin, **options)
 
     plain, noisy = search(False), search(True)
     off = float((plain.losses - noisy.losses).abs().max())
@@ -134,9 +136,9 @@ def test_noise_in_every_gradient_does_not_make_a_query_depend_on_others(networks
         residual_objective, generate=lambda z: generate(OneUlp.apply(z)), features=features
     )
     own = draw(QUERIES, 2, LATENT, seed=2)
-    whole = latent_search(objective, images, own, steps=300, **FAST)
+    whole = latent_search(objective, images, own, steps=100, **FAST)
     parts = [
-        latent_search(objective, part, begin, steps=300, **FAST)
+        latent_search(objective, part, begin, steps=100, **FAST)
         for part, begin in zip(images.split(sizes), own.split(sizes), strict=True)
     ]
     assert torch.equal(torch.cat([part.latent for part in parts]), whole.latent)

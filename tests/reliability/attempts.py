@@ -1,15 +1,13 @@
-"""A warm process that forks one attempt per line, which meets a fault at its N-th file operation.
+"""One command in this process, which meets a fault at its N-th file operation.
 
-It reads lines of JSON (``arguments``, ``folder``, ``fault``, ``at``, ``log``) and answers each with
-another: ``code``, None where the attempt was killed, and ``operations``, how many it came to. Where
-there are ``limits``, the attempt is killed after so many seconds, and has so many bytes of memory.
+Its argument is JSON (``arguments``, ``folder``, ``fault``, ``at``, ``counter``); the file
+``counter`` takes how many file operations it came to. Where there are ``limits``, it is killed
+after so many seconds, and has so many bytes of memory.
 """
 
 import errno
-import importlib
 import json
 import os
-import pkgutil
 import resource
 import shutil
 import signal
@@ -90,61 +88,29 @@ def watch(folder, fault, at, tell):
     sys.addaudithook(hook)
 
 
-def attempt(line, tell):
-    """Carry out one command in a process of its own; return how it ended."""
-    os.ftruncate(tell, 0)
-    child = os.fork()
-    if not child:
-        from anokit.cli.app import main
-
-        output = os.open(line["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        if "limits" in line:
-            seconds, memory = line["limits"]
-            signal.alarm(seconds)
-            resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-        watch(line["folder"], line["fault"], line["at"], tell)
-        try:
-            main(line["arguments"])
-        except SystemExit as done:
-            sys.stdout.flush()
-            os._exit(done.code or 0)
-        except BaseException:
-            traceback.print_exc()
-            sys.stderr.flush()
-        os._exit(99)
-    _, status = os.waitpid(child, 0)
-    killed = os.WIFSIGNALED(status)
-    count = int(os.pread(tell, 20, 0) or 0)
-    return {"code": None if killed else os.WEXITSTATUS(status), "operations": count}
-
-
-def serve(counter):
-    """Answer lines until there are no more."""
-    import PIL.Image
-    import torch
-
-    import anokit.cli as cli
+def attempt(wanted):
+    """Carry out one command in this process."""
     import anokit.report.html as reporting
     import anokit.runs.add_scores as adding
     import anokit.runs.explain as explaining
     import anokit.runs.run as running
     import anokit.runs.scoring as scoring
+    from anokit.cli.app import main
 
-    # All that the commands import, and the optimisers of torch, so that no attempt waits for it.
-    for found in pkgutil.iter_modules(cli.__path__, "anokit.cli."):
-        importlib.import_module(found.name)
-    for name in ("anokit.runs.score_files", "anokit.runs.suspects", "torch._dynamo"):
-        importlib.import_module(name)
-    PIL.Image.init()
-    torch.set_num_threads(1)
     for module in (running, scoring, adding, explaining, reporting):
         module.write_report = plain_report
-    tell = os.open(counter, os.O_RDWR | os.O_CREAT)
-    for line in sys.stdin:
-        print(json.dumps(attempt(json.loads(line), tell)), flush=True)
+    if "limits" in wanted:
+        seconds, memory = wanted["limits"]
+        signal.alarm(seconds)
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    tell = os.open(wanted["counter"], os.O_WRONLY)
+    watch(wanted["folder"], wanted["fault"], wanted["at"], tell)
+    try:
+        main(wanted["arguments"])
+    except Exception:
+        traceback.print_exc()
+        sys.exit(99)
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    attempt(json.loads(sys.argv[1]))

@@ -1,11 +1,10 @@
-"""Commands that write, each in a warm process, where a file operation meets a fault."""
+"""Commands that write, each in a process of its own, where a file operation meets a fault."""
 
 import json
 import os
 import random
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,34 +60,32 @@ def chosen():
 
 
 @pytest.fixture(scope="module")
-def attempt(tmp_path_factory):
+def attempt(tmp_path_factory, warm_python):
     """Carry out a command, which meets a fault at its N-th file operation below a folder."""
     folder = tmp_path_factory.mktemp("attempts")
-    server = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("attempts.py"), folder / "counter"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={
-            **os.environ,
-            "ANOKIT_PLUGINS": "anokit-datasets",
-            "OMP_NUM_THREADS": "1",
-            "COLUMNS": "400",
-        },
-    )
+    program, counter = Path(__file__).with_name("attempts.py"), folder / "counter"
+    environment = {**os.environ, "ANOKIT_PLUGINS": "anokit-datasets", "COLUMNS": "400"}
 
     def call(below, arguments, fault="", at=0, **limits):
-        line = {"arguments": [str(one) for one in arguments], "folder": str(below)}
-        line |= {"fault": fault, "at": at, "log": str(folder / "log"), **limits}
-        server.stdin.write(json.dumps(line) + "\n")
-        server.stdin.flush()
-        found = json.loads(server.stdout.readline())
-        return {**found, "log": (folder / "log").read_text(errors="replace")}
+        wanted = {"arguments": [str(one) for one in arguments], "folder": str(below)}
+        wanted |= {"fault": fault, "at": at, "counter": str(counter), **limits}
+        counter.write_text("")
+        with (folder / "log").open("wb") as log:
+            code = subprocess.run(
+                [warm_python, program, json.dumps(wanted)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                check=False,
+            ).returncode
+        return {
+            "code": None if code < 0 else code,
+            "operations": int(counter.read_text() or 0),
+            "log": (folder / "log").read_text(errors="replace"),
+        }
 
-    yield call
-    server.stdin.close()
-    server.stdout.close()
-    server.wait()
+    return call
 
 
 @dataclass
@@ -151,7 +148,7 @@ def without_times(value):
 
 
 @pytest.fixture
-def scene(command, finished, recipe_file, tmp_path, toys_file):
+def scene(command, finished, recipe_file, tmp_path, toys_file, no_report):
     """Return the scene of a command."""
     plugins = ("--plugin", toys_file)
     folder, empty = tmp_path / "out", tmp_path / "empty"
@@ -184,6 +181,7 @@ def scene(command, finished, recipe_file, tmp_path, toys_file):
         before, scores = tmp_path / "before", tmp_path / "extra.toml"
         shutil.copytree(finished, before)
         scores.write_text(EXTRA)
+        no_report()
         add_scores(before, scores, device="cpu", plugins=[toys_file])
         scores.write_text(REPLACING)
         where = ("--scores", scores, "--replace")

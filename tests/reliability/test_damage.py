@@ -22,7 +22,7 @@ from anokit.runs.table import make_table
 from anokit.runs.verify import verify
 from anokit.store.run_directory import RunDirectory
 
-SLICE = 100
+SLICE = 30
 EXTRA = '[[scores]]\nname = "near"\nuse = "far"\nmost = 30\n'
 
 

@@ -217,7 +217,10 @@ def job_of(cell, tmp_path, *more):
     )
 
 
-def test_a_cell_fails_with_its_own_words_and_goes_on_from_its_checkpoint(sweep, tmp_path):
+def test_a_cell_fails_with_its_own_words_and_goes_on_from_its_checkpoint(
+    sweep, tmp_path, warm_python, monkeypatch
+):
+    monkeypatch.setattr(sys, "executable", str(warm_python))
     stopping = sweep(TEXT, "backbone.stop_at=3").cells[0]
     job = job_of(stopping, tmp_path)
     run = RunDirectory(Path(job.run))
@@ -241,10 +244,10 @@ def test_a_cell_fails_with_its_own_words_and_goes_on_from_its_checkpoint(sweep, 
 def start(tmp_path, toys_file):
     """Start ``anokit sweep`` in a process of its own."""
 
-    def run(*arguments):
+    def run(*arguments, python=sys.executable):
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "ANOKIT_PLUGINS": ""}
         return subprocess.Popen(
-            [sys.executable, "-m", "anokit", "sweep", *arguments, "--plugin", str(toys_file)],
+            [python, "-m", "anokit", "sweep", *arguments, "--plugin", str(toys_file)],
             cwd=tmp_path,
             env=environment,
             stdout=subprocess.PIPE,
@@ -256,11 +259,11 @@ def start(tmp_path, toys_file):
 
 
 def test_a_sweep_that_is_interrupted_ends_as_one_that_is_not(
-    sweep, start, finish_plainly, tmp_path, toys_file
+    sweep, start, finish_plainly, tmp_path, toys_file, warm_python
 ):
-    slow = ("backbone.images=6000", "training.checkpoint_minutes=0.02")
+    slow = ("backbone.images=2400", "training.checkpoint_minutes=0.02")
     sweep('[matrix]\nrecipe = ["toys.toml"]\nseed = [1]\n', *slow)
-    first = start("s.toml")
+    first = start("s.toml", python=warm_python)
     metrics = tmp_path / "sweeps/s/cells/toys_seed-1/metrics.jsonl"
     wait_for(metrics, first)
     first.send_signal(signal.SIGINT)
@@ -269,7 +272,7 @@ def test_a_sweep_that_is_interrupted_ends_as_one_that_is_not(
     assert f"go on with: anokit sweep sweeps/s --plugin {toys_file}" in said
     index = json.loads((tmp_path / "sweeps/s/sweep.json").read_text())
     assert [cell["status"] for cell in index["cells"]] == ["interrupted"]
-    second = start("sweeps/s")
+    second = start("sweeps/s", python=warm_python)
     said = second.communicate(timeout=120)[0]
     assert second.returncode == 0, said
     alone = finish_plainly(tmp_path / "alone", *slow, "seed=1")
@@ -295,7 +298,7 @@ def wait_for(path, process, seconds=120):
 
 def test_a_lost_worker_of_a_cluster_loses_nothing(sweep, start, finish_plainly, tmp_path):
     """A Ray worker and its run are killed; the cell goes on elsewhere and ends as without Ray."""
-    slow = ("backbone.images=6000", "training.checkpoint_minutes=0.01", "training.threads=1")
+    slow = ("backbone.images=4000", "training.checkpoint_minutes=0.01", "training.threads=1")
     sweep('[matrix]\nrecipe = ["toys.toml"]\nseed = [1]\n', *slow)
     process = start("s.toml", "--ray")
     run = tmp_path / "sweeps/s/cells/toys_seed-1"

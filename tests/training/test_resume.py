@@ -485,11 +485,11 @@ def test_what_is_not_finite_is_named(bad):
 
 
 def test_sigterm_ends_with_130_and_a_checkpoint_to_go_on_from(
-    python, recipe_file, toys_file, tmp_path
+    python, recipe_file, toys_file, tmp_path, warm_python
 ):
     path = recipe_file("backbone.stop_at=5")
     arguments = ("-m", "anokit", "run", path, "--plugin", toys_file, "--out", "run")
-    result = python(*arguments)
+    result = python(*arguments, executable=warm_python)
     assert result.returncode == 130, result.stderr
     assert "interrupted: checkpoint saved after 144 images" in result.stderr
     assert "Traceback" not in result.stderr
