@@ -145,9 +145,14 @@ def _check_plugins(opened: OpenedRun, recipe: Recipe, used: Sequence[FoundPlugin
     recorded = recorded_plugins(opened.directory, staying)
     for plugin in used:
         if plugin.file and recorded.get(plugin.file.name, plugin.sha256) != plugin.sha256:
+            mended = (
+                "; or, where it mends what failed in the run, go on with: "
+                f"{opened.directory.resume_command}"
+            )
             raise UsageError(
                 f"--plugin {plugin.file}: the run needs another {plugin.file.name} (SHA-256 "
                 f"{recorded[plugin.file.name][:12]}, this one {plugin.sha256[:12]}); rename yours"
+                f"{mended if opened.directory.some_failed else ''}"
             )
 
 
