@@ -250,5 +250,8 @@ def _finish(console: Console, overview: Overview, folder: SweepFolder, again: st
         console.say(f"Report: {write_sweep_report(folder, overview)}")
         console.say(f"A table of them: anokit table {shlex.quote(str(folder.path))}")
     if failed:
-        console.say(f"Try the failed cells again: {again}")
+        console.say(
+            "Try the failed cells again, once what failed is mended (their recipes are read from "
+            f"{folder.path / 'recipes'}): {again}"
+        )
         raise typer.Exit(1)
