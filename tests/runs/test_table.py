@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from anokit.errors import UsageError
+from anokit.report.sweep import write_sweep_page
 from anokit.results.metrics import Estimate
 from anokit.results.rows import Results, Row
 from anokit.runs.compare import compare
@@ -184,6 +185,8 @@ def test_how_epoch_and_threshold_were_chosen_stands_under_the_figures(run, tmp_p
     assert table.chosen == [epochs, "Threshold: conformal; no label was read."]
     assert epochs in FORMATS["markdown"](table)
     assert f"% {epochs}" in FORMATS["latex"](table)
+    write_sweep_page("A sweep", table, None, [], tmp_path / "sweep.html")
+    assert epochs in (tmp_path / "sweep.html").read_text()
 
 
 def test_figures_of_explanations_are_tables_too(run, tmp_path):
