@@ -14,12 +14,9 @@ from anokit.recipe.sweep_tables import SWEEP_FILE, Layout, Selector, read_sweep_
 from anokit.results.differences import mean_auroc
 from anokit.results.metrics import Estimate
 from anokit.results.result_table import AT_THRESHOLD, METRICS, Cell, Line, ResultTable
-from anokit.runs.gathering import GatheredRun, ScoredRun, find_runs, grouped, remarks_of
+from anokit.runs.gathering import GatheredRun, ScoredRun, chosen_of, find_runs, grouped, remarks_of
 from anokit.runs.naming import told_apart
 from anokit.runs.sweep_folder import SweepFolder
-
-WAYS = 3
-"""Ways to choose an epoch or a threshold that a table tells in words."""
 
 
 def make_table(
@@ -80,23 +77,8 @@ def make_table(
                 if run.results.prints_published and metric == "auroc"
             )
         ),
-        chosen=_chosen(shown, metric),
+        chosen=chosen_of(shown, threshold=metric in AT_THRESHOLD),
     )
-
-
-def _chosen(runs: Sequence[ScoredRun], metric: str) -> list[str]:
-    """Return a sentence on how the epochs of runs were chosen, and one on their thresholds."""
-    chosen = [run.results.selection for run in runs]
-    said = {"Epoch": [one.epoch for one in chosen]}
-    if metric in AT_THRESHOLD:
-        said["Threshold"] = [one.threshold for one in chosen]
-    sentences = []
-    for what, texts in said.items():
-        different = list(dict.fromkeys(filter(None, texts)))
-        more = f" / and {len(different) - WAYS} other ways" if len(different) > WAYS else ""
-        if different:
-            sentences.append(f"{what}: {' / '.join(different[:WAYS])}{more}.")
-    return sentences
 
 
 def _by_system(
