@@ -148,3 +148,9 @@ def shortened(value: Any) -> str:
     except ValueError:  # an integer of thousands of digits
         return "a number of thousands of digits"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+class Interrupted(AnokitError):
+    """Ctrl-C or SIGTERM; the text says what was kept, and which command goes on."""
+
+    exit_code = 130

@@ -15,6 +15,7 @@ import typer.main
 
 from anokit.cli.app import main
 from anokit.data.preparing import prepare
+from anokit.errors import Interrupted
 from anokit.recipe.changes import apply_setting
 from anokit.recipe.reading import resolve
 from anokit.recipe.toml import to_toml
@@ -24,7 +25,6 @@ from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import load_metadata, load_tensors
 from anokit.training.backbone import build_backbone
 from anokit.training.job import Job
-from anokit.training.loop import Interrupted
 from anokit.training.signals import StopRequest
 from anokit.watching import Watcher
 

@@ -175,6 +175,9 @@ def _show_error(error: AnokitError) -> None:
         traceback.print_exc()
 
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
 LOST = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What the system says where what is printed cannot be written. It names no file then."""
 
@@ -203,17 +206,16 @@ def _carry_out(arguments: list[str]) -> int:
     except AnokitError as error:
         _show_error(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except typer.Abort:
-        return 130
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
     except Exception as error:
         shown = getattr(error, "show", None)  # the parser's own usage errors
         if shown is None:
             raise
         shown()
         return int(getattr(error, "exit_code", 2))
+    if code == INTERRUPTED:  # which is all that the parser leaves of Ctrl-C
+        print("interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from anokit.cli.options import PluginFiles
-from anokit.errors import UsageError
+from anokit.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from anokit.cli.console import Console
@@ -194,8 +194,7 @@ def _carry_out(
         )
     except KeyboardInterrupt:
         display.close()
-        console.say(f"interrupted: what was done is kept; go on with: {again}")
-        raise typer.Exit(130) from None
+        raise Interrupted(f"interrupted: what was done is kept; go on with: {again}") from None
     finally:
         display.close()
         signal.signal(signal.SIGTERM, before)
@@ -251,5 +250,8 @@ def _finish(console: Console, overview: Overview, folder: SweepFolder, again: st
         console.say(f"Report: {write_sweep_report(folder, overview)}")
         console.say(f"A table of them: anokit table {shlex.quote(str(folder.path))}")
     if failed:
-        console.say(f"Try the failed cells again: {again}")
+        console.say(
+            "Try the failed cells again, once what failed is mended (their recipes are read from "
+            f"{folder.path / 'recipes'}): {again}"
+        )
         raise typer.Exit(1)

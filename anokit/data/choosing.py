@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anokit.data.duplicates import duplicate_groups
+from anokit.data.names import readable
 from anokit.data.sets import ImageTable
 from anokit.errors import DataError, RecipeError
 
@@ -98,7 +100,7 @@ def _known_by(listed: Listed, row: int) -> set[str]:
         names.add(listed.parents[row])
     if listed.files and listed.files[row]:
         names |= {listed.files[row], _absolute(listed.files[row])}
-    return names
+    return {readable(name) for name in names}
 
 
 def _absolute(name: str) -> str:
@@ -113,18 +115,42 @@ def read_names(path: Path) -> set[str]:
     DataError
         Where it cannot be read or names no image.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        lines = [line.strip() for line in text.splitlines()]
-        lines = [line for line in lines if line and not line.startswith("#")]
-        if lines and "image" in lines[0].split(","):
-            rows = csv.DictReader(text.splitlines(), strict=True)
+    text = read_list(path)
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if lines and "image" in lines[0].split(","):
+        try:
+            rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
             lines = [row["image"] for row in rows if row["image"]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"dataset.exclude = {str(path)!r}: cannot be read: {error}") from None
+        except csv.Error as error:
+            raise DataError(f"dataset.exclude = {str(path)!r}: cannot be read: {error}") from None
     if not lines:
         raise DataError(f"dataset.exclude = {str(path)!r}: names no image; expected one a line")
     return set(lines)
+
+
+def read_list(path: Path) -> str:
+    r"""Return the text of a list of images to leave out; bytes that are no UTF-8 become ``\xff``.
+
+    Such a list may be what ``ls`` printed, and names of files are any bytes.
+
+    Raises
+    ------
+    DataError
+        Where it cannot be read or is no text.
+    """
+    try:
+        octets = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"dataset.exclude = {str(path)!r}: cannot be read: {error.strerror}"
+        ) from None
+    if b"\0" in octets:
+        raise DataError(
+            f"dataset.exclude = {str(path)!r}: is no text in UTF-8; expected a text file with one "
+            "image a line, saved as UTF-8"
+        )
+    return octets.decode("utf-8-sig", "backslashreplace")
 
 
 def groups_of(

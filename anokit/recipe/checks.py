@@ -19,6 +19,9 @@ from anokit.recipe.parts import NamedScore, Part, WeightedPart
 from anokit.recipe.tables import RefineSettings
 from anokit.registry.lookup import Registry
 
+A_TABLE = ("model_type", "model_attributes_type", "dict_type")
+"""Errors of pydantic for what is no table, whose own words are those of Python."""
+
 
 class Faults:
     """Collects what is wrong with a recipe, so that all of it is reported at once."""
@@ -53,6 +56,11 @@ class Faults:
                 self.add(place, "is missing")
             else:
                 said = item["msg"].removeprefix("Value error, ")
+                if item["type"] in A_TABLE:
+                    said = "Input should be a table"
+                    table = _table_of(model, path)
+                    if table is not _table_of(model, path[:-1]):
+                        said += f" that takes {', '.join(table.model_fields)}"
                 told = isinstance(item["input"], dict) or ", got " in said
                 got = "" if told else f", got {shortened(item['input'])}"
                 alternatives.setdefault(place, ([], got))[0].append(said[0].lower() + said[1:])

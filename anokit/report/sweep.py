@@ -186,7 +186,8 @@ def _what(table: ResultTable) -> str:
 
 
 def _notes(table: ResultTable) -> list[str]:
-    return [f"Published: {'; '.join(table.sources)}."] if table.sources else []
+    published = [f"Published: {'; '.join(table.sources)}."] if table.sources else []
+    return [*published, *table.chosen]
 
 
 def _cells(table: ResultTable) -> list[tuple[System, Figures]]:

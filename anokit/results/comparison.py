@@ -70,6 +70,8 @@ class Comparison(BaseModel):
     resamples: int
     systems: list[System]
     pairs: list[Compared]
+    chosen: list[str] = []
+    """how the weights were chosen"""
 
     @property
     def letters(self) -> dict[str, str]:
@@ -79,7 +81,7 @@ class Comparison(BaseModel):
 
     @property
     def note(self) -> str:
-        """Return what intervals and p-values are, in words."""
+        """Return what intervals and p-values are, and how weights were chosen, in words."""
         tests = " and ".join(sorted({pair.test for pair in self.pairs}))
         text = (
             f"{self.normal:,} normal and {self.anomalous:,} anomalous test images, the same ones "
@@ -90,4 +92,4 @@ class Comparison(BaseModel):
                 " Systems of one run are that run: the spread between seeds is not in its "
                 "differences."
             )
-        return text
+        return " ".join([text, *self.chosen])

@@ -21,6 +21,10 @@ METRICS = {
 """What a table may be of; none that is selected by the labels. The last six are explanations."""
 
 
+AT_THRESHOLD = ("f1", "fpr", "tpr")
+"""Those of `METRICS` that are taken at a run's own threshold."""
+
+
 class Cell(BaseModel):
     """A system's figure at one contamination, over its runs."""
 
@@ -67,3 +71,5 @@ class ResultTable(BaseModel):
     remarks: list[str]
     sources: list[str]
     """of the published figures"""
+    chosen: list[str] = []
+    """how the weights, and where the metric needs one the threshold, were chosen"""

@@ -14,7 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from anokit.data.preparing import prepare
-from anokit.errors import RecipeError, UsageError
+from anokit.errors import Interrupted, RecipeError, UsageError
 from anokit.recipe.changes import read_toml
 from anokit.recipe.parts import Recipe
 from anokit.registry.entries import FoundPlugin
@@ -72,9 +72,14 @@ def add_scores(
         was.
     PluginFault
         Where all fail; then the run is as it was.
+    Interrupted
+        After Ctrl-C, with the command that adds them.
     """
     opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins)
     directory = opened.directory
+    words = ["add-scores", str(run), "--scores", str(scores), *plugin_words(plugins)]
+    words += ["--trust-plugins"] if trust_plugins else []
+    again = f"anokit {shlex.join([*words, '--replace'])}"
     with noting(watcher) as told:
         recipe = _recipe(opened, scores)
         _check_names(opened, recipe, scores, replace)
@@ -85,16 +90,18 @@ def add_scores(
             target = resolve_device(device)
             backbone = load_backbone(recipe, data.spec, target, directory.model)
             job = Job(recipe, data, backbone, directory, target, watcher)
-            job, found, made, failed = with_what_works(job, _made, _staying(opened, recipe))
-            results = _write(opened, job, found, made, failed, told)
-            watcher.notice("writing the report")
-            write_report(run, results)
-            write_results(directory, results)  # last: until then the run is what it was
-            directory.remove_unrecorded()
-    words = ["add-scores", str(run), "--scores", str(scores), "--replace"]
-    words += plugin_words(plugins)
-    words += ["--trust-plugins"] if trust_plugins else []
-    raise_if_failed(directory, failed, f"anokit {shlex.join(words)}")
+            try:
+                job, found, made, failed = with_what_works(job, _made, _staying(opened, recipe))
+                results = _write(opened, job, found, made, failed, told)
+                watcher.notice("writing the report")
+                write_report(run, results)
+                write_results(directory, results)  # last: until then the run is what it was
+                directory.remove_unrecorded()
+            except KeyboardInterrupt:
+                raise Interrupted(
+                    f"interrupted: {run} keeps what it measured; add the scores with: {again}"
+                ) from None
+    raise_if_failed(directory, failed, again)
     return directory
 
 
@@ -138,9 +145,14 @@ def _check_plugins(opened: OpenedRun, recipe: Recipe, used: Sequence[FoundPlugin
     recorded = recorded_plugins(opened.directory, staying)
     for plugin in used:
         if plugin.file and recorded.get(plugin.file.name, plugin.sha256) != plugin.sha256:
+            mended = (
+                "; or, where it mends what failed in the run, go on with: "
+                f"{opened.directory.resume_command}"
+            )
             raise UsageError(
                 f"--plugin {plugin.file}: the run needs another {plugin.file.name} (SHA-256 "
                 f"{recorded[plugin.file.name][:12]}, this one {plugin.sha256[:12]}); rename yours"
+                f"{mended if opened.directory.some_failed else ''}"
             )
 
 

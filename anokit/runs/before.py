@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from anokit.data.choosing import read_list
 from anokit.data.sets import RunData
-from anokit.errors import CheckpointError, DataError
+from anokit.errors import CheckpointError
 from anokit.recipe.parts import Recipe
 from anokit.results.before import Before, Side, moved
 from anokit.results.rows import Results, read_results
@@ -20,10 +21,7 @@ def keep_list(directory: RunDirectory, recipe: Recipe) -> None:
     path = recipe.dataset.keys.exclude
     if path is None:
         return
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"dataset.exclude = {path!r}: cannot be read: {error}") from None
+    text = read_list(Path(path))
     directory.write_text(directory.exclude.name, text)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from anokit.errors import UsageError
 from anokit.results.comparison import Compared, Comparison, System
 from anokit.results.differences import difference, holm
-from anokit.runs.gathering import ScoredRun, grouped, read_run, remarks_of
+from anokit.runs.gathering import ScoredRun, chosen_of, grouped, read_run, remarks_of
 
 SHOWN_IDS = 3
 """Images that are named where test sets differ."""
@@ -81,6 +81,7 @@ def compare(
                 pairs, found, holm([gap.p for gap in found]), strict=True
             )
         ],
+        chosen=chosen_of(entrants, threshold=False),
     )
 
 

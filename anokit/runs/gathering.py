@@ -21,6 +21,9 @@ from anokit.store.score_table import ScoreTable
 APART = ("seed", "title", "requires", "published", "baselines")
 """Tables of a resolved recipe in which runs of one system may differ."""
 
+WAYS = 3
+"""Ways to choose an epoch or a threshold that are told in words."""
+
 
 @dataclass(frozen=True)
 class GatheredRun:
@@ -185,6 +188,21 @@ def remarks_of(runs: Sequence[ScoredRun]) -> list[str]:
             listed = ", ".join(f"{version} made {count}" for version, count in counts.items())
             found.append(f"runs of several versions of {name}: {listed}")
     return list(dict.fromkeys(found))
+
+
+def chosen_of(runs: Sequence[ScoredRun], *, threshold: bool) -> list[str]:
+    """Return a sentence on how the epochs of runs were chosen, and if asked on their thresholds."""
+    chosen = [run.results.selection for run in runs]
+    said = {"Epoch": [one.epoch for one in chosen]}
+    if threshold:
+        said["Threshold"] = [one.threshold for one in chosen]
+    sentences = []
+    for what, texts in said.items():
+        different = list(dict.fromkeys(filter(None, texts)))
+        more = f" / and {len(different) - WAYS} other ways" if len(different) > WAYS else ""
+        if different:
+            sentences.append(f"{what}: {' / '.join(different[:WAYS])}{more}.")
+    return sentences
 
 
 def grouped(runs: Sequence[ScoredRun], keys: Sequence[str]) -> list[list[ScoredRun]]:

@@ -10,7 +10,7 @@ import torch
 
 from anokit.data.preparing import prepare
 from anokit.data.sets import RunData
-from anokit.errors import CheckpointError
+from anokit.errors import CheckpointError, DataError, Interrupted, RecipeError
 from anokit.recipe.parts import Recipe
 from anokit.registry.blame import PluginFault
 from anokit.registry.lookup import Registry
@@ -31,7 +31,7 @@ from anokit.store.tensors import save_tensors
 from anokit.training.backbone import build_backbone
 from anokit.training.device import resolve_device, threads
 from anokit.training.job import Job
-from anokit.training.loop import Interrupted, Trainer
+from anokit.training.loop import Trainer
 from anokit.training.processes import World, joined
 from anokit.training.signals import StopRequest, stop_on_signal
 from anokit.training.state import State
@@ -100,6 +100,8 @@ def _lead(
         except BaseException as error:
             interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
             watcher.stopped(str(error) or type(error).__name__, interrupted=interrupted)
+            if isinstance(error, (DataError, RecipeError)):  # which is mended by other data
+                directory.let_go()
             raise
         watcher.finished(directory.path, read_object(directory.results))
         rows = [row for row in read_results(directory).rows if not row.added]

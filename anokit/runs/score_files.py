@@ -14,7 +14,7 @@ import torch
 
 from anokit.data.finding import Found
 from anokit.data.limits import most_pixels
-from anokit.errors import AnokitError, DataError
+from anokit.errors import DataError, Interrupted
 from anokit.report.ranked_gallery import Gallery
 from anokit.runs.finished import FinishedRun
 from anokit.runs.inputs import FileList, list_files
@@ -31,13 +31,7 @@ from anokit.store.files import make_folder
 from anokit.version import __version__
 from anokit.watching import NOBODY, Watcher
 
-__all__ = ["Interrupted", "ScoreRequest", "ScoredFiles", "score_files"]
-
-
-class Interrupted(AnokitError):
-    """Ctrl-C; the pieces that were done are kept."""
-
-    exit_code = 130
+__all__ = ["ScoreRequest", "ScoredFiles", "score_files"]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from anokit.errors import UsageError
 from anokit.recipe.sweep_tables import SWEEP_FILE, Layout, Selector, read_sweep_tables
 from anokit.results.differences import mean_auroc
 from anokit.results.metrics import Estimate
-from anokit.results.result_table import METRICS, Cell, Line, ResultTable
-from anokit.runs.gathering import GatheredRun, ScoredRun, find_runs, grouped, remarks_of
+from anokit.results.result_table import AT_THRESHOLD, METRICS, Cell, Line, ResultTable
+from anokit.runs.gathering import GatheredRun, ScoredRun, chosen_of, find_runs, grouped, remarks_of
 from anokit.runs.naming import told_apart
 from anokit.runs.sweep_folder import SweepFolder
 
@@ -77,6 +77,7 @@ def make_table(
                 if run.results.prints_published and metric == "auroc"
             )
         ),
+        chosen=chosen_of(shown, threshold=metric in AT_THRESHOLD),
     )
 
 

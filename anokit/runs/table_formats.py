@@ -127,15 +127,20 @@ def _published(cell: Cell | None) -> str:
 def _notes(table: ResultTable) -> list[str]:
     notes = [f"({MARKS[n % len(MARKS)]}) {text}" for n, text in enumerate(table.remarks)]
     cells = [cell for line in table.lines for cell in _cells(line)]
-    words = "In brackets the 95 % bootstrap interval over test images"
-    if any(len(cell.seeds) > 1 for cell in cells):
-        words += (
-            ", and over seeds where a figure is the mean of several runs: then ± their standard "
-            "deviation, and their number"
-        )
-    else:
-        words += " of one training run: the spread between seeds is not in it"
-    notes.append(f"{words}.")
+    several = any(len(cell.seeds) > 1 for cell in cells)
+    if any(cell.low is not None for cell in cells):
+        words = "In brackets the 95 % bootstrap interval over test images"
+        if several:
+            words += (
+                ", and over seeds where a figure is the mean of several runs: then ± their "
+                "standard deviation, and their number"
+            )
+        else:
+            words += " of one training run: the spread between seeds is not in it"
+        notes.append(f"{words}.")
+    elif several:
+        notes.append("Means over seeds ± their standard deviation, and in brackets their number.")
+    notes += table.chosen
     if table.sources:
         notes.append(f"Published: {'; '.join(table.sources)}. Inside or outside of the interval.")
     return notes

@@ -118,6 +118,13 @@ class RunDirectory:
             isinstance(row, dict) and row.get("failed") and not row.get("added") for row in rows
         )
 
+    def let_go(self) -> None:
+        """Make it one that is begun and no more, if nothing was trained in it."""
+        if not (self.finished or self.metrics.exists() or self.checkpoint.exists()):
+            with suppress(OSError):
+                self.model.unlink(missing_ok=True)
+                (self.path / "split.json").unlink(missing_ok=True)
+
     def remove_checkpoints(self) -> None:
         """Remove what only training needs; raise `CheckpointError` where that is not allowed."""
         try:

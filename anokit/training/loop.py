@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from anokit.data.feed import Feed
 from anokit.data.sets import all_rows
-from anokit.errors import AnokitError, TrainingError
+from anokit.errors import Interrupted, TrainingError
 from anokit.training import state as checkpoint
 from anokit.training.backbone import build_backbone
 from anokit.training.device import generator, seed_of
@@ -35,12 +35,6 @@ from anokit.types.models import mean_of_losses
 
 SAVE, STOP = 1, 2
 """What a process wants done after a step; where processes differ, the larger wins."""
-
-
-class Interrupted(AnokitError):
-    """Ctrl-C or SIGTERM; a checkpoint was saved."""
-
-    exit_code = 130
 
 
 class Selection(Protocol):

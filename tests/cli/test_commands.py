@@ -561,3 +561,12 @@ def test_an_unexpected_fault_of_the_core_keeps_its_traceback(monkeypatch, recipe
     monkeypatch.setattr("anokit.registry.lookup.Registry.load", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         main(["check", str(recipe_file())])
+
+
+def test_any_command_that_is_interrupted_says_so(anokit, finished, monkeypatch):
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anokit.report.html.write_report", pressed)
+    stopped = anokit("report", finished)
+    assert (stopped.code, stopped.err.strip()) == (130, "interrupted")

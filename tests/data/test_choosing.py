@@ -79,6 +79,23 @@ def test_a_file_is_found_from_wherever_it_was_named(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.parametrize(
+    "text", [b"photos/\xff.png\n", b"photos/\\xff.png\n", b'image,rank\n"photos/\\xff.png",1\n']
+)
+def test_a_file_whose_name_is_no_text_is_left_out_as_ls_and_as_tables_write_it(tmp_path, text):
+    path = tmp_path / "out.txt"
+    path.write_bytes(text)
+    files = ["photos/\udcff.png", "photos/b.png"]
+    assert excluded(listed(["a", "b"], files), path)[0].tolist() == [True, False]
+
+
+def test_a_table_leaves_out_a_name_of_two_lines(tmp_path):
+    path = tmp_path / "out.csv"
+    path.write_text('image,rank\n"new\nline.png",1\n')
+    found, sentence = excluded(listed(["new\nline.png", "b"]), path)
+    assert (found.tolist(), "no training image" in sentence) == ([True, False], False)
+
+
 def test_all_tiles_of_a_photograph_are_left_out(tmp_path):
     path = tmp_path / "out.txt"
     path.write_text("a\n")
@@ -88,7 +105,8 @@ def test_all_tiles_of_a_photograph_are_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "cannot be read: .*No such file"),
+        (None, "cannot be read: No such file"),
+        ("a\0", "is no text in UTF-8; expected a text file with one image a line"),
         ("", "names no image; expected one a line"),
         ("x\n", "none of its .* names is a training image; expected names such as 'a'"),
         ("a\nb\n", "leaves no training image"),

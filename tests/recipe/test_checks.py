@@ -36,3 +36,21 @@ def test_an_unknown_key_is_told_by_the_table_it_stands_in(
     ((where, what),) = faults.found
     assert where == place
     assert what.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "what"),
+    [
+        ({"always": 16}, "top.always", "a table that takes size, got 16"),
+        ({"perhaps": 16}, "top.perhaps", "a table that takes size, got 16"),
+        ({"many": [16]}, "top.many.0", "a table, got 16"),
+    ],
+)
+def test_what_should_be_a_table_is_told_so_with_what_it_takes(
+    given: dict[str, object], place: str, what: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Table.model_validate(given)
+    faults = Faults()
+    faults.add_validation("top", caught.value, Table, "'table'")
+    assert faults.found == [(place, f"input should be {what}")]

@@ -107,7 +107,7 @@ def test_a_folder_or_a_binary_file_is_no_recipe(registry, tmp_path):
         (["evaluation.folds=1"], ["evaluation.folds", "got 1"]),
         (
             ["dataset.group=3"],
-            ["1 error", "dataset.group ", "a valid string, or input should be a valid dictionary"],
+            ["1 error", "dataset.group ", "a valid string, or input should be a table"],
         ),
         (["scores.sum.combine=mean"], ["scores.sum.combine", "robust-z", "got 'mean'"]),
         (

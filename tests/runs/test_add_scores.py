@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -491,3 +492,36 @@ def test_what_an_added_score_changes_that_is_not_its_own_is_told(add, run):
     told = "changed NumPy's random generator while scoring images"
     assert told in done.out
     assert any(told in warning for warning in results(run)["warnings"])
+
+
+def test_interrupted_it_says_what_is_there_and_goes_on_with_the_command_that_it_names(
+    add, toykit, run, finished, monkeypatch
+):
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("anokit.runs.add_scores.write_report", pressed)
+        stopped = add()
+    assert stopped.code == 130
+    said, command = stopped.err.strip().splitlines()[-1].split("; add the scores with: anokit ")
+    assert said == f"interrupted: {run} keeps what it measured"
+    assert results(run)["rows"] == results(finished)["rows"]
+    assert toykit(*shlex.split(command)).code == 0
+    assert [row["name"] for row in results(run)["rows"][-2:]] == ["near", "both"]
+
+
+def test_a_plugin_that_is_mended_after_its_score_failed_is_sent_to_the_run(
+    toykit, recipe_file, plugin, tmp_path, add
+):
+    out, file = tmp_path / "failed", plugin(sign="(None if len(trip.image) == 16 else 1) * ")
+    recipe = recipe_file("scores=[{use='error'},{use='largest'}]")
+    assert toykit("run", recipe, "--out", out, "--plugin", file, "--device", "cpu").code == 1
+    plugin()
+    (tmp_path / "more.toml").write_text('[[scores]]\nname = "more"\nuse = "largest"\n')
+    refused = toykit("add-scores", out, "--scores", tmp_path / "more.toml", "--plugin", file)
+    assert refused.code == 2
+    command = refused.err.strip().partition("failed in the run, go on with: anokit ")[2]
+    done = toykit(*shlex.split(command))
+    assert done.code == 0, done.err
+    assert [row.get("failed") for row in results(out)["rows"]] == ["", ""]

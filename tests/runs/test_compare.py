@@ -75,6 +75,12 @@ def test_two_runs_are_two_systems_and_the_first_is_what_the_others_are_held_agai
     assert [pair.auroc.value for pair in found.pairs] == pytest.approx(gaps, abs=1e-5)
 
 
+def test_how_epochs_were_chosen_is_told_beside_the_differences(run):
+    first = run("a", 0.1, selection={"epoch": "the last one"})
+    second = run("b", 3.0, option=1, selection={"epoch": "best-on-test"})
+    assert compare([first, second]).note.endswith("Epoch: the last one / best-on-test.")
+
+
 def test_all_pairs(run):
     found = compare([run(n, option=n) for n in "abc"], all_pairs=True, resamples=100)
     assert len(found.pairs) == 3

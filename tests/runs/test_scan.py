@@ -279,6 +279,24 @@ def test_few_images_are_refused_with_what_to_do(anokit, no_report, photos, count
     assert "Traceback" not in found.err
 
 
+@pytest.mark.parametrize("way", ["the same command", "the command that is printed"])
+def test_where_images_were_too_few_their_directory_takes_more(anokit, no_report, photos, way):
+    no_report()
+    scan = ("scan", photos, "--recipe", "small.toml", "--out", "run", "--device", "cpu")
+    away = Path("away")
+    away.mkdir()
+    for path in sorted(photos.glob("*.png"))[1:]:
+        path.rename(away / path.name)
+    assert anokit(*scan).code == 1
+    told = anokit("score", "run", photos).err
+    for path in away.iterdir():
+        path.rename(photos / path.name)
+    printed = shlex.split(told.partition("go on with: anokit ")[2])
+    done = anokit(*(scan if way == "the same command" else printed))
+    assert done.code == 0, done.err
+    assert len(ranking("run")) == PHOTOS
+
+
 def test_images_that_are_all_equal_are_refused(anokit, no_report, photos):
     no_report()
     for path in photos.glob("*.png"):

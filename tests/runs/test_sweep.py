@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,6 +108,21 @@ def test_a_failed_cell_does_not_stop_the_rest_and_is_tried_again(sweep):
     found, *_ = go(loaded, engine)
     assert engine.seen == ["toys_seed-2"]  # what is finished is left alone
     assert found.count("finished") == 3
+
+
+def test_whoever_mends_a_recipe_of_failed_cells_is_told_which_file_is_read(
+    sweep, toykit, monkeypatch
+):
+    sweep()
+    plan = SimpleNamespace(seconds={})
+    monkeypatch.setattr("anokit.runs.sweep_cost.sweep_cost", lambda *_, **__: plan)
+    monkeypatch.setattr("anokit.runs.sweep_cost.check_room", lambda *_: None)
+    monkeypatch.setattr("anokit.cli.sweeping._engine", lambda *_: Stub(fail=["seed"]))
+    found = toykit("sweep", "s.toml", "--out", "folder")
+    assert found.code == 1
+    said = found.out + found.err
+    (folder,) = re.findall(r"their recipes are read from (.+)\): anokit sweep folder ", said)
+    assert (Path(folder) / "toys.toml").is_file()
 
 
 def test_the_folder_stands_alone(sweep, registry):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from anokit.errors import UsageError
+from anokit.report.sweep import write_sweep_page
 from anokit.results.metrics import Estimate
 from anokit.results.rows import Results, Row
 from anokit.runs.compare import compare
@@ -159,6 +160,33 @@ def test_other_metrics_have_no_interval_over_seeds(run, tmp_path):
     run("b", 2)
     two = cell(make_table([tmp_path], metric="ap"))
     assert (two.mean, two.low, two.deviation) == (0.5, None, 0.0)
+
+
+def test_means_without_an_interval_are_not_said_to_have_one(run, tmp_path):
+    for seed in (1, 2):
+        run(f"s{seed}", seed=seed)
+    found = FORMATS["markdown"](make_table([tmp_path], metric="ap"))
+    assert "interval" not in found
+    assert "Means over seeds ± their standard deviation, and in brackets their number." in found
+    assert "95 % bootstrap interval" in FORMATS["markdown"](make_table([tmp_path]))
+
+
+def test_how_epoch_and_threshold_were_chosen_stands_under_the_figures(run, tmp_path):
+    threshold = {"threshold": "conformal; no label was read"}
+    for seed, epoch in enumerate(("the last one", "best-on-test", "best-on-test")):
+        folder = run(f"s{seed}", seed=seed, selection={"epoch": epoch, **threshold})
+        content = json.loads((folder / "results.json").read_text())
+        for row in content["rows"]:
+            row["metrics"]["fpr"] = row["metrics"]["ap"]
+        (folder / "results.json").write_text(json.dumps(content))
+    epochs = "Epoch: the last one / best-on-test."
+    assert make_table([tmp_path]).chosen == [epochs]
+    table = make_table([tmp_path], metric="fpr")
+    assert table.chosen == [epochs, "Threshold: conformal; no label was read."]
+    assert epochs in FORMATS["markdown"](table)
+    assert f"% {epochs}" in FORMATS["latex"](table)
+    write_sweep_page("A sweep", table, None, [], tmp_path / "sweep.html")
+    assert epochs in (tmp_path / "sweep.html").read_text()
 
 
 def test_figures_of_explanations_are_tables_too(run, tmp_path):

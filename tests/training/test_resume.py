@@ -7,7 +7,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from anokit.errors import CheckpointError, UsageError
+from anokit.errors import CheckpointError, Interrupted, UsageError
 from anokit.recipe.reading import resolve
 from anokit.registry.lookup import Registry
 from anokit.store.finding import create, find_resumable
@@ -20,7 +20,6 @@ from anokit.store.tensors import (
     save_tensors,
     unpack_optimisers,
 )
-from anokit.training.loop import Interrupted
 
 
 def assert_equal(found, expected):
