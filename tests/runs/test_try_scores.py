@@ -213,13 +213,18 @@ def test_a_file_that_offers_other_things_says_what(attempt, mine):
     assert (done.code, "offers no score, but encoder-loss mine" in done.err) == (2, True), done.err
 
 
-def test_a_file_in_whose_place_the_run_needs_another_is_refused(attempt, tmp_path):
+def test_a_file_in_whose_place_the_run_needs_another_is_refused(
+    attempt, anokit, finished, tmp_path
+):
     """Its data and its backbone came from a file of this name."""
     other = tmp_path / "toys.py"
     other.write_text(PLUGIN)
-    done = attempt("--name", "mine", file=other)
+    done = anokit("try", other, finished, "--trust-plugins", "--name", "mine", "--device", "cpu")
     assert done.code == 2
     assert "the run's data or backbone need another toys.py (SHA-256" in done.err
+    done = attempt("--name", "mine", file=other)  # beside the other one
+    assert done.code == 2
+    assert "has the name of --plugin" in done.err
 
 
 def test_a_file_that_is_not_there_is_said_to_be_so(attempt, tmp_path):
