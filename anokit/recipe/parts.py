@@ -68,7 +68,7 @@ class Term(WeightedPart):
 
     def share_of_weight(self, images: int) -> float:
         """Return how much of its weight it has where so many images are learnt from, in (0, 1]."""
-        return min(1.0, images / self.keys.full_weight_at)
+        return min(1.0, images / self.keys.full_weight_at) ** 2
 
 
 CORE_KEYS: Mapping[Kind, type[Settings]] = {

@@ -76,8 +76,8 @@ class TermKeys(WeightKey):
         strict=True,
         ge=1,
         description='with combine = "robust-z": number of training images from which the term has '
-        "its full weight; of N < full_weight_at it has N / full_weight_at, for what learns little "
-        "from few images",
+        "its full weight; of N < full_weight_at it has (N / full_weight_at)², for what learns "
+        "little from few images",
     )
 
 

@@ -68,9 +68,13 @@ SCORES = [
         "terms": [{"use": "mahalanobis"}, {"use": "padim"}],
     },
     {
-        "name": "gauss-two",
+        "name": "gauss-knn",
         "combine": "robust-z",
-        "terms": [{"use": "mahalanobis"}, {"use": "padim", "weight": 0.3}],
+        "terms": [
+            {"use": "mahalanobis"},
+            {"use": "padim", "weight": 0.3},
+            {"use": "knn", "k": 0.025, "full_weight_at": 2000},
+        ],
     },
     {
         "name": "gauss",
@@ -78,7 +82,7 @@ SCORES = [
         "terms": [
             {"use": "mahalanobis"},
             {"use": "padim", "weight": 0.3},
-            {"use": "knn", "k": 0.025, "full_weight_at": 2000},
+            {"use": "reach-knn", "reach": 0.007, "weight": 1.5, "full_weight_at": 2000},
         ],
     },
     {"use": "mahalanobis"},

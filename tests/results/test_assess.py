@@ -95,7 +95,7 @@ def test_the_threshold_looks_at_no_more_training_images_than_allowed(assessed):
     assert len(exhibits(job, found)["train_score"]) == 10
 
 
-@pytest.mark.parametrize(("full_at", "share"), [(1, 1.0), (60, 1.0), (240, 0.25)])
+@pytest.mark.parametrize(("full_at", "share"), [(1, 1.0), (60, 1.0), (120, 0.25)])
 def test_a_sum_of_standardised_terms(assessed, full_at, share):
     """A term has its full weight from so many of the 60 training images, fewer being in memory."""
     weighed = [f"scores.sum.terms.far.full_weight_at={full_at}", "evaluation.max_train_images=40"]

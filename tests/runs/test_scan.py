@@ -244,7 +244,7 @@ def test_the_shipped_recipe_for_folders_is_the_default(installed, photos):
     assert found.primary.name == "gauss"
     assert found.primary.combine == "robust-z"
     named = [term.entry.component.name for term in found.primary.terms]
-    assert named == ["mahalanobis", "padim", "knn"]
+    assert named == ["mahalanobis", "padim", "reach-knn"]
     assert found.evaluation.overlays == 7
     assert found.threshold.false_alarms == 0.05
 
