@@ -77,9 +77,9 @@ def add_scores(
     """
     opened = open_run(run, plugins=plugins, trust_plugins=trust_plugins)
     directory = opened.directory
-    words = ["add-scores", str(run), "--scores", str(scores), *plugin_words(plugins)]
+    words = ["add-scores", str(run), "--scores", str(scores), "--replace", *plugin_words(plugins)]
     words += ["--trust-plugins"] if trust_plugins else []
-    again = f"anokit {shlex.join([*words, '--replace'])}"
+    again = f"anokit {shlex.join(words)}"
     with noting(watcher) as told:
         recipe = _recipe(opened, scores)
         _check_names(opened, recipe, scores, replace)
