@@ -10,6 +10,9 @@ from pydantic import Field
 from anokit.plugin import Component, FittedOptions
 from anokit_memory.fields import map_needs, needs
 
+Neighbours = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)]
+"""A number of training vectors, or a share of them."""
+
 Metric = Literal["cosine", "euclidean"]
 METRIC = "'cosine' = 1 − cos of the angle, in [0, 2]; 'euclidean' = ‖a − b‖₂."
 
@@ -48,9 +51,6 @@ class TrimmedKNNOptions(FittedOptions):
         "the training vectors, at least 50.",
     )
     metric: Metric = Field(default="cosine", description=f"Distance: {METRIC}")
-
-
-Neighbours = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)]
 
 
 class ReachKNNOptions(FittedOptions):

@@ -9,28 +9,25 @@ from pydantic import Field
 
 from anokit.plugin import Component, FittedOptions, Options, hookimpl
 from anokit_memory.fields import map_needs, needs
-from anokit_memory.neighbour_components import neighbour_components
+from anokit_memory.neighbour_components import METRIC, Metric, Neighbours, neighbour_components
 
 
 class KNNOptions(FittedOptions):
     """Options of ``knn``."""
 
-    k: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] = Field(
+    k: Neighbours = Field(
         default=5,
         description="Nearest training vectors whose distances are averaged: a number ≥ 1, or a "
         "share of all, in (0, 1), of which at least 5 are taken; all where there are fewer.",
     )
-    metric: Literal["cosine", "euclidean"] = Field(
-        default="cosine",
-        description="Distance: 'cosine' = 1 − cos of the angle, in [0, 2]; 'euclidean' = ‖a − b‖₂.",
-    )
+    metric: Metric = Field(default="cosine", description=f"Distance: {METRIC}")
 
 
 class PixelKNNOptions(KNNOptions):
     """Options of ``pixel-knn``: those of ``knn`` on raw images."""
 
     on: Literal["image"] = Field(default="image", description="Field that is read: raw images.")
-    metric: Literal["cosine", "euclidean"] = Field(
+    metric: Metric = Field(
         default="euclidean",
         description="Distance: 'euclidean' = ‖a − b‖₂; 'cosine' = 1 − cos of the angle, in [0, 2].",
     )
