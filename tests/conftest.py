@@ -21,6 +21,7 @@ from anokit.recipe.reading import resolve
 from anokit.recipe.toml import to_toml
 from anokit.registry.lookup import Registry
 from anokit.runs.run import train
+from anokit.store.files import write_text
 from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import load_metadata, load_tensors
 from anokit.training.backbone import build_backbone
@@ -133,7 +134,7 @@ def anokit(capsys, monkeypatch):
 def plain_report(run, results=None):
     """Write a report that takes no time; drawing the real one takes longer than all tests."""
     path = Path(run) / "report.html"
-    path.write_text("<html></html>")
+    write_text(path, "<html></html>")
     return path
 
 

@@ -18,6 +18,7 @@ from anokit.plugin import KINDS
 from anokit.registry.entries import Entry
 from anokit.registry.hookspecs import KIND_WORDS, RECIPE_KINDS
 from anokit.registry.lookup import Registry
+from anokit.store.files import why_refused, write_text
 
 ABOUT_COMMANDS = (
     "`anokit COMMAND --help` shows the same. Exit codes: 0 done, 1 a run or a check failed, "
@@ -57,10 +58,10 @@ def write(made: Mapping[str, str], folder: Path) -> list[Path]:
     """Write pages into a folder and return their paths."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in made.items():
-            (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"--out {folder}: cannot be written: {error.strerror}") from None
+        raise UsageError(f"--out {folder}: cannot be made: {why_refused(error)}") from None
+    for name, text in made.items():
+        write_text(folder / name, text)
     return [folder / name for name in made]
 
 

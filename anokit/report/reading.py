@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from anokit.errors import CheckpointError
 from anokit.results.before import Before
-from anokit.results.rows import Results, Row
+from anokit.results.rows import Results, Row, read_results
 from anokit.store.documents import damaged, no_run, read_document, read_object, read_text, there
 from anokit.store.records import Terms
 from anokit.store.run_directory import RunDirectory
@@ -111,13 +111,14 @@ def read_run(directory: Path, results: Results | None = None) -> Run:
         RunDirectory(directory).check_finished()
         if not (directory / "results.json").is_file():
             raise CheckpointError(no_run(directory / "results.json"))
+        results = read_results(RunDirectory(directory))
     table, ranking = directory / "scores.csv", directory / "training_scores.csv"
     terms = directory / "terms.json"
     before = directory / "before.json"
     log, lost = _log(directory / "metrics.jsonl")
     return Run(
         directory=directory,
-        results=results or read_document(directory / "results.json", Results),
+        results=results,
         recipe=_text(directory / "recipe.toml"),
         resolved=_object(directory / "resolved.json"),
         environment=_object(directory / "environment.json"),

@@ -11,6 +11,7 @@ from anokit.results.explanations import Explanation
 from anokit.results.metrics import Estimate
 from anokit.store.documents import read_document
 from anokit.store.run_directory import RunDirectory
+from anokit.store.undo import put_back
 
 SIMULATED = (
     "SIMULATED DATA: the named data set is not on this machine, so drawn images stand in for it. "
@@ -248,11 +249,14 @@ def write_results(directory: RunDirectory, results: Results) -> None:
 
 
 def read_results(directory: RunDirectory) -> Results:
-    """Read results.json.
+    """Read results.json, after a change of it that was stopped has been undone.
 
     Raises
     ------
+    UsageError
+        Where another process is changing it.
     CheckpointError
         Where it is missing or damaged.
     """
+    put_back(directory)
     return read_document(directory.results, Results)

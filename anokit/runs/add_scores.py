@@ -23,7 +23,7 @@ from anokit.results.assess import Assessment
 from anokit.results.cues import explain_run
 from anokit.results.exhibits import OF_SCORES, term_values, terms_of
 from anokit.results.explanations import Explanation
-from anokit.results.rows import Results, Row, write_results
+from anokit.results.rows import Results, write_results
 from anokit.runs.added_before import settings_of
 from anokit.runs.noting import noting
 from anokit.runs.opened import OpenedRun, open_run
@@ -36,6 +36,7 @@ from anokit.store.fitted_files import FittedFiles
 from anokit.store.records import PLUGIN_FILES
 from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import load_tensors, save_tensors
+from anokit.store.undo import changing
 from anokit.training.backbone import load_backbone
 from anokit.training.device import resolve_device
 from anokit.training.job import Job
@@ -92,10 +93,11 @@ def add_scores(
             job = Job(recipe, data, backbone, directory, target, watcher)
             try:
                 job, found, made, failed = with_what_works(job, _made, _staying(opened, recipe))
-                results = _write(opened, job, found, made, failed, told)
-                watcher.notice("writing the report")
-                write_report(run, results)
-                write_results(directory, results)  # last: until then the run is what it was
+                with changing(directory):
+                    results = _write(opened, job, found, made, failed, told)
+                    watcher.notice("writing the report")
+                    write_report(run, results)
+                    write_results(directory, results)
                 directory.remove_unrecorded()
             except KeyboardInterrupt:
                 raise Interrupted(
@@ -167,22 +169,6 @@ def _staying(opened: OpenedRun, recipe: Recipe) -> FittedFiles:
     return FittedFiles.of(opened.directory.scores, names)
 
 
-def _withdraw(opened: OpenedRun, recipe: Recipe) -> None:
-    """Take scores that are to be replaced out of the results, before any file of theirs changes.
-
-    So whoever stops that halfway finds no results of one score beside files of another.
-    """
-    why = "it was being replaced when that was stopped; add it again"
-    names = {score.name for score in recipe.scores} & set(opened.added)
-    rows = [
-        Row(name=row.name, kind=row.kind, protocol=row.protocol, added=row.added, failed=why)
-        for row in opened.results.rows
-        if row.name in names
-    ]
-    if rows:
-        write_results(opened.directory, _without_warnings(opened, names).with_rows(rows, []))
-
-
 def _without_warnings(opened: OpenedRun, names: Container[str]) -> Results:
     """Return a run's results without what was told of added scores of these names alone."""
     staying = {text for n, one in opened.added.items() if n not in names for text in one.warnings}
@@ -211,9 +197,8 @@ def _write(
     failed: Mapping[str, str],
     told: Sequence[str],
 ) -> Results:
-    """Write what was found beside what the run has; return all results, which come last."""
+    """Write what was found beside what the run has; return all results, not written yet."""
     directory, recipe = job.directory, job.recipe
-    _withdraw(opened, recipe)
     today = dt.date.today().isoformat()
     mark = f"added later ({today}): computed from the stored weights, the other results being known"
     table = table_of(directory, job.data.test)

@@ -28,6 +28,7 @@ from anokit.store.documents import read_object
 from anokit.store.finding import create, find_resumable
 from anokit.store.run_directory import RunDirectory
 from anokit.store.tensors import save_tensors
+from anokit.store.undo import put_back
 from anokit.training.backbone import build_backbone
 from anokit.training.device import resolve_device, threads
 from anokit.training.job import Job
@@ -74,6 +75,7 @@ def _lead(
     watcher: Watcher,
 ) -> RunDirectory:
     """Carry out a run in the process that writes files, shows progress and evaluates."""
+    put_back(directory)
     with directory.locked(), stop_on_signal() as stop, noting(watcher) as told:
         if directory.finished and not directory.some_failed:  # and was killed before it cleared up
             _clear_up(directory, watcher)

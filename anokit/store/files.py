@@ -87,6 +87,9 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def place_copy(source: Path, path: Path) -> None:
     """Give a file a second name, or copy it where the system cannot, as `replacing` does."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.samefile(source):  # a name that takes the place of another of the same file stays
+            return
     with replacing(path) as new:
         new.unlink(missing_ok=True)
         try:
@@ -170,14 +173,18 @@ ADVICE = {
 
 def unwritable(path: Path, error: OSError | Exception) -> CheckpointError:
     """Return the error that says that a file could not be written, why, and what became of it."""
-    number = getattr(error, "errno", None) or _number_in(str(error))
-    reason = os.strerror(number) if number else str(error)
-    advice = f"; {ADVICE[number]}" if number in ADVICE else ""
     kept = ""
     with contextlib.suppress(OSError):
         what = "folder" if path.is_dir() else "file" if path.exists() else ""
         kept = f"; the {what} that was there is kept as it was" if what else ""
-    return CheckpointError(f"{path}: could not be written: {reason}{advice}{kept}")
+    return CheckpointError(f"{path}: could not be written: {why_refused(error)}{kept}")
+
+
+def why_refused(error: OSError | Exception) -> str:
+    """Return why the system refused to write, and what to do about it where that is known."""
+    number = getattr(error, "errno", None) or _number_in(str(error))
+    reason = os.strerror(number) if number else str(error)
+    return f"{reason}; {ADVICE[number]}" if number in ADVICE else reason
 
 
 def refused(error: OSError) -> CheckpointError | None:
@@ -188,7 +195,7 @@ def refused(error: OSError) -> CheckpointError | None:
     if error.filename is None or error.errno not in ADVICE:
         return None
     name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
-    return CheckpointError(f"{name}: {os.strerror(error.errno)}; {ADVICE[error.errno]}")
+    return CheckpointError(f"{name}: {why_refused(error)}")
 
 
 def _number_in(text: str) -> int | None:

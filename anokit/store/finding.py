@@ -8,6 +8,7 @@ from pathlib import Path
 
 from anokit.errors import CheckpointError, UsageError
 from anokit.recipe.parts import Recipe
+from anokit.store.files import why_refused
 from anokit.store.run_directory import LOCK, RunDirectory, RunState
 from anokit.store.training_digest import TRAINING_KEYS, training_digest
 
@@ -41,8 +42,8 @@ def create(recipe: Recipe, out: Path | None) -> RunDirectory:
     except OSError as error:
         option = "--out " if out else ""
         raise UsageError(
-            f"{option}{path}: the run directory cannot be made: {error.strerror}; choose another "
-            "with --out"
+            f"{option}{path}: the run directory cannot be made: {why_refused(error)}; or choose "
+            "another with --out"
         ) from None
     return directory
 

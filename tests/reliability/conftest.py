@@ -15,6 +15,7 @@ from PIL import Image
 from anokit.runs.add_scores import add_scores
 from anokit.store.run_directory import RunDirectory, RunState
 from anokit.store.tensors import load_tensors
+from anokit.store.undo import UNDO
 
 EXTRA = '[[scores]]\nname = "near"\nuse = "far"\nmost = 30\n'
 TIMES = ("seconds", "images_per_second", "ms_per_image")
@@ -112,7 +113,9 @@ class Scene:
         directory = RunDirectory(self.folder)
         if self.name == "add-scores":
             rows = json.loads(directory.results.read_text())["rows"]
-            return None if "near" in [row["name"] for row in rows] else self.arguments
+            # Where it is done but for taking away what was, any command that reads the run does.
+            done = "near" in [row["name"] for row in rows] and not (self.folder / UNDO).exists()
+            return ("report", self.folder) if done else self.arguments
         if self.name not in ("run", "scan") or directory.state is RunState.BEGUN:
             return self.arguments
         recipe = self.arguments[1] if self.name == "run" else self.folder / "recipe.toml"

@@ -222,20 +222,53 @@ def add(toykit, finished, out, tmp_path):
     return call
 
 
-def test_a_replacement_that_is_stopped_mixes_no_scores(add, out, monkeypatch):
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("step", ["write_report", "write_results"])
+def test_a_replacement_that_is_stopped_leaves_what_was(add, out, monkeypatch, step):
     assert add(EXTRA + EXTRA.replace("near", "other")).code == 0
+    before = contents(out)
     new = EXTRA.replace("30", "20")
     with monkeypatch.context() as patch:
-        patch.setattr("anokit.runs.add_scores.write_report", stopped)
+        patch.setattr(f"anokit.runs.add_scores.{step}", stopped)
         assert add(new, "--replace").code == 130
-    results = read_results(RunDirectory(out))
-    assert results.failed == {"near": "it was being replaced when that was stopped; add it again"}
-    assert "other" in load(out, device="cpu", plugins=[TOYS]).thresholds
+    assert {name: text for name, text in contents(out).items() if name in before} == before
+    assert load(out, device="cpu", plugins=[TOYS]).thresholds.keys() >= {"near", "other"}
     done = add(new, "--replace")
     assert done.code == 0, done.err
     assert [row.name for row in read_results(RunDirectory(out)).rows][-2:] == ["near", "other"]
-    assert not any("replaced" in text for text in read_results(RunDirectory(out)).warnings)
     agrees(out, TOYS)
+
+
+def test_what_first_reads_a_run_undoes_a_change_that_was_killed(add, out, anokit, monkeypatch):
+    before = contents(out)
+    with monkeypatch.context() as patch:
+        patch.setattr("anokit.runs.add_scores.write_results", stopped)
+        patch.setattr("anokit.store.undo._put_back", lambda _: None)  # as where it was killed
+        assert add(EXTRA).code == 130
+    assert contents(out) != before
+    assert anokit("table", out).code == 0
+    left = contents(out)
+    assert {name: text for name, text in left.items() if name in before} == before
+    assert not (out / "added.json").exists()
+    assert not (out / ".undo").exists()
+
+
+def test_a_run_whose_results_another_process_changes_is_not_read(add, out, anokit, monkeypatch):
+    told = []
+
+    def meanwhile(*_):
+        told.append(anokit("table", out))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anokit.runs.add_scores.write_results", meanwhile)
+    assert add(EXTRA).code == 130
+    assert "another anokit is changing its results; wait for it" in told[0].err
+    assert anokit("table", out).code == 0
 
 
 def test_what_a_score_follows_beside_one_that_is_replaced_goes_with_it(add, out, toykit):

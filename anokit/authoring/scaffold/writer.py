@@ -16,6 +16,7 @@ from anokit.errors import UsageError
 from anokit.plugin import KINDS, Kind
 from anokit.registry.entries import Entry
 from anokit.registry.lookup import Registry, UnknownComponentError
+from anokit.store.files import why_refused, write_text
 from anokit.store.targets import check_folder
 from anokit.version import __version__
 
@@ -70,9 +71,9 @@ def write_plugin(
         target = folder / place
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise UsageError(f"{target}: cannot be written: {error.strerror}") from None
+            raise UsageError(f"{target.parent}: cannot be made: {why_refused(error)}") from None
+        write_text(target, text)
         written.append(target)
     return written
 

@@ -1,0 +1,115 @@
+"""Changes of a finished run that are made whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from anokit.errors import AnokitError
+from anokit.store.files import beside, make_folder, place_copy, unwritable
+from anokit.store.locks import held
+from anokit.store.run_directory import LOCK, RunDirectory
+
+UNDO = ".undo"
+"""A folder of what a run was before it is changed; it is there only while that is under way."""
+
+
+@contextmanager
+def changing(directory: RunDirectory) -> Iterator[None]:
+    """Change several files of a finished run: where the body fails, all are put back as they were.
+
+    So they are where the process is killed or putting them back is refused, too: by whatever next
+    reads the run's results (`put_back`). Files that were not there before go.
+
+    Raises
+    ------
+    CheckpointError
+        Where what is there cannot be kept. Then nothing was changed.
+    """
+    undo, new = _paths(directory)
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        make_folder(new)
+        for path in _changed(directory):
+            if path.exists():
+                place_copy(path, new / path.name)
+        _rename(new, undo)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    try:
+        yield
+        _drop(directory)
+    except BaseException:
+        with contextlib.suppress(AnokitError):
+            _put_back(directory)
+        raise
+
+
+def put_back(directory: RunDirectory) -> None:
+    """Put the files of a run back as they were before a change that was stopped, if one was.
+
+    Raises
+    ------
+    UsageError
+        Where another process is changing them.
+    CheckpointError
+        Where they cannot be put back.
+    """
+    undo, new = _paths(directory)
+    busy = f"{directory.path}: another anokit is changing its results; wait for it"
+    if undo.exists():
+        with held(directory.path / LOCK, busy):
+            _put_back(directory)
+    elif new.exists():  # of a process that was killed just before, or just after
+        with contextlib.suppress(AnokitError), held(directory.path / LOCK, busy):
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def _put_back(directory: RunDirectory) -> None:
+    undo, _ = _paths(directory)
+    if not undo.exists():
+        return
+    for path in _changed(directory):
+        if (undo / path.name).exists():
+            place_copy(undo / path.name, path)
+        elif path.suffix != ".py":  # a copy of a plugin that nothing uses does no harm
+            _remove(path)
+    _drop(directory)
+
+
+def _drop(directory: RunDirectory) -> None:
+    """Take away what was: from then on what is there counts."""
+    undo, gone = _paths(directory)
+    _rename(undo, gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def _paths(directory: RunDirectory) -> tuple[Path, Path]:
+    """Return the folder of what was, and what it is called while it is made and taken away."""
+    undo = directory.path / UNDO
+    return undo, beside(undo, "new")
+
+
+def _changed(directory: RunDirectory) -> list[Path]:
+    """Return the files that a command may change which adds to a run, the results first."""
+    files = [directory.results, directory.table, directory.ranking, directory.exhibits]
+    own = [*files, directory.report, directory.path / "added.json", directory.path / "terms.json"]
+    return [*own, *directory.path.glob("*.py")]
+
+
+def _rename(path: Path, new: Path) -> None:
+    try:
+        path.rename(new)
+    except OSError as error:
+        raise unwritable(new, error) from None
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from None
