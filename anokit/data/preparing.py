@@ -280,7 +280,7 @@ def _fingerprint(*sets: TrainingSet | TestSet) -> str:
     for one in sets:
         images = one.images
         digest.update("\n".join(one.ids).encode())
-        for start in range(0, len(images), 1000):
-            rows = np.arange(start, min(start + 1000, len(images)))
+        for start in range(0, len(images), 100):  # few enough to use the same memory again
+            rows = np.arange(start, min(start + 100, len(images)))
             digest.update(images.read(rows).numpy().data)
     return digest.hexdigest()

@@ -108,7 +108,7 @@ def test_a_large_batch_is_computed_in_parts(build, images, monkeypatch):
     whole = backbone.round_trip(batch, BOTH)
     monkeypatch.setattr("anokit_timm.networks.PART", 2 * 32 * 32)
     seen = []
-    backbone.network.conv_stem.register_forward_hook(
+    backbone.folding.network().conv_stem.register_forward_hook(
         lambda _, given, __: seen.append(len(given[0]))
     )
     parts = backbone.round_trip(batch, BOTH)
@@ -141,7 +141,7 @@ def test_a_size_that_is_built_into_a_model_stays(build):
 
 def test_the_network_runs_no_deeper_than_asked_for(build, images):
     backbone = build(pooled=("stage1", "stage2"), patch_stages=(3,))
-    network, ran = backbone.network, []
+    network, ran = backbone.folding.network(), []
     for name, layer in [("head", network.conv_head), *enumerate(network.blocks)]:
         layer.register_forward_hook(lambda *_, name=name: ran.append(name))
     for needs, deepest in ((FEATURES, 2), (frozenset({"patches"}), 3), (BOTH, 3)):

@@ -52,20 +52,28 @@ def unpack(packed: Tensor, width: int) -> Tensor:
 class Factor:
     """The lower factor of a packed triangle, unpacked once for all batches.
 
-    What is fitted anew, loaded, or moved to another device is unpacked again.
+    What is fitted anew, loaded, moved to another device or asked for in another precision is
+    unpacked again.
     """
 
     def __init__(self) -> None:
-        self._of: tuple[Tensor, int] | None = None
+        self._of: tuple[Tensor, int, bool] | None = None
         self._factor = torch.empty(0)
 
-    def __call__(self, packed: Tensor, width: int) -> Tensor:
-        """Return `unpack` of ``packed``; nothing may be written into it."""
+    def __call__(self, packed: Tensor, width: int, *, double: bool = False) -> Tensor:
+        """Return `unpack` of ``packed``, in float64 if asked; nothing may be written into it."""
         if packed.is_inference():  # torch does not count what is written into these
-            return unpack(packed, width)
-        if self._of is None or self._of[0] is not packed or self._of[1] != packed._version:
-            self._of, self._factor = (packed, packed._version), unpack(packed, width)
+            return _unpacked(packed, width, double)
+        of = self._of
+        if of is None or of[0] is not packed or of[1:] != (packed._version, double):
+            self._of = packed, packed._version, double
+            self._factor = _unpacked(packed, width, double)
         return self._factor
+
+
+def _unpacked(packed: Tensor, width: int, double: bool) -> Tensor:
+    factor = unpack(packed, width)
+    return to_double(factor) if double else factor
 
 
 def distances(factor: Tensor, centred: Tensor) -> Tensor:

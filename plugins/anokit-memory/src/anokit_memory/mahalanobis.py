@@ -128,7 +128,7 @@ class Mahalanobis(Detector):
         """
         alpha, mu = to_double(self.alpha), to_double(self.mu)
         without = left_out_distances(
-            self.factor(self.triangle, len(self.mean)),
+            self.factor(self.triangle, len(self.mean), double=True),
             (rows - self.mean).mT,
             share=1 - alpha,
             ridge=alpha * mu,

@@ -123,7 +123,7 @@ class Padim(nn.Module):
         """
         centred = self._centred(trip)
         without = left_out_distances(
-            self._factor(),
+            self._factor(double=True),
             centred,
             share=1 - SHRINKAGE,
             ridge=to_double(self.ridge)[:, None],
@@ -173,8 +173,8 @@ class Padim(nn.Module):
         """Return the distances ``[B, P]``."""
         return distances(self._factor(), self._centred(trip)).mT
 
-    def _factor(self) -> Tensor:
-        return self.factor(self.triangle, len(self.chosen))
+    def _factor(self, *, double: bool = False) -> Tensor:
+        return self.factor(self.triangle, len(self.chosen), double=double)
 
     def _centred(self, trip: RoundTrip) -> Tensor:
         """Return the vectors of all positions less their means: ``[P, d, B]``."""

@@ -13,6 +13,7 @@ from torch.optim import SGD
 from anokit.errors import RecipeError
 from anokit.nn import autocast, combine_scales, patch_distances, uses_bf16
 from anokit.types import Phase, RoundTrip
+from anokit_timm.folding import Folding
 from anokit_timm.networks import TimmImages, build_network
 from anokit_timm.pooling import join_maps, join_vectors, pool_map
 
@@ -63,6 +64,7 @@ class Stfpm(TimmImages):
         self.stages = options.stages
         self.teacher = self._build(options.weights).requires_grad_(False)
         self.student = self._build("random")
+        self._taught, self._learnt = self._folding(self.teacher), self._folding(self.student)
         self.chosen: nn.Module | None = None
         if options.selection == "validation":
             self.chosen = copy.deepcopy(self.student).requires_grad_(False)
@@ -107,14 +109,14 @@ class Stfpm(TimmImages):
 
     def _compare(self, images: Tensor, asked: frozenset[str]) -> dict[str, Tensor]:
         """Return the fields of ``asked`` for prepared images; the student runs only for its own."""
-        taught = self._maps(self.teacher, images)
+        taught = self._maps(self._taught.network(), images)
         found = {f"patches.stage{k}": each for k, each in zip(self.stages, taught, strict=True)}
         if "features" in asked:
             found["features"] = join_vectors([pool_map(each, "mean") for each in taught])
         if "patches" in asked:
             found["patches"] = self._joined(taught)
         if asked - set(found):
-            learnt = self._maps(self.student, images)
+            learnt = self._maps(self._learnt.network(), images)
             found |= {
                 f"patches_hat.stage{k}": each for k, each in zip(self.stages, learnt, strict=True)
             }
@@ -142,7 +144,7 @@ class Stfpm(TimmImages):
         images = self.prepare(batch.images)
         with autocast(images.device, uses_bf16(images.device, self.options.precision)):
             with torch.no_grad():
-                taught = self._maps(self.teacher, images)
+                taught = self._maps(self._taught.network(), images)
             learnt = self._maps(self.student, images)
         pairs = zip(taught, learnt, strict=True)
         losses = _losses(*zip(*((t.float(), s.float()) for t, s in pairs), strict=True))
@@ -186,6 +188,9 @@ class Stfpm(TimmImages):
         except Exception as error:
             raise self._refusal(error) from error
         return cast("nn.Module", network.to(memory_format=torch.channels_last))
+
+    def _folding(self, network: nn.Module) -> Folding:
+        return Folding(network, self._maps, self.size)
 
     def _maps(self, network: Any, images: Tensor) -> list[Tensor]:
         """Return the feature maps ``[B, F, h, w]`` of prepared images, the finest first."""

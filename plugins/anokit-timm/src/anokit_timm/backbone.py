@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from anokit.errors import RecipeError
 from anokit.types import RoundTrip
+from anokit_timm.folding import Folding
 from anokit_timm.networks import TimmImages, build_network
 from anokit_timm.pooling import Block, join_maps, join_vectors, pool_map, read_block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from anokit.types import ImageSpec, Phase, WeightedLoss
     from anokit_timm.plugin import TimmFeaturesOptions
@@ -51,6 +53,9 @@ class TimmFeatures(TimmImages):
         self.neighbourhood = options.neighbourhood
         self.network = build_network(options.model, options.weights, self.size, options.pool)
         self.network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        pooled = {block.stage for block in self.blocks if block.stage is not None}
+        used, head = sorted(pooled.union(self.stages)), Block(None) in self.blocks
+        self.folding = Folding(self.network, partial(_outputs, stages=used, head=head), self.size)
         self._try_out(options)
 
     def phases(self) -> Sequence[Phase]:
@@ -62,16 +67,21 @@ class TimmFeatures(TimmImages):
         self.check(images)
         fields = {"image": images} if "image" in needs else {}
         if asked := needs & {"features", "patches"}:
-            parts = [self._describe(self.prepare(part), asked) for part in self.parts(images)]
-            fields |= {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+            network, parts = self.folding.network(), self.parts(images)
+            found = [self._describe(network, self.prepare(part), asked) for part in parts]
+            fields |= {name: torch.cat([part[name] for part in found]) for name in found[0]}
         return RoundTrip(**fields, extra={})
 
-    def _describe(self, images: Tensor, asked: frozenset[str]) -> dict[str, Tensor]:
+    def _describe(
+        self, network: nn.Module, images: Tensor, asked: frozenset[str]
+    ) -> dict[str, Tensor]:
         """Return the fields of ``asked`` for prepared images, from one pass that stops early."""
         blocks = self.blocks if "features" in asked else []
         patches = self.stages if "patches" in asked else []
         pooled = [block.stage for block in blocks if block.stage is not None]
-        head, maps = self._run(images, sorted({*pooled, *patches}), Block(None) in blocks)
+        stages = sorted({*pooled, *patches})
+        head, *found = _outputs(network, images, stages, Block(None) in blocks)
+        maps = dict(zip(stages, found, strict=True))
         fields = {}
         if blocks:
             vectors = [head if b.stage is None else pool_map(maps[b.stage], b.how) for b in blocks]
@@ -83,25 +93,6 @@ class TimmFeatures(TimmImages):
             chosen = [maps[stage] for stage in patches]
             fields["patches"] = join_maps(chosen, grid, self.neighbourhood).contiguous()
         return fields
-
-    def _run(
-        self, images: Tensor, stages: list[int], head: bool
-    ) -> tuple[Tensor, dict[int, Tensor]]:
-        """Return what a classifier would see (empty unless ``head``) and maps by stage."""
-        network: Any = self.network  # its methods are timm's, not those of every module
-        if not stages:
-            return network(images).flatten(1), {}
-        if not head:
-            maps = network.forward_intermediates(
-                images,
-                indices=stages,
-                output_fmt="NCHW",
-                intermediates_only=True,
-                stop_early=True,
-            )
-            return images.new_empty(len(images), 0), dict(zip(stages, maps, strict=True))
-        last, maps = network.forward_intermediates(images, indices=stages, output_fmt="NCHW")
-        return network.forward_head(last).flatten(1), dict(zip(stages, maps, strict=True))
 
     def _try_out(self, options: TimmFeaturesOptions) -> None:
         """Make one trip, so that a model that cannot do what the recipe asks says so at once."""
@@ -123,3 +114,16 @@ class TimmFeatures(TimmImages):
                 f"{type(error).__name__}: {error}. Set another input_size"
                 + "".join(f" or other {name}" for name in wishes)
             ) from error
+
+
+def _outputs(network: Any, images: Tensor, stages: list[int], head: bool) -> list[Tensor]:
+    """Return what a classifier would see (empty unless ``head``), and the maps of stages."""
+    if not stages:
+        return [network(images).flatten(1)]
+    if not head:
+        maps = network.forward_intermediates(
+            images, indices=stages, output_fmt="NCHW", intermediates_only=True, stop_early=True
+        )
+        return [images.new_empty(len(images), 0), *maps]
+    last, maps = network.forward_intermediates(images, indices=stages, output_fmt="NCHW")
+    return [network.forward_head(last).flatten(1), *maps]
