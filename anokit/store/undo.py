@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from anokit.errors import AnokitError
+from anokit.errors import AnokitError, CheckpointError
 from anokit.store.files import beside, make_folder, place_copy, unwritable
 from anokit.store.locks import held
 from anokit.store.run_directory import LOCK, RunDirectory
@@ -62,8 +62,14 @@ def put_back(directory: RunDirectory) -> None:
     undo, new = _paths(directory)
     busy = f"{directory.path}: another anokit is changing its results; wait for it"
     if undo.exists():
-        with held(directory.path / LOCK, busy):
-            _put_back(directory)
+        try:
+            with held(directory.path / LOCK, busy):
+                _put_back(directory)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{directory.path}: a change of its results was stopped halfway, and must be "
+                f"undone before they are read: {error}"
+            ) from None
     elif new.exists():  # of a process that was killed just before, or just after
         with contextlib.suppress(AnokitError), held(directory.path / LOCK, busy):
             shutil.rmtree(new, ignore_errors=True)

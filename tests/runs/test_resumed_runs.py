@@ -1,5 +1,6 @@
 """What a run directory says of itself, after it was resumed by another recipe or other plugins."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from anokit.results.rows import read_results, write_results
 from anokit.runs.finished import load
 from anokit.runs.opened import open_run
 from anokit.runs.verify import verify
+from anokit.store.files import unwritable
 from anokit.store.run_directory import RunDirectory
 
 TOYS = Path(__file__).parents[1] / "toys.py"
@@ -256,6 +258,23 @@ def test_what_first_reads_a_run_undoes_a_change_that_was_killed(add, out, anokit
     assert {name: text for name, text in left.items() if name in before} == before
     assert not (out / "added.json").exists()
     assert not (out / ".undo").exists()
+
+
+def test_a_change_that_was_killed_and_cannot_be_undone_is_told(add, out, anokit, monkeypatch):
+    def forbidden(_, path):
+        raise unwritable(path, PermissionError(errno.EACCES, "Permission denied"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("anokit.runs.add_scores.write_results", stopped)
+        patch.setattr("anokit.store.undo._put_back", lambda _: None)  # as where it was killed
+        assert add(EXTRA).code == 130
+    with monkeypatch.context() as patch:
+        patch.setattr("anokit.store.undo.place_copy", forbidden)
+        done = anokit("table", out)
+    assert done.code == 1
+    assert "was stopped halfway, and must be undone before they are read" in done.err
+    assert "Permission denied; let this user write there" in done.err
+    assert anokit("table", out).code == 0
 
 
 def test_a_run_whose_results_another_process_changes_is_not_read(add, out, anokit, monkeypatch):
