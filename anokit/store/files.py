@@ -41,7 +41,8 @@ def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
     try:
         yield new
         _to_disk(new)
-        new.chmod(0o666 & ~_umask())
+        if new.stat().st_nlink < 2:  # who may read a file that has another name is said already
+            new.chmod(0o666 & ~_umask())
         new.replace(path)
         _to_disk(path.parent)
     except OSError as error:
@@ -86,14 +87,18 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def place_copy(source: Path, path: Path) -> None:
-    """Give a file a second name, or copy it where the system cannot, as `replacing` does."""
-    with contextlib.suppress(FileNotFoundError):
+    """Give a file a second name, or copy it where the system cannot, as `replacing` does.
+
+    A second name leaves the permissions of the file as they are. Of a symbolic link, it is one of
+    the file that this leads to.
+    """
+    with contextlib.suppress(OSError):  # what it is will be told where it is written
         if path.samefile(source):  # a name that takes the place of another of the same file stays
             return
     with replacing(path) as new:
         new.unlink(missing_ok=True)
         try:
-            new.hardlink_to(source)
+            new.hardlink_to(source.resolve())
         except OSError:
             shutil.copyfile(source, new)
 

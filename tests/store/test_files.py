@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from anokit.errors import CheckpointError
-from anokit.store.files import make_folder, refused, replacing, write_json, write_text
+from anokit.store.files import (
+    make_folder,
+    place_copy,
+    refused,
+    replacing,
+    write_json,
+    write_text,
+)
 from anokit.store.tensors import load_tensors, save_tensors
 
 
@@ -56,6 +63,26 @@ def test_files_may_be_read_by_whom_the_umask_says(tmp_path, umask):
         os.umask(before)
     for name in ("text", "tensors"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o666 & ~umask
+
+
+def test_a_second_name_leaves_the_permissions_of_a_file(tmp_path):
+    path = tmp_path / "file"
+    write_text(path, "x")
+    path.chmod(0o640)  # of another of the group perhaps, whose permissions are not ours to change
+    place_copy(path, tmp_path / "second")
+    assert (tmp_path / "second").samefile(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_the_second_name_of_a_link_is_one_of_what_it_leads_to(tmp_path):
+    write_text(tmp_path / "file", "x")
+    (tmp_path / "link").symlink_to("file")
+    make_folder(tmp_path / "folder")
+    place_copy(tmp_path / "link", tmp_path / "folder" / "second")
+    assert (tmp_path / "folder" / "second").read_text() == "x"
+    write_text(tmp_path / "link", "y")
+    place_copy(tmp_path / "folder" / "second", tmp_path / "link")
+    assert (tmp_path / "link").read_text() == (tmp_path / "file").read_text() == "x"
 
 
 def test_nothing_has_its_name_before_it_is_on_the_disk(tmp_path, monkeypatch):
