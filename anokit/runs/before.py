@@ -8,7 +8,7 @@ from typing import Any
 
 from anokit.data.choosing import read_list
 from anokit.data.sets import RunData
-from anokit.errors import CheckpointError
+from anokit.errors import CheckpointError, UsageError
 from anokit.recipe.parts import Recipe
 from anokit.results.before import Before, Side, moved
 from anokit.results.rows import Results, read_results
@@ -46,16 +46,17 @@ def compare_with_former(directory: RunDirectory, data: RunData, results: Results
     found = Before(run=str(origin), left_out=len(data.excluded))
     try:
         former = RunDirectory(origin)
+        figures = read_results(former)  # first, which undoes what was stopped
         ranks, own = former.read_ranking(), directory.read_ranking()
         found = found.model_copy(
             update={
-                "before": Side.of(read_results(former), ranks),
+                "before": Side.of(figures, ranks),
                 "after": Side.of(results, own),
                 "moved": moved(ranks, own, set(data.excluded)),
                 "differences": _differences(former, directory),
             }
         )
-    except (CheckpointError, KeyError, StopIteration) as error:
+    except (CheckpointError, UsageError, KeyError, StopIteration) as error:
         found = found.model_copy(update={"missing": str(error)})
     directory.write_json(directory.before.name, found.model_dump(mode="json"))
     return found

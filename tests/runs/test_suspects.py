@@ -14,6 +14,7 @@ from anokit.data.choosing import read_names
 from anokit.report.reading import read_run
 from anokit.store.exclude_list import listable, origin_of
 from anokit.store.run_directory import RunDirectory
+from anokit.store.undo import changing
 
 SHORT = "backbone.images=8"
 
@@ -197,10 +198,21 @@ def test_a_run_whose_former_differs_or_is_gone_says_so(toykit, make_run, tmp_pat
     after = make_run("after", f"dataset.exclude={listed}")
     found = read_run(after).before
     assert found.before is None
-    assert "training_scores.csv" in found.missing
+    assert "results.json" in found.missing
     plain = tmp_path / "plain.txt"
     plain.write_text("train/1\n")
     assert read_run(make_run("plain", f"dataset.exclude={plain}")).before is None
+
+
+def test_a_run_is_finished_also_while_scores_are_added_to_its_former(toykit, make_run, tmp_path):
+    listed = tmp_path / "list.txt"
+    before = make_run("before")
+    options = ("--device", "cpu", "--write-exclude", listed, "--top", "3")
+    assert toykit("suspects", before, *options).code == 0
+    directory = RunDirectory(before)
+    with directory.locked(), changing(directory):
+        after = make_run("after", f"dataset.exclude={listed}")
+    assert "another anokit is changing its results" in read_run(after).before.missing
 
 
 def test_the_list_is_kept_in_the_run(make_run, tmp_path):
