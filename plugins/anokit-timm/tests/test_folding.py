@@ -122,6 +122,21 @@ def test_weights_that_are_read_later_are_those_that_count(build, images):
     assert torch.equal(one.round_trip(images(2), FEATURES).features, wanted)
 
 
+def test_weights_that_are_read_in_inference_mode_are_those_that_count(build, images):
+    wanted = build()
+    weights = drawn(copy.deepcopy(wanted)).state_dict()
+    wanted.load_state_dict(weights)
+    with torch.inference_mode():
+        backbone = build()
+        backbone.load_state_dict(weights)
+    torch.testing.assert_close(
+        backbone.round_trip(images(2), FEATURES).features,
+        wanted.round_trip(images(2), FEATURES).features,
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
 class Turned(nn.Module):
     """A convolution and a normalisation side by side, of which the second comes first."""
 

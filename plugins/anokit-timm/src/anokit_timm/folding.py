@@ -75,12 +75,14 @@ class Folding:
     def network(self) -> nn.Module:
         """Return what is to be computed: the folded copy, or the network where that cannot be.
 
-        While the network is in training mode, that is the network itself.
+        While the network is in training mode, that is the network itself; so it is where it was
+        made in inference mode.
         """
-        if self._network.training:
-            return self._network
         state = [*self._network.parameters(), *self._network.buffers()]
-        now = [(each.device, each.data_ptr(), _writes(each)) for each in state]
+        # What is written into tensors of inference mode is not counted, so a copy would be stale.
+        if self._network.training or any(each.is_inference() for each in state):
+            return self._network
+        now = [(each.device, each.data_ptr(), each._version) for each in state]
         if self._made is None or self._made[0] != now:
             # How it comes out must not depend on where it is asked for, since it stays.
             device = state[0].device
@@ -200,8 +202,3 @@ def _neighbours(network: nn.Module) -> list[_Pair]:
 def _alike(one: Tensor, other: Tensor) -> bool:
     """Return whether two tensors are the same but for rounding."""
     return not one.numel() or bool((one - other).abs().max() <= TOLERANCE * one.abs().max())
-
-
-def _writes(tensor: Tensor) -> int:
-    """Return how often a tensor was written to; those of inference mode do not count it."""
-    return 0 if tensor.is_inference() else tensor._version
