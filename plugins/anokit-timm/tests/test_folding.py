@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -198,6 +199,21 @@ def test_what_cannot_be_folded_is_left(kind):
     folding = Folding(network, alone, (64, 64))
     assert normalisations(folding.network())
     compared(folding, network, alone)
+
+
+def test_threads_that_ask_at_once_get_one_copy():
+    network = drawn(timm.create_model("test_efficientnet"))
+    for _ in range(5):
+        folding = Folding(network, outputs, (64, 64))
+        with ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(folding.network) for _ in range(4)]
+        assert len({id(one.result()) for one in asked}) == 1
+        assert not normalisations(folding.network())
+
+
+def test_a_network_without_weights_is_itself():
+    network = nn.Sequential(nn.ReLU()).eval()
+    assert Folding(network, alone, (8, 8)).network() is network
 
 
 def test_a_network_in_training_is_itself():

@@ -6,6 +6,7 @@ Public: other packages may use it, see the README.
 from __future__ import annotations
 
 import copy
+import threading
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,10 @@ __all__ = ["Folding"]
 TOLERANCE = 1e-3
 """Of the largest value. Folding changes some millionths, in untrained networks up to some 10⁻⁴."""
 
+_MAKING = threading.RLock()
+"""Held while a copy is made, since a pair counts what one thread computes. There is one for all: a
+lock in a `Folding` could be neither copied nor pickled with its backbone."""
+
 
 class Folding:
     """A network in evaluation mode whose batch normalisation costs nothing.
@@ -34,7 +39,8 @@ class Folding:
     With γ, β, μ and σ² of the normalisation and s = γ/√(σ² + ε), it and the convolution before it
     are one convolution, of weights s·w and bias s·(b − μ) + β. Padding of another width on each
     side, as models of TensorFlow have it, becomes part of it too. A copy is computed; weights,
-    their names and their files stay those of the network; when they change it is made anew.
+    their names and their files stay those of the network; when they change it is made anew. What is
+    written through ``tensor.data`` torch does not count, and so does not change the copy.
 
     Parameters
     ----------
@@ -80,15 +86,21 @@ class Folding:
         """
         state = [*self._network.parameters(), *self._network.buffers()]
         # What is written into tensors of inference mode is not counted, so a copy would be stale.
-        if self._network.training or any(each.is_inference() for each in state):
+        if self._network.training or not state or any(each.is_inference() for each in state):
             return self._network
         now = [(each.device, each.data_ptr(), each._version) for each in state]
-        if self._made is None or self._made[0] != now:
-            # How it comes out must not depend on where it is asked for, since it stays.
-            device = state[0].device
-            with torch.inference_mode(False), torch.no_grad(), tf32(False), autocast(device, False):
-                self._made = now, self._make()
-        return self._made[1]
+        made = self._made
+        if made is None or made[0] != now:
+            with _MAKING:
+                made = self._made
+                if made is None or made[0] != now:
+                    self._made = made = now, self._made_anew(state[0].device)
+        return made[1]
+
+    def _made_anew(self, device: torch.device) -> nn.Module:
+        # How it comes out must not depend on where it is asked for, since it stays.
+        with torch.inference_mode(False), torch.no_grad(), tf32(False), autocast(device, False):
+            return self._make()
 
     def _make(self) -> nn.Module:
         network = self._network
