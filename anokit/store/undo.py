@@ -16,13 +16,17 @@ from anokit.store.run_directory import LOCK, RunDirectory
 UNDO = ".undo"
 """A folder of what a run was before it is changed; it is there only while that is under way."""
 
+STAYING = (".py", ".png")
+"""What stays where it was not there before: a copy of a plugin or a picture that nothing uses does
+no harm, and since a process was killed, people may have put others there."""
+
 
 @contextmanager
 def changing(directory: RunDirectory) -> Iterator[None]:
     """Change several files of a finished run: where the body fails, all are put back as they were.
 
     So they are where the process is killed or putting them back is refused, too: by whatever next
-    reads the run's results (`put_back`). Files that were not there before go.
+    reads the run's results (`put_back`). Files that were not there before go, but for `STAYING`.
 
     Raises
     ------
@@ -82,7 +86,7 @@ def _put_back(directory: RunDirectory) -> None:
     for path in _changed(directory):
         if (undo / path.name).exists():
             place_copy(undo / path.name, path)
-        elif path.suffix != ".py":  # a copy of a plugin that nothing uses does no harm
+        elif path.suffix not in STAYING:
             _remove(path)
     _drop(directory)
 
@@ -104,7 +108,8 @@ def _changed(directory: RunDirectory) -> list[Path]:
     """Return the files that a command may change which adds to a run, the results first."""
     files = [directory.results, directory.table, directory.ranking, directory.exhibits]
     own = [*files, directory.report, directory.path / "added.json", directory.path / "terms.json"]
-    return [*own, *directory.path.glob("*.py")]
+    pictures = (directory.path / "figures").glob("*.png")  # which come with the report
+    return [*own, *directory.path.glob("*.py"), *pictures]
 
 
 def _rename(path: Path, new: Path) -> None:
