@@ -19,6 +19,7 @@ from anokit.runs.trust import kept_plugins, used_plugins
 from anokit.store.fitted_files import FittedFiles
 from anokit.store.records import AddedScore
 from anokit.store.run_directory import RunDirectory
+from anokit.store.undo import put_back
 from anokit.types import ImageSpec
 
 __all__ = ["OpenedRun", "open_run"]
@@ -62,6 +63,7 @@ class OpenedRun:
         CheckpointError
             Where the lock cannot be made, or results.json has been damaged.
         """
+        put_back(self.directory)
         with self.directory.locked():
             now = read_results(self.directory)
             if now.model_dump_json() != self.results.model_dump_json():
