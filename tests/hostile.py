@@ -62,7 +62,10 @@ class Score(nn.Module):
         super().__init__()
         self.how, self.at = options.how, options.at
         if self.how.startswith("fit"):
-            self.register_buffer("seen", torch.empty(0))
+            if self.how == "fit-unkept":
+                self.seen = None  # no buffer
+            else:
+                self.register_buffer("seen", torch.empty(0))
             self.fit = self.learn
         self.kept = False
         if self.how.startswith("map"):
@@ -99,6 +102,8 @@ class Score(nn.Module):
         value = trip.image.flatten(1).mean(dim=1)
         meddle(self.how)
         end(self.how)
+        if self.how == "undeclared":
+            value = value + trip.latent.mean(dim=1)
         if self.how == "write":
             trip.image.zero_()
         elif self.how == "behind":

@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 import traceback
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
@@ -82,12 +83,27 @@ def _accept(plugin: FoundPlugin, hook: str, kind: Kind, item: object, result: Lo
         message = f"{hook}() returned a {type(item).__name__}, expected anokit.Component"
         result.problems.append(Problem(plugin.name, plugin.version, message))
         return
+    for field in ("needs", "map_needs", "provides", "trips"):
+        if not _names_fields(given := getattr(item, field)):
+            message = f"{kind} {item.name!r}: {field} is {given!r}, expected names of fields"
+            hint = f'write {field}=frozenset({{"latent"}}), or a function of the options'
+            result.problems.append(Problem(plugin.name, plugin.version, message, hint))
+            return
     twice = any(e.kind == kind and e.component.name == item.name for e in result.entries)
     if twice:
         message = f"offers two components called {kind} {item.name!r}; the second is left out"
         result.problems.append(Problem(plugin.name, plugin.version, message))
         return
     result.entries.append(Entry(kind, item, plugin.name, plugin.version))
+
+
+def _names_fields(given: object) -> bool:
+    # A lone string is a collection of strings too: of its letters.
+    return callable(given) or (
+        isinstance(given, Collection)
+        and not isinstance(given, str)
+        and all(isinstance(name, str) for name in given)
+    )
 
 
 def _accept_recipe(plugin: FoundPlugin, item: object, result: Loaded) -> None:

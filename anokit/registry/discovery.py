@@ -26,7 +26,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from anokit.errors import UsageError
 from anokit.registry.asking import GROUP, ask, failure
 from anokit.registry.blame import asked_for
-from anokit.registry.entries import FoundPlugin, Loaded, Problem, SlowImport
+from anokit.registry.entries import FILE_VERSION, FoundPlugin, Loaded, Problem, SlowImport
 from anokit.version import __version__
 
 SLOW_IMPORT = 1.0
@@ -121,7 +121,7 @@ def file_plugin(path: Path) -> FoundPlugin:
         raise UsageError(f"--plugin {path}: no such file; give the path of a Python file")
     source = path.read_bytes()
     digest = hashlib.sha256(source).hexdigest()[:12]
-    return FoundPlugin(path.stem, f"sha256:{digest}", (), file=path.resolve(), source=source)
+    return FoundPlugin(path.stem, f"{FILE_VERSION}{digest}", (), file=path.resolve(), source=source)
 
 
 def load(plugin: FoundPlugin) -> Loaded:
@@ -161,6 +161,15 @@ def load(plugin: FoundPlugin) -> Loaded:
         )
     if result.entries or result.recipes:
         result.plugins.append(plugin)
+    elif plugin.file and not result.problems:
+        result.problems.append(
+            Problem(
+                plugin.name,
+                plugin.version,
+                "offers nothing",
+                "expected a hook under @hookimpl, such as anokit_scores(), that yields components",
+            )
+        )
     return result
 
 

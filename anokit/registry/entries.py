@@ -8,6 +8,9 @@ from pathlib import Path
 
 from anokit.plugin import Component, Kind
 
+FILE_VERSION = "sha256:"
+"""What the version of a one-file plugin begins with."""
+
 
 @dataclass(frozen=True)
 class FoundPlugin:
@@ -37,6 +40,11 @@ class Problem:
     hint: str = ""
     details: str = ""
     """the traceback, shown with ANOKIT_DEBUG=1"""
+
+    @property
+    def of_file(self) -> bool:
+        """Return whether the plugin is a file given with ``--plugin``."""
+        return self.version.startswith(FILE_VERSION)
 
 
 @dataclass(frozen=True)

@@ -155,9 +155,13 @@ class Registry:
             parts.append(f"no plugin {plugin!r} is loaded, so {todo}")
         else:
             parts.append(f"installed: {', '.join(sorted(set(names))) or 'none'}")
-        broken = sorted({p.plugin for p in self.problems})
+        broken = sorted({p.plugin for p in self.problems if not p.of_file})
         if broken:
             parts.append(f"with problems: {', '.join(broken)} (see anokit list-plugins)")
+        # A file is no installed plugin: anokit list-plugins would not speak of it.
+        for problem in (p for p in self.problems if p.of_file):
+            hint = f" ({problem.hint})" if problem.hint else ""
+            parts.append(f"--plugin {problem.plugin}: {problem.message}{hint}")
         if not close:
             parts.append(f"in {sys.prefix}")
         return "; ".join(parts)

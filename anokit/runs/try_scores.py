@@ -168,8 +168,9 @@ def _plugin(opened: OpenedRun, file: Path) -> FoundPlugin:
         if plugin.file == file.resolve():
             return plugin
     problem = next((p for p in opened.registry.problems if p.plugin == file.stem), None)
-    why = problem.message if problem else "it has no hook; expected anokit_scores()"
-    raise PluginError(f"{file}: offers nothing: {why}")
+    why = problem.message if problem else "it holds no plugin"
+    why = f"{why}; {problem.hint}" if problem and problem.hint else why
+    raise PluginError(f"{file}: {why}")
 
 
 def _offered(opened: OpenedRun, plugin: FoundPlugin) -> list[Entry]:

@@ -90,6 +90,15 @@ class BuiltScore:
             guarded(self.part.entry, "being fitted", at=fit),
         ):
             fit(trips)
+        score = self.score
+        if isinstance(score, nn.Module) and [*score.buffers(), *score.parameters()]:
+            return
+        built = "has no buffer" if isinstance(score, nn.Module) else "is no torch.nn.Module"
+        raise self._fault(
+            f"{who(self.part.entry)} learns by fit and {built}, so what it learned would be lost "
+            "with this process; make it a torch.nn.Module and register what it learns as buffers, "
+            f"empty in the constructor ({place_of(fit)})"
+        )
 
     def save(self, folder: Path) -> FittedFiles:
         """Write what fitting left, if anything, to a file of its own, and return which that is."""
@@ -190,6 +199,7 @@ class BuiltScore:
         entry, at = self.part.entry, at or call
         with (
             failing(self.part),
+            _hinting(trip),
             exact_arithmetic(trip.image.device),
             guarded(entry, doing, fields_of(trip), at=at),
         ):
@@ -218,6 +228,19 @@ class BuiltScore:
             "the model",
             first,
         )
+
+
+@contextmanager
+def _hinting(trip: RoundTrip) -> Iterator[None]:
+    """Add to a fault that may come of a field which was not asked for what there was."""
+    try:
+        yield
+    except PluginFault as fault:
+        if "NoneType" not in str(fault.__cause__):
+            raise
+        filled = ", ".join(sorted(trip.filled()))
+        hint = f"; of its trip {filled} were filled, the rest is None unless needs names it"
+        raise fault.adding(hint) from fault.__cause__
 
 
 @contextmanager

@@ -218,11 +218,7 @@ def test_nothing_is_overwritten(tmp_path):
     [
         ("acme-angle", "angle", "Angle"),
         ("acme-two-words", "two-words", "TwoWords"),
-        ("angle", "angle", "Angle"),
-        ("acme-score", "acme-score", "AcmeScore"),
-        ("acme-plugin", "acme-plugin", "AcmePlugin"),
-        ("acme-2d", "acme-2d", "Acme2D"),
-        ("acme-lambda", "acme-lambda", "AcmeLambda"),
+        ("acme-two-2d", "two-2d", "Two2D"),
     ],
 )
 def test_the_component_is_called_by_what_follows_the_dash(name, component, cls):
@@ -245,6 +241,12 @@ def test_the_component_is_called_by_what_follows_the_dash(name, component, cls):
         ("class", "class is taken in Python"),
         ("anokit", "anokit is taken in Python"),
         ("acme-" + "x" * 31, "is too long"),
+        ("angle", "leaves no name for its component: nothing follows"),
+        ("acme-score", "leaves no name for its component: 'score'"),
+        ("acme-encoder-loss", "leaves no name for its component: 'encoder-loss'"),
+        ("acme-plugin", "leaves no name for its component: 'plugin'"),
+        ("acme-2d", "leaves no name for its component: '2d'"),
+        ("acme-lambda", "leaves no name for its component: 'lambda'"),
     ],
 )
 def test_a_bad_name_gets_one_clear_sentence(name, reason):

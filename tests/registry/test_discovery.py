@@ -390,6 +390,38 @@ def test_two_files_of_one_name_are_refused_but_not_one_given_twice(tmp_path, mon
         discover(files)
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import no_such_thing", r"--plugin mine: importing .*mine\.py:1 ModuleNotFoundError"),
+        ("def anokit_scores():\n    return []", r"--plugin mine: offers nothing .*@hookimpl"),
+    ],
+)
+def test_an_unknown_name_says_what_is_wrong_with_a_file(tmp_path, monkeypatch, source, said):
+    """`anokit list-plugins` knows nothing of a file, so it can be no answer."""
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    file = tmp_path / "mine.py"
+    file.write_text(source)
+    with pytest.raises(UnknownComponentError, match=said) as caught:
+        Registry.load([file]).get("score", "mine")
+    assert "list-plugins" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ['"latent"', "3", "[1]"])
+def test_fields_that_are_no_names_are_a_problem_of_their_component(tmp_path, monkeypatch, given):
+    """A lone string would be its letters: needs a, e, l, n, t."""
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    file = tmp_path / "mine.py"
+    component = f'Component(name="mine", summary="Mine", factory="a:B", needs={given})'
+    file.write_text(
+        "from anokit import Component, hookimpl\n\n"
+        f"@hookimpl\ndef anokit_scores():\n    yield {component}\n"
+    )
+    (problem,) = discover([file]).problems
+    assert f"score 'mine': needs is {given}".replace('"', "'") in problem.message
+    assert 'frozenset({"latent"})' in problem.hint
+
+
 def test_an_unknown_name_says_what_was_meant_and_what_there_is(registry):
     def message(kind, name):
         with pytest.raises(UnknownComponentError) as caught:

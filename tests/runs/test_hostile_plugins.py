@@ -83,6 +83,7 @@ def hostile(toys_file, tmp_path, no_report, monkeypatch):
         ("behind", "wrote into image"),
         ("map-behind", "wrote into image"),
         ("fit-behind", "wrote into image"),
+        ("fit-unkept", "would be lost"),
         ("crowd", "depends on the other images of its batch"),
         ("place", "depends on the other images of its batch"),
         ("exit", "SystemExit: 3"),
@@ -98,6 +99,12 @@ def test_what_must_fail_fails_before_training(hostile, tmp_path, how, message):
     assert f"--resume {tmp_path / 'run'}" in str(caught.value)
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_field_that_was_not_asked_for_is_told(hostile):
+    said = r"'NoneType' object .*hostile.py:\d+\).*image.* filled, the rest is None unless needs"
+    with pytest.raises(PluginFault, match=said):
+        hostile("undeclared", scores=[{"use": "hostile/hostile", "how": "undeclared"}])
 
 
 @pytest.mark.parametrize(

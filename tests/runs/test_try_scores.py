@@ -192,7 +192,7 @@ def test_what_cannot_be_is_said_before_anything_is_loaded(
     ("text", "code", "message"),
     [
         ("import nothing_of_that_name", 1, "mine.py:1 ModuleNotFoundError"),
-        ("x = 1", 1, "expected anokit_scores()"),
+        ("x = 1", 1, "such as anokit_scores()"),
         ("def f(:", 1, "SyntaxError"),
     ],
 )

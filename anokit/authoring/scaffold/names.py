@@ -37,7 +37,7 @@ def names_for(distribution: str) -> Names:
     Raises
     ------
     UsageError
-        Where the name is none that pip and Python can both use.
+        Where the name is none that pip and Python can both use, or leaves none for its component.
     """
     if not _NAME.match(distribution):
         raise UsageError(
@@ -51,9 +51,14 @@ def names_for(distribution: str) -> Names:
             f"{distribution!r} is no name for a plugin: {package} is taken in Python; "
             f"put a word before it, such as acme-{distribution}"
         )
-    tail = distribution.partition("-")[2] or distribution
-    if not tail[0].isalpha() or keyword.iskeyword(tail) or tail in (*TAKEN, *KINDS):
-        tail = distribution
+    tail = distribution.partition("-")[2]
+    if not tail[:1].isalpha() or keyword.iskeyword(tail) or tail in (*TAKEN, *KINDS):
+        # The distribution's own name for a component fails check_component_name.
+        got = f"{tail!r} says nothing or is taken" if tail else "nothing follows a first word"
+        raise UsageError(
+            f"{distribution!r} leaves no name for its component: {got}; expected your own word, a "
+            "dash and what the component is called, such as acme-angle"
+        )
     if len(tail) > 30:
         raise UsageError(
             f"{distribution!r} is too long: its component would be called {tail!r}, "
