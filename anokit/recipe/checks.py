@@ -159,9 +159,17 @@ def check_names(scores: Sequence[NamedScore], faults: Faults) -> None:
         seen.add(score.name)
 
 
-def check_weights(scores: Iterable[NamedScore], faults: Faults) -> None:
-    """Check that only terms of standardised sums have a weight that grows with the images."""
+def check_terms(scores: Iterable[NamedScore], faults: Faults) -> None:
+    """Check that only terms of standardised sums have what means nothing elsewhere."""
     for score in scores:
+        first = score.terms[0].keys.alternative
+        if first or (score.combine == "sum" and len(score.sums) > 1):
+            faults.add(
+                f"scores.{score.name}",
+                "alternative = true begins a second or further sum of standardised terms: "
+                + ("the first term cannot" if first else 'write combine = "robust-z"')
+                + ", or remove it",
+            )
         for term in score.terms:
             if score.combine == "sum" and term.keys.full_weight_at > 1:
                 faults.add(

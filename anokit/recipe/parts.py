@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,13 +83,22 @@ CORE_KEYS: Mapping[Kind, type[Settings]] = {
 
 @dataclass(frozen=True)
 class NamedScore:
-    """One score of a recipe: a weighted sum of one or more terms, as they are or standardised."""
+    """One score of a recipe: a weighted sum of one or more terms, as they are or standardised.
+
+    Of standardised terms there may be several sums; then the score is the largest of them.
+    """
 
     name: str
     terms: tuple[Term, ...]
     role: Literal["score", "baseline"] = "score"
     combine: Literal["sum", "robust-z"] = "sum"
     """robust-z: each term's training median is taken off it, and it is divided by their spread"""
+
+    @property
+    def sums(self) -> list[slice]:
+        """The places of the terms of each sum."""
+        starts = [n for n, term in enumerate(self.terms) if n == 0 or term.keys.alternative]
+        return [slice(a, b) for a, b in pairwise([*starts, len(self.terms)])]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe table that means the same, with all defaults filled."""

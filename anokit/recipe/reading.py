@@ -21,7 +21,7 @@ from anokit.recipe.checks import (
     check_published,
     check_refine,
     check_requires,
-    check_weights,
+    check_terms,
 )
 from anokit.recipe.finding import find_recipe
 from anokit.recipe.parts import CORE_KEYS, DatasetPart, NamedScore, Part, Recipe, Term, WeightedPart
@@ -127,7 +127,7 @@ def resolve(
     baselines, notices = reader.baselines(tables.baselines)
     found = [score for score in scores if score]
     check_names([*found, *baselines], faults)
-    check_weights([*found, *baselines], faults)
+    check_terms([*found, *baselines], faults)
     check_published(tables.published, [*found, *baselines], faults)
     if backbone:
         check_fit(backbone, [loss for loss in losses if loss], found, faults)

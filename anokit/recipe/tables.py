@@ -79,6 +79,11 @@ class TermKeys(WeightKey):
         "its full weight; of N < full_weight_at it has (N / full_weight_at)², for what learns "
         "little from few images",
     )
+    alternative: bool = Field(
+        False,
+        description='with combine = "robust-z": begins another sum; the score is the largest of '
+        "its sums, so that an image is as anomalous as that says which finds it most so",
+    )
 
 
 class RefineSettings(Settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from anokit.results.resting import (
     threshold_rule,
 )
 from anokit.results.rows import MapScale, Row
+from anokit.results.shares import shares_of
 from anokit.results.thresholds import Calibration
 from anokit.scoring.probing import probe
 from anokit.scoring.scorer import Maps, Scored, Scorer, Values
@@ -114,7 +115,7 @@ def assess(job: Job, kept: FittedFiles | None = None) -> Assessment:
         if test and score.name in columns:
             measure_row(recipe, test, row, columns[score.name])
         if scored and len(score.terms) > 1:
-            row.note = _shares(scorer, score, scored.values)
+            row.note = shares_of(scorer, score, scored.values)
     if test:
         _measure_maps(recipe, test, scorer, rows, job.watcher)
     job.watcher.done()
@@ -263,19 +264,6 @@ def measure_row(recipe: Recipe, test: TestSet, row: Row, values: Values) -> None
             row.metrics |= rates(labels, values, row.threshold)
         if test.kinds:
             row.by_kind = dict(auroc_by_kind(labels, values, [test.kinds[i] for i in first]))
-
-
-def _shares(scorer: Scorer, score: NamedScore, values: Mapping[str, Values]) -> str:
-    """Say how much of a weighted sum's spread each term makes up."""
-    spread = {
-        term.entry.component.name: abs(term.weight / by) * float(values[term.key].std())
-        for term, (_, by) in zip(score.terms, scorer.scales(score), strict=True)
-    }
-    total = sum(spread.values()) or 1.0
-    parts = [f"{name} {100 * value / total:.2g} %" for name, value in spread.items()]
-    text = "spread of the terms: " + ", ".join(parts)
-    name, value = max(spread.items(), key=lambda item: item[1])
-    return f"{text}; so this is nearly {name} alone" if value > 0.99 * total else text
 
 
 def _measure_maps(

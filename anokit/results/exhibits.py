@@ -31,11 +31,14 @@ def exhibits(job: Job, found: Assessment) -> dict[str, Tensor]:
 
 
 def terms_of(job: Job) -> Terms:
-    """Return names and weights of the terms of every weighted sum, by score name."""
+    """Return names and weights of the terms of every weighted sum, by score name.
+
+    Not of the largest of several: no term has a share of that.
+    """
     return {
         score.name: [(term.entry.component.name, term.weight) for term in score.terms]
         for score in (*job.recipe.scores, *job.recipe.baselines)
-        if len(score.terms) > 1
+        if len(score.terms) > 1 and len(score.sums) == 1
     }
 
 
@@ -48,7 +51,7 @@ def term_values(job: Job, found: Assessment) -> dict[str, Tensor]:
             found.test.values[term.key][found.tiles[score.name]]
         )
         for score in job.recipe.scores
-        if len(score.terms) > 1
+        if len(score.terms) > 1 and len(score.sums) == 1
         for place, term in enumerate(score.terms)
     }
 

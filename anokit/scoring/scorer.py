@@ -176,10 +176,14 @@ class Scorer:
         return Scored(values, np.concatenate(latents) if latents else None)
 
     def combine(self, score: NamedScore, values: Mapping[str, Values]) -> Values:
-        """Return the weighted sum of a score's terms, standardised where it says so: ``[N]``."""
+        """Return the weighted sum of a score's terms, of several the largest: ``[N]``."""
+        return np.maximum.reduce(self.sums(score, values))
+
+    def sums(self, score: NamedScore, values: Mapping[str, Values]) -> list[Values]:
+        """Return the sums of a score's terms, standardised where it says so: ``[N]`` each."""
         parts = zip(score.terms, self.scales(score), strict=True)
         found = [term.weight * (values[term.key] - at) / by for term, (at, by) in parts]
-        return np.sum(found, axis=0, dtype=np.float64)
+        return [np.sum(found[terms], axis=0, dtype=np.float64) for terms in score.sums]
 
     def scales(self, score: NamedScore) -> Standard:
         """Return what is taken off the values of each term, and what they are divided by."""
@@ -228,11 +232,17 @@ class Scorer:
     def combine_maps(self, score: NamedScore, maps: Mapping[str, Maps]) -> Maps | None:
         """Return the map of a score from those of its terms, or None where no term has one.
 
-        That of a sum is the sum over those terms that have a map, standardised as their scores are.
+        That of a sum is the sum over those terms that have a map, standardised as their scores are;
+        of several sums it is the largest at each pixel.
         """
-        parts = zip(score.terms, self.scales(score), strict=True)
-        found = [t.weight * (maps[t.key] - at) / by for t, (at, by) in parts if t.key in maps]
-        return np.sum(found, axis=0, dtype=np.float32) if found else None
+        parts = [*zip(score.terms, self.scales(score), strict=True)]
+        mapped = [[part for part in parts[terms] if part[0].key in maps] for terms in score.sums]
+        sums = [
+            np.sum([t.weight * (maps[t.key] - at) / by for t, (at, by) in sum_], 0, np.float32)
+            for sum_ in mapped
+            if sum_
+        ]
+        return np.maximum.reduce(sums) if sums else None
 
     def milliseconds(self, score: NamedScore, images: ImageTable, rows: Rows) -> float:
         """Return the time of one score alone, network and all, per image in a batch.

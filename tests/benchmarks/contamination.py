@@ -61,7 +61,8 @@ BACKBONE = {
     "patch_stages": [2, 3],
     "patch_stride": 16,
 }
-SCORES = [
+NEAR = {"full_weight_at": 2000, "alternative": True}
+SCORES: list[dict[str, Any]] = [
     {
         "name": "gauss-equal",
         "combine": "robust-z",
@@ -78,6 +79,16 @@ SCORES = [
     },
     {
         "name": "gauss",
+        "combine": "robust-z",
+        "terms": [
+            {"use": "mahalanobis"},
+            {"use": "padim", "weight": 0.2},
+            {"use": "reach-knn", "reach": 0.03, "k": 0.01, **NEAR},
+            {"use": "knn", "k": 5, "weight": 1.1, **NEAR},
+        ],
+    },
+    {
+        "name": "gauss-reach",
         "combine": "robust-z",
         "terms": [
             {"use": "mahalanobis"},

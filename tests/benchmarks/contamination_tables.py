@@ -19,7 +19,7 @@ GROUPS = {
 }
 """Groups of the nine classes that are anomalous where cars are normal: every other of them."""
 
-COMBINED = ("gauss-equal", "gauss-knn", "gauss")
+COMBINED = ("gauss-equal", "gauss-knn", "gauss-reach", "gauss")
 """Scores that are sums of others; the rest are simple."""
 
 LATER = "reach-knn"

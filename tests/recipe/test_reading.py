@@ -114,6 +114,15 @@ def test_a_folder_or_a_binary_file_is_no_recipe(registry, tmp_path):
             ["scores.sum.terms.far.full_weight_at=9"],
             ["scores.sum ", "full_weight_at = 9 of its term 'far'", 'combine = "robust-z"'],
         ),
+        (
+            ["scores.sum.terms.far.alternative=true"],
+            ["scores.sum ", "alternative = true begins", 'write combine = "robust-z"'],
+        ),
+        (
+            ["scores.sum.terms.error.alternative=true", 'scores.sum.combine="robust-z"'],
+            ["scores.sum ", "the first term cannot, or remove it"],
+        ),
+        (["scores.error.alternative=true"], ["scores.error ", "the first term cannot"]),
         (["scores.error.full_weight_at=2"], ["scores.error ", "full_weight_at = 2"]),
         (["scores.far.full_weight_at=0"], ["scores.far.full_weight_at", "got 0"]),
         (["encoder-losses.shrink.full_weight_at=2"], ["encoder-losses.shrink.full_weight_at"]),

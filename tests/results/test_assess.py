@@ -1,5 +1,6 @@
 """Labels come last, thresholds are honest, fitted state survives, faults have names."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -112,6 +113,46 @@ def test_a_sum_of_standardised_terms(assessed, full_at, share):
         assert spread == pytest.approx(deviation / part)
         total = total + part * term.weight * (column - centre) / deviation
     np.testing.assert_allclose(found.training.columns["sum"], total, rtol=1e-12)
+
+
+def test_of_several_sums_the_largest_counts(assessed):
+    options = ['scores.sum.combine="robust-z"', "scores.sum.terms.far.alternative=true"]
+    job, found = assessed(*options)
+    (row,) = [row for row in found.rows if row.name == "sum"]
+    (score,) = [score for score in job.recipe.scores if score.name == "sum"]
+    assert len(score.terms) == len(score.sums) == 2
+    values = found.scored_training.values
+    sums = [
+        term.weight * (values[term.key] - centre) / spread
+        for term, (centre, spread) in zip(score.terms, row.scales, strict=True)
+    ]
+    assert not np.array_equal(np.argmax(sums, axis=0), np.zeros(60)), "each is the largest of some"
+    assert not np.array_equal(np.argmax(sums, axis=0), np.ones(60))
+    np.testing.assert_allclose(found.training.columns["sum"], np.max(sums, axis=0), rtol=1e-12)
+    shares = re.fullmatch(
+        r"the largest of its sums: error for (\d+) %, far for (\d+) % of the images", row.note
+    )
+    assert shares
+    assert sum(map(int, shares.groups())) == 100
+    assert "sum" not in terms_of(job), "no term has a share of the largest"
+    assert not any(name.startswith("term/sum") for name in exhibits(job, found))
+
+
+def test_maps_of_several_sums_are_the_largest_at_each_pixel(assessed):
+    changes = ['scores.sum.combine="robust-z"', "scores.sum.terms.far.alternative=true"]
+    job, found = assessed(*changes, "scores.sum.terms.error.alternative=false")
+    (score,) = [score for score in job.recipe.scores if score.name == "sum"]
+    error, far = (term.key for term in score.terms)
+    maps = {error: np.array([[[1.0, 5.0]]]), far: np.array([[[4.0, 2.0]]])}
+    (at, by), (other_at, other_by) = found.scorer.scales(score)
+    wanted = np.maximum(
+        score.terms[0].weight * (maps[error] - at) / by,
+        score.terms[1].weight * (maps[far] - other_at) / other_by,
+    )
+    np.testing.assert_allclose(found.scorer.combine_maps(score, maps), wanted, rtol=1e-6)
+    alone = found.scorer.combine_maps(score, {error: maps[error]})
+    assert alone == pytest.approx(score.terms[0].weight * (maps[error] - at) / by)
+    assert found.scorer.combine_maps(score, {}) is None
 
 
 LABELLED = {

@@ -244,7 +244,10 @@ def test_the_shipped_recipe_for_folders_is_the_default(installed, photos):
     assert found.primary.name == "gauss"
     assert found.primary.combine == "robust-z"
     named = [term.entry.component.name for term in found.primary.terms]
-    assert named == ["mahalanobis", "padim", "reach-knn"]
+    assert named == ["mahalanobis", "padim", "reach-knn", "knn"]
+    assert [named[terms] for terms in found.primary.sums] == [named[:2], named[2:3], named[3:]]
+    keys = {term.key for term in found.primary.terms}
+    assert {term.key for score in found.scores for term in score.terms} == keys, "none learns more"
     assert found.evaluation.overlays == 7
     assert found.threshold.false_alarms == 0.05
 
