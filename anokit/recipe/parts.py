@@ -100,6 +100,11 @@ class NamedScore:
         starts = [n for n, term in enumerate(self.terms) if n == 0 or term.keys.alternative]
         return [slice(a, b) for a, b in pairwise([*starts, len(self.terms)])]
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether it is one sum of several terms, so that each has a share of it."""
+        return len(self.terms) > 1 and len(self.sums) == 1
+
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe table that means the same, with all defaults filled."""
         terms = [term.as_dict() for term in self.terms]

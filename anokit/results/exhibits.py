@@ -38,7 +38,7 @@ def terms_of(job: Job) -> Terms:
     return {
         score.name: [(term.entry.component.name, term.weight) for term in score.terms]
         for score in (*job.recipe.scores, *job.recipe.baselines)
-        if len(score.terms) > 1 and len(score.sums) == 1
+        if score.adds_up
     }
 
 
@@ -51,7 +51,7 @@ def term_values(job: Job, found: Assessment) -> dict[str, Tensor]:
             found.test.values[term.key][found.tiles[score.name]]
         )
         for score in job.recipe.scores
-        if len(score.terms) > 1 and len(score.sums) == 1
+        if score.adds_up
         for place, term in enumerate(score.terms)
     }
 
