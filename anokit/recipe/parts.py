@@ -85,7 +85,8 @@ CORE_KEYS: Mapping[Kind, type[Settings]] = {
 class NamedScore:
     """One score of a recipe: a weighted sum of one or more terms, as they are or standardised.
 
-    Of standardised terms there may be several sums; then the score is the largest of them.
+    Of standardised terms there may be several sums; then the score is the largest of them, or lies
+    between that and the first, as far as the others count.
     """
 
     name: str

@@ -77,7 +77,8 @@ class TermKeys(WeightKey):
         ge=1,
         description='with combine = "robust-z": number of training images from which the term has '
         "its full weight; of N < full_weight_at it has (N / full_weight_at)², for what learns "
-        "little from few images",
+        "little from few images. Of an alternative: as much counts of what its sum is above the "
+        "first",
     )
     alternative: bool = Field(
         False,

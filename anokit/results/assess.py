@@ -217,6 +217,7 @@ def _row(
     fitted = [len(fitted_on[term.key]) for term in score.terms if term.key in fitted_on]
     images = data.test.images if data.test else data.train.images
     timed = all_rows(min(TIMED_IMAGES, len(images)))
+    standard = scorer.standards.get(score.name)
     return Row(
         name=score.name,
         kind=score.role,
@@ -225,7 +226,8 @@ def _row(
         protocol=data.protocol,
         threshold=calibration.threshold,
         false_alarms=None if knows_its_images(score, training) else calibration.promised,
-        scales=None if score.combine == "sum" else scorer.scales(score),
+        scales=standard.scales if standard else None,
+        shares=standard.shares if standard else [],
         map_scale=_map_scale(scorer.combine_maps(score, training.held_maps), recipe)
         if score.role == "score"
         else None,

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from anokit.results.explanations import Explanation
 from anokit.results.metrics import Estimate
+from anokit.scoring.standards import Standard
 from anokit.store.documents import read_document
 from anokit.store.run_directory import RunDirectory
 from anokit.store.undo import put_back
@@ -57,6 +58,8 @@ class Row(BaseModel):
     """share of normal images that the threshold promises to flag at most"""
     scales: list[tuple[float, float]] | None = None
     """of each term: what is taken off it and what it is divided by; None where that is nothing"""
+    shares: list[float] = []
+    """of each sum after the first: how much counts of what it is above the first; empty: all"""
     map_scale: MapScale | None = None
     """None where the score has no map"""
     metrics: dict[str, Estimate | None] | None = None
@@ -194,6 +197,11 @@ class Results(BaseModel):
     def failed(self) -> dict[str, str]:
         """Return why scores failed, by their names."""
         return {row.name: row.failed for row in self.rows if row.failed}
+
+    @property
+    def standards(self) -> dict[str, Standard]:
+        """Return what the terms of standardised scores are brought to one scale by, by score."""
+        return {row.name: Standard(row.scales, row.shares) for row in self.rows if row.scales}
 
     @property
     def prints_published(self) -> bool:

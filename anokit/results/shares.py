@@ -19,7 +19,7 @@ def shares_of(scorer: Scorer, score: NamedScore, values: Mapping[str, Values]) -
         return _largest(scorer, score, values)
     spread = {
         term.entry.component.name: abs(term.weight / by) * float(values[term.key].std())
-        for term, (_, by) in zip(score.terms, scorer.scales(score), strict=True)
+        for term, (_, by) in zip(score.terms, scorer.standard(score).scales, strict=True)
     }
     total = sum(spread.values()) or 1.0
     parts = [f"{name} {100 * value / total:.2g} %" for name, value in spread.items()]
@@ -35,4 +35,10 @@ def _largest(scorer: Scorer, score: NamedScore, values: Mapping[str, Values]) ->
         " + ".join(term.entry.component.name for term in score.terms[terms]) for terms in score.sums
     ]
     parts = [f"{n} for {100 * c / counts.sum():.0f} %" for n, c in zip(names, counts, strict=True)]
-    return "the largest of its sums: " + ", ".join(parts) + " of the images"
+    text = "the largest of its sums: " + ", ".join(parts) + " of the images"
+    few = [
+        f"{100 * share:.2g} % by {name}"
+        for name, share in zip(names[1:], scorer.standard(score).shares, strict=True)
+        if share < 1
+    ]
+    return text if not few else f"{text}; raised above the first " + ", ".join(few)

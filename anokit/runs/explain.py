@@ -134,7 +134,6 @@ def _explained(
     directory = opened.directory
     ranking = directory.read_ranking()
     table = table_of(directory, data.test)
-    rows = {row.name: row for row in opened.results.rows}
 
     def values(name: str) -> Values:
         training = _column(ranking.columns, name, directory.ranking)
@@ -154,8 +153,7 @@ def _explained(
     target = resolve_device(device)
     backbone = load_backbone(recipe, data.spec, target, directory.model)
     scorer = Scorer(recipe.scores, backbone, target, recipe.evaluation.batch_size, recipe.seed)
-    scorer.load(opened.fitted)
-    scorer.standards = {name: row.scales for name, row in rows.items() if row.scales}
+    scorer.load(opened.fitted, opened.results.standards)
     order = recipe.evaluation.order
     rescore = rescorer(explainer.test, scorer, recipe.scores, order, watcher)
     found = explainer.explain(wanted, rescore)

@@ -57,9 +57,7 @@ class FinishedRun:
         self.scorer = Scorer(
             recipe.scores, self.backbone, device, recipe.evaluation.batch_size, recipe.seed
         )
-        self.scorer.load(opened.fitted)
-        scales = {row.name: row.scales for row in opened.results.rows}
-        self.scorer.standards = {name: found for name, found in scales.items() if found}
+        self.scorer.load(opened.fitted, opened.results.standards)
 
     @property
     def thresholds(self) -> dict[str, float]:

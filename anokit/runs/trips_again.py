@@ -136,8 +136,7 @@ class TripsAgain:
         tiles = np.flatnonzero(np.isin(wholes.of_tile, chosen))
         size = self.recipe.evaluation.batch_size
         scorer = Scorer([primary], self.backbone, self.device, size, self.recipe.seed)
-        scorer.load(self.opened.fitted)
-        scorer.standards = {r.name: r.scales for r in self.opened.results.rows if r.scales}
+        scorer.load(self.opened.fitted, self.opened.results.standards)
         values = np.full(len(test), -np.inf)
         values[tiles] = scorer.combine(primary, scorer.compute(test.images, tiles).values)
         return wholes.tops(values)[chosen]

@@ -90,8 +90,7 @@ def _compare(opened: OpenedRun, device: str, watcher: Watcher) -> Verified:
     job = Job(recipe, data, backbone, directory, target, watcher)
     scores = [*recipe.scores, *recipe.baselines]
     scorer = Scorer(scores, backbone, target, recipe.evaluation.batch_size, recipe.seed)
-    scorer.load(opened.fitted)
-    scorer.standards = {row.name: row.scales for row in opened.results.rows if row.scales}
+    scorer.load(opened.fitted, opened.results.standards)
     _, columns, _ = score_test(job, data.test, scorer, scores)
     watcher.done()
     stored = directory.read_scores()

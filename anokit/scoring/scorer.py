@@ -18,7 +18,7 @@ from anokit.data import seeded_order
 from anokit.data.sets import ImageTable, Rows, places_in
 from anokit.recipe.parts import NamedScore
 from anokit.scoring.built_score import BuiltScore, batch_of, build_score
-from anokit.scoring.standards import Standard, standards_of
+from anokit.scoring.standards import Standard, standard_of_sum, standards_of
 from anokit.scoring.timing import best_of_two
 from anokit.scoring.trips import Trips
 from anokit.store.files import make_folder
@@ -176,20 +176,18 @@ class Scorer:
         return Scored(values, np.concatenate(latents) if latents else None)
 
     def combine(self, score: NamedScore, values: Mapping[str, Values]) -> Values:
-        """Return the weighted sum of a score's terms, of several the largest: ``[N]``."""
-        return np.maximum.reduce(self.sums(score, values))
+        """Return the sum of a score's terms, or what its sums say together: ``[N]``."""
+        return self.standard(score).together(dict(enumerate(self.sums(score, values))))
 
     def sums(self, score: NamedScore, values: Mapping[str, Values]) -> list[Values]:
         """Return the sums of a score's terms, standardised where it says so: ``[N]`` each."""
-        parts = zip(score.terms, self.scales(score), strict=True)
+        parts = zip(score.terms, self.standard(score).scales, strict=True)
         found = [term.weight * (values[term.key] - at) / by for term, (at, by) in parts]
         return [np.sum(found[terms], axis=0, dtype=np.float64) for terms in score.sums]
 
-    def scales(self, score: NamedScore) -> Standard:
-        """Return what is taken off the values of each term, and what they are divided by."""
-        if score.combine == "sum":
-            return [(0.0, 1.0)] * len(score.terms)
-        return self.standards[score.name]
+    def standard(self, score: NamedScore) -> Standard:
+        """Return what the terms of a score are brought to one scale by."""
+        return standard_of_sum(score) if score.combine == "sum" else self.standards[score.name]
 
     def standardise(self, values: Mapping[str, Values]) -> None:
         """Take the centre and spread of each term from its values of training images."""
@@ -232,17 +230,18 @@ class Scorer:
     def combine_maps(self, score: NamedScore, maps: Mapping[str, Maps]) -> Maps | None:
         """Return the map of a score from those of its terms, or None where no term has one.
 
-        That of a sum is the sum over those terms that have a map, standardised as their scores are;
-        of several sums it is the largest at each pixel.
+        That of a sum is the sum over those terms that have a map, standardised as their scores are.
+        Those of several sums become one, pixel by pixel, as their scores do.
         """
-        parts = [*zip(score.terms, self.scales(score), strict=True)]
+        standard = self.standard(score)
+        parts = [*zip(score.terms, standard.scales, strict=True)]
         mapped = [[part for part in parts[terms] if part[0].key in maps] for terms in score.sums]
-        sums = [
-            np.sum([t.weight * (maps[t.key] - at) / by for t, (at, by) in sum_], 0, np.float32)
-            for sum_ in mapped
-            if sum_
-        ]
-        return np.maximum.reduce(sums) if sums else None
+        sums: dict[int, Maps] = {
+            place: np.sum([t.weight * (maps[t.key] - at) / by for t, (at, by) in terms], axis=0)
+            for place, terms in enumerate(mapped)
+            if terms
+        }
+        return standard.together(sums) if sums else None
 
     def milliseconds(self, score: NamedScore, images: ImageTable, rows: Rows) -> float:
         """Return the time of one score alone, network and all, per image in a batch.
@@ -274,11 +273,12 @@ class Scorer:
                 files |= component.save(files.folder)
         self.files = files
 
-    def load(self, files: FittedFiles) -> None:
-        """Read the state of every fitted component."""
+    def load(self, files: FittedFiles, standards: Mapping[str, Standard] | None = None) -> None:
+        """Read the state of every fitted component, and take ``standards`` where they are given."""
         for component in self.components.values():
             component.load(files)
         self.files = files
+        self.standards = self.standards if standards is None else dict(standards)
 
     def files_of(self, score: NamedScore) -> list[str]:
         """Return the names of the files that `save` wrote, or `load` read, of one score."""

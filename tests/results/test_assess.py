@@ -16,6 +16,7 @@ from anokit.results.exhibits import exhibits, terms_of
 from anokit.results.making import make_results
 from anokit.results.rows import read_results, write_results
 from anokit.scoring.scorer import Scorer
+from anokit.scoring.standards import Standard, robust_scale
 from anokit.store.fitted_files import FittedFiles
 from anokit.training.backbone import build_backbone
 
@@ -138,13 +139,48 @@ def test_of_several_sums_the_largest_counts(assessed):
     assert not any(name.startswith("term/sum") for name in exhibits(job, found))
 
 
+def test_of_another_sum_as_much_counts_as_the_training_images_allow(assessed):
+    """60 of the 120 images that give it its full weight: a quarter of what it is above the first.
+
+    (If its values were made smaller instead, all images below the median would be nearly equal.)
+    """
+    options = ['scores.sum.combine="robust-z"', "scores.sum.terms.far.alternative=true"]
+    job, found = assessed(*options, "scores.sum.terms.far.full_weight_at=120")
+    (row,) = [row for row in found.rows if row.name == "sum"]
+    (score,) = [score for score in job.recipe.scores if score.name == "sum"]
+    values = found.scored_training.values
+    first, other = (
+        term.weight * (values[term.key] - centre) / spread
+        for term, (centre, spread) in zip(score.terms, row.scales, strict=True)
+    )
+    assert [spread for _, spread in row.scales] == [
+        robust_scale(values[term.key])[1] for term in score.terms
+    ]
+    assert row.shares == [0.25]
+    wanted = first + 0.25 * np.maximum(other - first, 0)
+    np.testing.assert_allclose(found.training.columns["sum"], wanted, rtol=1e-12)
+    assert row.note.endswith("of the images; raised above the first 25 % by far")
+    write_results(job.directory, make_results(job, found, []))
+    read = read_results(job.directory).standards["sum"]
+    assert read == found.scorer.standard(score), "whoever reads the run adds up alike"
+
+
+def test_a_run_that_has_no_shares_takes_the_largest():
+    """As runs of before have it."""
+    sums = {0: np.array([1.0, 5.0]), 1: np.array([3.0, -2.0])}
+    assert Standard([(0.0, 1.0)] * 2).together(sums).tolist() == [3.0, 5.0]
+    assert Standard([(0.0, 1.0)] * 2, [0.25]).together(sums).tolist() == [1.5, 5.0]
+    three = Standard([(0.0, 1.0)] * 3, [0.5, 0.25])
+    assert three.together({1: np.array([2.0]), 2: np.array([6.0])}).tolist() == [3.0]
+
+
 def test_maps_of_several_sums_are_the_largest_at_each_pixel(assessed):
     changes = ['scores.sum.combine="robust-z"', "scores.sum.terms.far.alternative=true"]
     job, found = assessed(*changes, "scores.sum.terms.error.alternative=false")
     (score,) = [score for score in job.recipe.scores if score.name == "sum"]
     error, far = (term.key for term in score.terms)
     maps = {error: np.array([[[1.0, 5.0]]]), far: np.array([[[4.0, 2.0]]])}
-    (at, by), (other_at, other_by) = found.scorer.scales(score)
+    (at, by), (other_at, other_by) = found.scorer.standard(score).scales
     wanted = np.maximum(
         score.terms[0].weight * (maps[error] - at) / by,
         score.terms[1].weight * (maps[far] - other_at) / other_by,
