@@ -166,9 +166,12 @@ def check_terms(scores: Iterable[NamedScore], faults: Faults) -> None:
         if first or (score.combine == "sum" and len(score.sums) > 1):
             faults.add(
                 f"scores.{score.name}",
-                "alternative = true begins a second or further sum of standardised terms: "
-                + ("the first term cannot" if first else 'write combine = "robust-z"')
-                + ", or remove it",
+                "alternative = true begins a second or further sum of standardised terms"
+                + (
+                    ", which the first term cannot: remove it there"
+                    if first
+                    else ': write combine = "robust-z", or remove it'
+                ),
             )
         for term in score.terms:
             if score.combine == "sum" and term.keys.full_weight_at > 1:

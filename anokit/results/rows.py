@@ -262,7 +262,7 @@ def read_results(directory: RunDirectory) -> Results:
     Raises
     ------
     UsageError
-        Where another process is changing it.
+        Where another process is changing it, and for long.
     CheckpointError
         Where it is missing or damaged.
     """

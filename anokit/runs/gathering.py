@@ -140,7 +140,15 @@ class ScoredRun:
 
 
 def read_run(path: Path) -> GatheredRun:
-    """Read a finished run; raise `CheckpointError` where it is not finished or is damaged."""
+    """Read a finished run.
+
+    Raises
+    ------
+    CheckpointError
+        Where it is not finished or is damaged.
+    UsageError
+        Where another process has been changing it for long.
+    """
     directory = RunDirectory(path)
     directory.check_finished()
     return GatheredRun(path, read_results(directory), directory.resolved(), directory.split())
@@ -152,7 +160,7 @@ def find_runs(given: Iterable[Path]) -> list[GatheredRun]:
     Raises
     ------
     UsageError
-        As `find_paths` does.
+        As `find_paths` and `read_run` do.
     CheckpointError
         Where a run is damaged.
     """

@@ -124,7 +124,8 @@ def open_run(
     CheckpointError
         Where the run is not finished or a file in it is damaged.
     UsageError
-        Where the run needs one-file plugins that are neither given nor trusted.
+        Where the run needs one-file plugins that are neither given nor trusted, or another process
+        has been changing it for long.
     """
     directory = RunDirectory(run)
     tables = directory.resolved()

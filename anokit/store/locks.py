@@ -13,17 +13,17 @@ from anokit.store.files import unwritable
 
 
 @contextmanager
-def held(path: Path, busy: str) -> Iterator[None]:
+def held(path: Path, busy: str, patience: float = 0) -> Iterator[None]:
     """Hold a lock file, which is made where it is not there.
 
     Raises
     ------
     UsageError
-        With the text ``busy``, where another process holds it.
+        With the text ``busy``, where another process holds it, after so many seconds still.
     CheckpointError
         Where it cannot be made.
     """
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path, timeout=patience)
     try:
         lock.acquire()
     except Timeout:

@@ -21,6 +21,10 @@ STAYING = (".py", ".png")
 no harm, and since a process was killed, people may have put others there."""
 
 
+PATIENCE = 30.0
+"""Seconds that a reader waits for a change that is under way; most take one or two."""
+
+
 @contextmanager
 def changing(directory: RunDirectory) -> Iterator[None]:
     """Change several files of a finished run: where the body fails, all are put back as they were.
@@ -56,10 +60,12 @@ def changing(directory: RunDirectory) -> Iterator[None]:
 def put_back(directory: RunDirectory) -> None:
     """Put the files of a run back as they were before a change that was stopped, if one was.
 
+    One that is under way in another process is waited for.
+
     Raises
     ------
     UsageError
-        Where another process is changing them.
+        Where another process is changing them for longer than `PATIENCE`.
     CheckpointError
         Where they cannot be put back.
     """
@@ -67,7 +73,7 @@ def put_back(directory: RunDirectory) -> None:
     busy = f"{directory.path}: another anokit is changing its results; wait for it"
     if undo.exists():
         try:
-            with held(directory.path / LOCK, busy):
+            with held(directory.path / LOCK, busy, PATIENCE):
                 _put_back(directory)
         except CheckpointError as error:
             raise CheckpointError(

@@ -120,7 +120,7 @@ def test_a_folder_or_a_binary_file_is_no_recipe(registry, tmp_path):
         ),
         (
             ["scores.sum.terms.error.alternative=true", 'scores.sum.combine="robust-z"'],
-            ["scores.sum ", "the first term cannot, or remove it"],
+            ["scores.sum ", "which the first term cannot: remove it there"],
         ),
         (["scores.error.alternative=true"], ["scores.error ", "the first term cannot"]),
         (["scores.error.full_weight_at=2"], ["scores.error ", "full_weight_at = 2"]),

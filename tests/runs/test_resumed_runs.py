@@ -285,6 +285,7 @@ def test_a_run_whose_results_another_process_changes_is_not_read(add, out, anoki
         raise KeyboardInterrupt
 
     monkeypatch.setattr("anokit.runs.add_scores.write_results", meanwhile)
+    monkeypatch.setattr("anokit.store.undo.PATIENCE", 0.2)
     assert add(EXTRA).code == 130
     assert "another anokit is changing its results; wait for it" in told[0].err
     assert anokit("table", out).code == 0

@@ -204,7 +204,10 @@ def test_a_run_whose_former_differs_or_is_gone_says_so(toykit, make_run, tmp_pat
     assert read_run(make_run("plain", f"dataset.exclude={plain}")).before is None
 
 
-def test_a_run_is_finished_also_while_scores_are_added_to_its_former(toykit, make_run, tmp_path):
+def test_a_run_is_finished_also_while_scores_are_added_to_its_former(
+    toykit, make_run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("anokit.store.undo.PATIENCE", 0.2)
     listed = tmp_path / "list.txt"
     before = make_run("before")
     options = ("--device", "cpu", "--write-exclude", listed, "--top", "3")

@@ -2,7 +2,9 @@
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -58,3 +60,23 @@ def test_a_change_that_was_killed_is_undone(run, monkeypatch):
     write_text(run / "figures" / "mine.png", "mine")
     put_back(RunDirectory(run))
     assert contents(run) == {**BEFORE, "figures/mine.png": "mine"}
+
+
+def test_a_reader_waits_for_a_change_that_is_under_way(run):
+    """It neither undoes what is being done, nor reads half of it, nor gives up at once."""
+    begun, read = Event(), Event()
+
+    def changed():
+        with RunDirectory(run).locked(), changing(RunDirectory(run)):
+            begun.set()
+            assert not read.wait(0.3)
+            for name, text in AFTER.items():
+                write_text(run / name, text)
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(changed)
+        assert begun.wait(60)
+        put_back(RunDirectory(run))
+        read.set()
+        assert contents(run) == AFTER
+        done.result()
