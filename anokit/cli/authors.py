@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from anokit.cli.options import PluginFiles, debugging
-from anokit.plugin import Kind
+from anokit.errors import UsageError
+from anokit.plugin import KINDS, Kind
 
 
 def list_plugins_command(
@@ -33,15 +34,31 @@ def list_plugins_command(
 
 
 def describe_command(
-    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="A kind of component.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A component, bare or qualified.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[KIND] NAME",
+            help="A component, bare or qualified; after its kind where several share the name.",
+        ),
+    ],
     plugin: PluginFiles = None,
 ) -> None:
     """Describe one component: what it does, what it needs, its options."""
     from anokit.cli import listing
     from anokit.registry.lookup import Registry
 
-    listing.describe(Registry.load(plugin or []).get(kind, name))
+    registry = Registry.load(plugin or [])
+    if len(words) == 1:
+        listing.describe(registry.called(words[0]))
+        return
+    *kinds, name = words
+    kind = next((kind for kind in KINDS if kinds == [kind]), None)
+    if kind is None:
+        raise UsageError(
+            f"anokit describe {' '.join(words)}: expected the name of a component, after its kind "
+            f"at most, which is {', '.join(KINDS[:-1])} or {KINDS[-1]}"
+        )
+    listing.describe(registry.get(kind, name))
 
 
 def new_plugin_command(

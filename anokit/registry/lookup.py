@@ -138,11 +138,28 @@ class Registry:
             )
         raise UnknownComponentError(self._unknown(kind, name))
 
-    def _unknown(self, kind: Kind, name: str) -> str:
-        here = self.of_kind(kind)
+    def called(self, name: str) -> Entry:
+        """Return the component of whatever kind that has a name, bare or as ``plugin/name``.
+
+        Raises
+        ------
+        UnknownComponentError
+            Where there is none, or several have it.
+        """
+        kinds = sorted({e.kind for e in self.entries if name in (e.component.name, e.qualified)})
+        if len(kinds) > 1:
+            raise UnknownComponentError(
+                f"{name!r} is a {' and a '.join(kinds)}; say which is meant: {kinds[0]} {name}"
+            )
+        if not kinds:
+            raise UnknownComponentError(self._unknown(None, name))
+        return self.get(kinds[0], name)
+
+    def _unknown(self, kind: Kind | None, name: str) -> str:
+        here = self.entries if kind is None else self.of_kind(kind)
         names = [e.component.name for e in here]
         close = difflib.get_close_matches(name, [*names, *(e.qualified for e in here)], 1)
-        parts = [f"unknown {kind} {name!r}"]
+        parts = [f"unknown {kind or 'component'} {name!r}"]
         if close:
             parts[0] += f", did you mean {close[0]!r}?"
         other = [e.kind for e in self.entries if name in (e.component.name, e.qualified)]
@@ -153,6 +170,8 @@ class Registry:
         if slash and not close and plugin not in known:
             todo = "install it, or name its file with --plugin"
             parts.append(f"no plugin {plugin!r} is loaded, so {todo}")
+        elif kind is None:
+            parts.append("anokit list-plugins shows all that are installed")
         else:
             parts.append(f"installed: {', '.join(sorted(set(names))) or 'none'}")
         broken = sorted({p.plugin for p in self.problems if not p.of_file})

@@ -486,6 +486,27 @@ def test_describe_tells_all_without_importing(toykit):
     assert (wrong.code, "did you mean 'error'?" in wrong.err) == (2, True)
 
 
+def test_describe_takes_a_name_alone(toykit, tmp_path):
+    assert toykit("describe", "linear").out == toykit("describe", "backbone", "linear").out
+    wrong = toykit("describe", "eror")
+    assert (wrong.code, "did you mean 'error'?" in wrong.err) == (2, True)
+    assert "anokit list-plugins shows all" in wrong.err
+    both = tmp_path / "both.py"
+    both.write_text(
+        "from anokit import Component, Options, hookimpl\n\n\n"
+        "@hookimpl\ndef anokit_scores():\n"
+        '    yield Component(name="linear", summary="A score", factory="both:linear", '
+        'options=Options, needs={"image"})\n'
+    )
+    several = toykit("describe", "linear", "--plugin", both)
+    assert several.code == 2
+    assert "'linear' is a backbone and a score; say which is meant: backbone linear" in several.err
+    assert toykit("describe", "score", "linear", "--plugin", both).code == 0
+    more = toykit("describe", "scores", "far")
+    assert more.code == 2
+    assert "which is backbone, encoder-loss, score, dataset or watcher" in more.err
+
+
 def test_report_is_made_anew(toykit, anokit, finished, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
