@@ -27,8 +27,9 @@ class Detector(nn.Module, ABC):
 
     One that can judge a row that it was fitted on as if it had not been there has a method
     ``leave_one_out(rows, places) -> [R]``: ``rows`` ``[R, D]`` are those at ``places`` (int64
-    ``[R]``) of what `fit` was given. One whose fit may be too poor to rely on has a method
-    ``warnings() -> list of sentences``.
+    ``[R]``) of what `fit` was given. One whose fit chooses something by itself, such as a
+    bandwidth, has a method ``refit(rows)``, which keeps what it chose last. One whose fit may be
+    too poor to rely on has a method ``warnings() -> list of sentences``.
 
     Examples
     --------
@@ -129,8 +130,16 @@ class FieldScore(nn.Module):
         DataError
             Where there is no training image, or too few for the detector.
         """
-        parts = [self.rows(trip) for trip in trips]
-        self._learn(torch.cat(parts) if parts else torch.empty(0, 0))
+        self._learn(self._gathered(trips), self.detector.fit)
+
+    @property
+    def refit(self) -> Callable[[Iterable[RoundTrip]], None]:
+        """Return what fits to some of the images, with what the detector chose last kept.
+
+        There is none (an `AttributeError`) where the detector has none.
+        """
+        learn = cast("Callable[[Tensor], None]", self.detector.refit)
+        return lambda trips: self._learn(self._gathered(trips), learn)
 
     def forward(self, trip: RoundTrip) -> Tensor:
         """Return one score per image: the field ``[B, ...] -> [B]``."""
@@ -184,12 +193,16 @@ class FieldScore(nn.Module):
             )
         return (by or self.detector)(rows).float()
 
-    def _learn(self, rows: Tensor) -> None:
+    def _gathered(self, trips: Iterable[RoundTrip]) -> Tensor:
+        parts = [self.rows(trip) for trip in trips]
+        return torch.cat(parts) if parts else torch.empty(0, 0)
+
+    def _learn(self, rows: Tensor, learn: Callable[[Tensor], None]) -> None:
         if not len(rows):
             raise DataError(
                 f"score '{self.name}' is fitted to training images: expected some, got none"
             )
-        self.detector.fit(rows)
+        learn(rows)
         self.width = torch.tensor([rows.shape[1]], device=rows.device)
 
 
@@ -245,14 +258,8 @@ class PatchScore(FieldScore):
         """Say that there is none."""
         raise AttributeError("leave_one_out")
 
-    def fit(self, trips: Iterable[RoundTrip]) -> None:
-        """Fit the detector to a seeded subset of the positions of all training images.
-
-        Raises
-        ------
-        DataError
-            Where there is no training image, or too few positions for the detector.
-        """
+    def _gathered(self, trips: Iterable[RoundTrip]) -> Tensor:
+        """Return a seeded subset of the positions of all images."""
         source = np.random.Generator(np.random.PCG64(self.seed))
         keys, kept = np.empty(0), torch.empty(0, 0)
         for trip in trips:
@@ -262,7 +269,7 @@ class PatchScore(FieldScore):
             if len(keys) > self.max_patches:  # those with the smallest keys stay, in their order
                 stay = np.sort(np.argpartition(keys, self.max_patches)[: self.max_patches])
                 keys, kept = keys[stay], kept[torch.from_numpy(stay).to(kept.device)]
-        self._learn(kept)
+        return kept
 
     def forward(self, trip: RoundTrip) -> Tensor:
         """Return the largest (or the mean) score of an image's positions: ``[B]``."""

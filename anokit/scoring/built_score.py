@@ -73,9 +73,16 @@ class BuiltScore:
         with failing(self.part), guarded(self.part.entry, "being asked for warnings", at=notice):
             return [str(text) for text in notice()]
 
-    def fit(self, trips: Trips) -> None:
-        """Let the score learn from trips of training images."""
+    @property
+    def refits(self) -> bool:
+        """Return whether it can be fitted to a part of the images with its choices kept."""
+        return callable(getattr(self.score, "refit", None))
+
+    def fit(self, trips: Trips, *, again: bool = False) -> None:
+        """Let the score learn from trips of training images; ``again`` keeps what it chose."""
         fit = cast("FittedScore", self.score).fit
+        if again and self.refits:
+            fit = cast("Any", self.score).refit
 
         @contextmanager
         def lent(trip: RoundTrip) -> Iterator[None]:

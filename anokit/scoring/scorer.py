@@ -95,9 +95,12 @@ class Scorer:
         watcher: Watcher = NOBODY,
         memory: TripMemory | None = None,
         only: Admits = lambda component: True,
+        *,
+        again: bool = False,
     ) -> dict[str, Rows]:
         """Fit every component that learns and that ``only`` admits, on the images at ``rows``.
 
+        Where it is done ``again``, on some of the images, what they chose by themselves is kept.
         Returns the images that each was fitted on, in their order, by component key.
         """
         used: dict[str, Rows] = {}
@@ -109,7 +112,8 @@ class Scorer:
             if most is not None and len(rows) > most:
                 chosen = np.sort(rows[seeded_order(len(rows), self.seed, "fit")[:most]])
             advance = watcher.track(f"fitting {component.part.entry.component.name}", len(chosen))
-            component.fit(self.trips(images, chosen, component.needs, advance, memory))
+            trips = self.trips(images, chosen, component.needs, advance, memory)
+            component.fit(trips, again=again)
             used[key] = chosen
         return used
 

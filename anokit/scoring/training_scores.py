@@ -3,8 +3,9 @@
 A score that is not fitted judges a training image like any other. A fitted one knows the images
 that it was fitted on, so each is judged as if it had been left out: in closed form where the score
 has one (`leave_one_out`), and otherwise by fitting several times, each time without some of the
-images (cross-fitting). Where images belong together (groups, tiles of one photograph) a whole group
-is left out, always by cross-fitting.
+images (cross-fitting). What such a score chooses by itself it then chooses once, by all images,
+since scores by different choices are of different scale (`refit`). Where images belong together
+(groups, tiles of one photograph) a whole group is left out, always by cross-fitting.
 """
 
 from __future__ import annotations
@@ -84,6 +85,8 @@ def score_training(
         memory.want(frozenset[str]().union(*(scorer.components[key].needs for key in fitted)))
     parts = folds_of(len(train), folds, scorer.seed, train.units)
     values: dict[str, Values] = {}
+    if choosing := {key for key in crossed if scorer.components[key].refits}:
+        scorer.fit(train.images, all_rows(len(train)), watcher, memory, _among(scorer, choosing))
     if crossed:
         values |= _crossed(scorer, train, rows, parts, _among(scorer, crossed), memory, watcher)
     mapped = {key for key in mapped if scorer.components[key].has_map}
@@ -135,7 +138,7 @@ def fit_without(
     left = np.flatnonzero(~left_out)
     try:
         if len(left):
-            scorer.fit(train.images, left, watcher, memory, only)
+            scorer.fit(train.images, left, watcher, memory, only, again=True)
             return
     except DataError:
         pass
@@ -175,7 +178,7 @@ def _crossed(
             continue
         others = _others(parts, part)
         try:
-            scorer.fit(train.images, others, watcher, memory, only)
+            scorer.fit(train.images, others, watcher, memory, only, again=True)
         except DataError as error:
             if len(others) < len(parts):
                 raise _of_a_part(error, len(others), len(parts)) from error

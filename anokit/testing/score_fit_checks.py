@@ -113,6 +113,24 @@ def check_score_leave_one_out(subject: ScoreSubject) -> None:
     )
 
 
+@promise("score", since="0.1")
+def check_score_refit(subject: ScoreSubject) -> None:
+    """Check that ``refit`` to the images of ``fit`` leaves the scores as they were."""
+    skip_unless_fitted(subject)
+    score = subject.score
+    if not callable(getattr(score, "refit", None)):
+        raise SkipTest("this score has no refit")
+    before = subject.values(subject.trip)
+    with torch.no_grad():
+        score.refit(subject.training)
+    after = subject.values(subject.trip, score)
+    expect(
+        close(before, after),
+        f"{scores_differ(before, after)}, after fit and after refit to the same images; it must "
+        "keep what fit chose, and learn all else as fit does",
+    )
+
+
 def skip_unless_fitted(subject: ScoreSubject) -> None:
     """Raise `SkipTest` where a score learns nothing."""
     if not subject.learns(subject.score):

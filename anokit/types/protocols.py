@@ -100,6 +100,10 @@ class Score(Protocol):
         of a fitted score: scores of images that it was fitted on, each as if that image had not
         been among them; ``places`` (int64 ``[B]``) are their places in the order of fitting.
         Without it the core fits several times, each time without some of the images;
+    ``refit(trips)``
+        of a fitted score without ``leave_one_out``: as ``fit``, on some of the images that it was
+        fitted on, but with what that chose by itself, such as a bandwidth. Scores of the parts are
+        then of the scale of the whole, whose threshold they become;
     ``warnings() -> list of sentences``
         of a fitted score: what should worry the user about its fit, such as too few images.
 

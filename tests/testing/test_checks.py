@@ -205,6 +205,24 @@ class Jackknife(Distance):
         return (trip.image - mean).square().mean(dim=(1, 2, 3))
 
 
+class Choosing(Distance):
+    """A sound score that chooses its scale by the images, and can keep it."""
+
+    def __init__(self, options):
+        super().__init__(options)
+        self.register_buffer("scale", torch.ones(1))
+
+    def fit(self, trips):
+        self.scale = torch.cat([trip.image for trip in trips]).std()[None]
+        super().fit(trips)
+
+    def refit(self, trips):
+        super().fit(trips)
+
+    def forward(self, trip):
+        return super().forward(trip) / self.scale
+
+
 def last_batch(self, trips):
     for trip in trips:
         self.mean = trip.image.mean(dim=0)
@@ -291,6 +309,10 @@ SCORES = {
             ),
         ),
         changed(Jackknife, leave_one_out=lambda self, trip, places: self(trip)[:1]),
+    ],
+    "check_score_refit": [
+        changed(Choosing, refit=lambda self, trips: self.scale.mul_(2)),
+        changed(Choosing, refit=lambda self, trips: Choosing.refit(self, [*trips][:1])),
     ],
     "check_score_edge_images": [
         scored(lambda v, t: v / t.image.std(dim=(1, 2, 3))),
@@ -785,6 +807,7 @@ RIGHT = {
     "estimator": Estimator,
     "moves-its-own": Moving,
     "leaves-one-out": Jackknife,
+    "refits": Choosing,
     "refuses-flat-images": fits(refusing),
     "refuses-shapes": scored(colour_squares),
     "indexes-from-the-cpu": scored(indexing),

@@ -231,8 +231,53 @@ def test_ocsvm_equals_scikit_learn(build, make_trip, on, gamma):
     score.fit([train])
     x = flat(train, on).astype(float)
     reference = OneClassSVM(nu=0.1, gamma=gamma).fit(x)
-    expected = -reference.score_samples(flat(test, on).astype(float))
+    expected = -reference.score_samples(flat(test, on).astype(float)) / (0.1 * 60)
     np.testing.assert_allclose(score(test), expected, rtol=1e-4)
+
+
+def test_ocsvm_of_a_part_is_of_the_scale_of_the_whole(build):
+    train, test = normal(400, 6), RoundTrip(features=normal(200, 6, seed=1))
+    whole, part = build("ocsvm", on="features"), build("ocsvm", on="features")
+    whole.fit([RoundTrip(features=train)])
+    part.fit([RoundTrip(features=train[:200])])
+    ratio = float((part(test) / whole(test)).median())
+    assert ratio == pytest.approx(1, abs=0.15), "0.5 where weights are not divided by their sum"
+
+
+@pytest.mark.parametrize("name", ["kde", "pca"])
+def test_a_refit_keeps_the_number_of_components_and_the_bandwidth(build, name):
+    """By a share of the variance, and by cross-validation, a part would choose others."""
+    rows = normal(60, 12) * torch.linspace(2, 0.2, 12)
+    score, chosen = build(name, on="features"), build(name, on="features")
+    score.refit([RoundTrip(features=rows)])  # which is the first fit
+    chosen.fit([RoundTrip(features=rows)])
+    for key, value in chosen.state_dict().items():
+        assert torch.equal(score.state_dict()[key], value)
+    few = rows[:10] * torch.tensor([5.0, *[1.0] * 11])
+    score.refit([RoundTrip(features=few)])
+    chosen.fit([RoundTrip(features=few)])
+    width = "components" if name == "pca" else "points"
+    place = 0 if name == "pca" else 1
+    shapes = [s.state_dict()[f"detector.{width}"].shape[place] for s in (score, chosen)]
+    assert shapes == [min(10, shapes[0]), shapes[1]]
+    assert shapes[0] > shapes[1]
+    if name == "kde":
+        bandwidths = [float(s.state_dict()["detector.bandwidth"]) for s in (score, chosen)]
+        assert bandwidths[0] != bandwidths[1]
+
+
+def test_rx_leaves_one_out_as_if_fitted_without_it(build):
+    """Also where there are more values than images, and the ridge decides."""
+    for width, ridge in ((5, 1e-9), (50, 1e-3)):
+        rows = normal(30, width)
+        score = build("rx", on="features", ridge=ridge)
+        score.fit([RoundTrip(features=rows)])
+        found = score.leave_one_out(RoundTrip(features=rows), torch.arange(30))
+        for row in range(30):
+            without = build("rx", on="features", ridge=ridge)
+            without.fit([RoundTrip(features=torch.cat([rows[:row], rows[row + 1 :]]))])
+            alone = without(RoundTrip(features=rows[row : row + 1]))
+            assert float(found[row]) == pytest.approx(float(alone), rel=0.1), (width, row)
 
 
 @pytest.mark.parametrize("name", ["kde", "rx", "isolation-forest", "ocsvm"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -69,10 +69,24 @@ class KernelDensity(Detector):
         DataError
             Where more components are asked for than N rows of D values can have.
         """
+        self._fit(rows, self.options.components, self.options.bandwidth)
+
+    def refit(self, rows: Tensor) -> None:
+        """Project ``[N, D]`` on as many components as before, and keep the bandwidth.
+
+        Densities in spaces of different dimension, or of another width, are of no one scale.
+        """
+        if not self.bandwidth.numel():
+            self.fit(rows)
+            return
+        kept = min(self.points.shape[1], *rows.shape)
+        self._fit(rows, kept or self.options.components, float(self.bandwidth))
+
+    def _fit(self, rows: Tensor, components: float, bandwidth: float | Literal["cv"]) -> None:
         options = self.options
         values = self._prepare(rows).cpu().numpy()
-        check_count(self.name, options.components, values)
-        mean, directions, variances = principal_components(values, options.components)
+        check_count(self.name, components, values)
+        mean, directions, variances = principal_components(values, components)
         if options.whiten:
             real = variances > variances.max(initial=0) * np.finfo(np.float32).eps
             directions = directions[real] / np.sqrt(variances[real, None])
@@ -81,8 +95,8 @@ class KernelDensity(Detector):
         self.points = self._project(rows).to(rows)
         chosen = (
             cross_validated(to_double(self.points), options.seed)
-            if options.bandwidth == "cv"
-            else options.bandwidth
+            if bandwidth == "cv"
+            else bandwidth
         )
         self.bandwidth = torch.tensor([chosen], device=rows.device)
 

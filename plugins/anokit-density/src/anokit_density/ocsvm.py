@@ -21,11 +21,12 @@ MAX_ROWS = 1024
 
 
 class SupportVectors(Detector):
-    """−Σ αᵢ exp(−γ ‖x − sᵢ‖²) over the support vectors sᵢ, in [−ν·N, 0).
+    """−Σ αᵢ exp(−γ ‖x − sᵢ‖²) / Σ αᵢ over the support vectors sᵢ, in [−1, 0).
 
-    The state is the support vectors ``[S, D]``, α ``[S]`` and γ ``[1]``. Equal to
-    −``score_samples`` of scikit-learn; the offset of its decision function is left out, since it
-    shifts all scores alike.
+    The state is the support vectors ``[S, D]``, α / Σ α ``[S]`` and γ ``[1]``. Equal to
+    −``score_samples`` of scikit-learn over ν·N, which Σ α is, so that fits to different numbers of
+    images are of one scale; the offset of its decision function is left out, since it shifts all
+    scores alike.
     """
 
     vectors: Tensor
@@ -50,7 +51,8 @@ class SupportVectors(Detector):
         machine.random_state = 0  # otherwise it draws a seed, unused, from NumPy's global generator
         machine.fit(values)
         self.vectors = torch.from_numpy(np.ascontiguousarray(machine.support_vectors_)).to(rows)
-        self.weights = torch.from_numpy(machine.dual_coef_[0].copy()).to(rows)
+        weights = machine.dual_coef_[0]
+        self.weights = torch.from_numpy(weights / weights.sum()).to(rows)
         self.gamma = torch.tensor([gamma]).to(rows)
 
     def forward(self, rows: Tensor) -> Tensor:

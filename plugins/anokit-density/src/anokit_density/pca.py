@@ -40,9 +40,16 @@ class Subspace(Detector):
         DataError
             Where more components are asked for than N rows of D values can have.
         """
+        self._fit(rows, self.kept)
+
+    def refit(self, rows: Tensor) -> None:
+        """Find mean and components of ``[N, D]``, as many of them as before."""
+        self._fit(rows, min(len(self.components), *rows.shape) or self.kept)
+
+    def _fit(self, rows: Tensor, kept: float) -> None:
         values = rows.cpu().numpy()
-        check_count(self.name, self.kept, values)
-        mean, components, _ = principal_components(values, self.kept)
+        check_count(self.name, kept, values)
+        mean, components, _ = principal_components(values, kept)
         self.mean = torch.from_numpy(mean).to(rows)
         self.components = torch.from_numpy(components).to(rows)
 

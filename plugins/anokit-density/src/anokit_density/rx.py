@@ -32,6 +32,8 @@ class ReedXiaoli(Detector):
 
     mean: Tensor
     whitening: Tensor
+    count: Tensor
+    """int64 ``[1]``: N of the training rows"""
 
     def __init__(self, name: str, ridge: float) -> None:
         super().__init__()
@@ -39,6 +41,7 @@ class ReedXiaoli(Detector):
         self.ridge = ridge
         self.register_buffer("mean", torch.empty(0))
         self.register_buffer("whitening", torch.empty(0, 0))
+        self.register_buffer("count", torch.empty(0, dtype=torch.int64))
 
     def fit(self, rows: Tensor) -> None:
         """Estimate μ and Σ of ``[N, D]``.
@@ -65,11 +68,26 @@ class ReedXiaoli(Detector):
         inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
         self.mean = values.mean(dim=0).to(rows)
         self.whitening = inverse.to(rows).contiguous()
+        self.count = torch.tensor([len(values)], device=rows.device)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return the squared distance: ``[R, D] -> [R]``, ≥ 0; D on average over training."""
+        return self._distances(rows).to(rows)
+
+    def leave_one_out(self, rows: Tensor, places: Tensor) -> Tensor:
+        """Return the squared distances of fitted rows as if each had been left out: ``[R]``.
+
+        By Sherman and Morrison, with εI as it is: of q = (x − μ)ᵀ (Σ + εI)⁻¹ (x − μ) it becomes
+        N/(N − 1) · q / (1 − q/(N − 1)). ``places`` are not looked at: every row was fitted on.
+        """
+        others = max(int(self.count) - 1, 1)
+        distances = self._distances(rows)
+        left = (1 - distances / others).clamp_min(torch.finfo(torch.float64).eps)
+        return ((others + 1) / others * distances / left).to(rows)
+
+    def _distances(self, rows: Tensor) -> Tensor:
         centred = to_double(rows) - to_double(self.mean)
-        return (centred @ to_double(self.whitening).T).square().sum(dim=1).to(rows)
+        return (centred @ to_double(self.whitening).T).square().sum(dim=1)
 
 
 def windows(images: Tensor, side: int) -> Tensor:
