@@ -369,9 +369,9 @@ def test_what_a_run_has_learnt_is_not_learnt_anew(add, run, monkeypatch):
     before, files = scored(run), results(run)["files"]
     fit = BuiltScore.fit
 
-    def elsewhere(self, trips):
+    def elsewhere(self, trips, **options):
         """Fit as another machine would: the last digits come out otherwise."""
-        fit(self, trips)
+        fit(self, trips, **options)
         for value in self.score.state_dict().values():
             if value.is_floating_point():
                 value.mul_(1 + 1e-5)
