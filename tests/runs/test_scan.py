@@ -181,6 +181,22 @@ def test_the_commands_that_are_printed_name_what_the_scan_was_given(
         assert main_code(words) == 0, line
 
 
+def test_nothing_is_told_of_components_that_are_shipped(anokit, no_report, photos):
+    """The network of the default is folded where it is first used; nobody else may notice."""
+    no_report()
+    recipe = SMALL.replace("test_efficientnet", "tf_efficientnet_lite0").replace("= 5", "= 20")
+    Path("default.toml").write_text(recipe)
+    done = [
+        anokit("scan", photos, "--recipe", "default.toml", "--out", "run"),
+        anokit("score", "run", photos, "--out", "all.csv", "--maps", "maps"),
+        anokit("suspects", "run"),
+        anokit("report", "run"),
+    ]
+    for each in done:
+        assert each.code == 0, each.err
+        assert "a plugin leaves it alone" not in each.out + each.err
+
+
 def test_a_run_is_judged_anew_by_another_rate(anokit, no_report, photos):
     no_report()
     anokit("scan", photos, "--recipe", "small.toml", "--out", "run")

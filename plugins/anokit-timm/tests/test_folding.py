@@ -240,3 +240,11 @@ def test_the_copy_is_the_same_wherever_it_was_first_asked_for(where):
     wanted = second.network().state_dict()
     assert all(torch.equal(value, wanted[name]) for name, value in made.state_dict().items())
     assert len(made.state_dict()) == len(wanted)
+
+
+@pytest.mark.parametrize("model", ["tf_efficientnet_lite0", "test_resnet"])
+def test_the_copy_is_made_without_drawing_from_the_generator_of_all(model):
+    network = drawn(timm.create_model(model))
+    before = torch.get_rng_state()
+    assert Folding(network, outputs, (65, 65)).network() is not network
+    assert torch.equal(torch.get_rng_state(), before)

@@ -190,8 +190,9 @@ def _padding(conv: Any, sides: tuple[int, int]) -> nn.Conv2d:
         behind,
         conv.dilation,
         conv.groups,
-    ).to(conv.weight)
-    made.weight.copy_(functional.pad(conv.weight, (right, 0, down, 0)))
+        device="meta",  # where no weights are drawn that nobody needs
+    )
+    made.weight = nn.Parameter(functional.pad(conv.weight, (right, 0, down, 0)))
     made.bias = conv.bias
     return made.requires_grad_(False).eval()
 
