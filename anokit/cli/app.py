@@ -11,11 +11,12 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from anokit.cli.authors import (
     check_plugin_command,
@@ -50,6 +51,20 @@ class _InOrder(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands."""
         return [name for name in COMMANDS if name in self.commands]
+
+
+class _Command(TyperCommand):
+    """Takes no option for the value of the option before it, as the parser alone would."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; raise `typer.BadParameter` where an option's value is missing."""
+        options = {name: one for one in self.get_params(ctx) for name in (*one.opts, "--help")}
+        for name, value in pairwise(args[: args.index("--")] if "--" in args else args):
+            option: Any = options.get(name)
+            takes = option is not None and option.param_type_name == "option"
+            if takes and not option.is_flag and value in options and value.startswith("-"):
+                raise typer.BadParameter(f"expected a value, got the option {value}", ctx, option)
+        return list(super().parse_args(ctx, args))
 
 
 app = typer.Typer(
@@ -136,12 +151,12 @@ GROUPS = {name.split()[0]: typer.Typer() for name in COMMANDS if " " in name}
 for name, function in COMMANDS.items():
     first, _, second = name.partition(" ")
     if second:
-        GROUPS[first].command(second)(function)
+        GROUPS[first].command(second, cls=_Command)(function)
     elif first in GROUPS:
         GROUPS[first].callback(invoke_without_command=True)(function)
         app.add_typer(GROUPS[first], name=first)
     else:
-        app.command(first)(function)
+        app.command(first, cls=_Command)(function)
 
 
 BARE = {"--resume": LATEST, "--ray": HERE}

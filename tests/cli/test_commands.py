@@ -486,6 +486,22 @@ def test_describe_tells_all_without_importing(toykit):
     assert (wrong.code, "did you mean 'error'?" in wrong.err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "score run photos --maps --false-alarms 0.1",
+            "'--maps': expected a value, got the option",
+        ),
+        ("run recipe.toml --set --quick", "'--set': expected a value, got the option --quick"),
+        ("recipes copy one --plugin -h", "'--plugin': expected a value, got the option -h"),
+    ],
+)
+def test_no_option_is_the_value_of_the_option_before_it(anokit, words, said):
+    found = anokit(*words.split())
+    assert (found.code, said in found.err) == (2, True), found.err
+
+
 def test_describe_takes_a_name_alone(toykit, tmp_path):
     assert toykit("describe", "linear").out == toykit("describe", "backbone", "linear").out
     wrong = toykit("describe", "eror")
