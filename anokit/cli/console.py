@@ -15,6 +15,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.syntax import Syntax
 
+from anokit.data.names import shown
 from anokit.results.rows import QUICK, Results
 from anokit.watching import Advance, Watcher, duration
 
@@ -133,6 +134,14 @@ class Console(Watcher):
             if path.exists() and not labelled:
                 self.say(f"{what}: {path}")
         self._say(f"Report: [bold]{escape(str(directory.report))}[/bold]")
+
+    def unread(self, results: Results) -> None:
+        """Show which files of the data set could not be read, each with its reason."""
+        for name, reason in results.unread.items():
+            self.warning(f"{shown(name)} is left out: {shown(reason)}")
+        if count := len(results.unread):
+            files = "file" if count == 1 else "files"
+            self.say(f"{count:,} {files} could not be read; all else is done.")
 
     def say(self, text: str, *, dim: bool = False) -> None:
         """Show a line of plain text."""

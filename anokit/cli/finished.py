@@ -204,7 +204,11 @@ def add_scores_command(
         failed = RunDirectory(error.path)
         console.results(read_results(failed), failed)
         raise
-    console.results(read_results(directory), directory)
+    results = read_results(directory)
+    console.results(results, directory)
+    console.unread(results)
+    if results.unread:
+        raise typer.Exit(1)
 
 
 def report_command(

@@ -100,8 +100,13 @@ def run_command(
             failed = RunDirectory(error.path)
             console.results(read_results(failed), failed)
             raise
-        if directory.finished:
-            console.results(read_results(directory), directory)
+        if not directory.finished:
+            return
+        results = read_results(directory)
+        console.results(results, directory)
+        console.unread(results)
+    if results.unread:
+        raise typer.Exit(1)
 
 
 def check_command(

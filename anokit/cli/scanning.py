@@ -102,5 +102,8 @@ def scan_command(
     of = shlex.join([str(directory.path), *plugin_words(plugin)])
     console.say(f"Beside the images most like them, to be judged: anokit suspects {of}")
     console.say(f"Score more images by what was learnt here: anokit score {of} PATH…")
+    console.unread(results)
     if failed:
         raise failed
+    if results.unread:
+        raise typer.Exit(1)

@@ -91,6 +91,7 @@ def _assemble(
         raise DataError(f"dataset {name!r} has no training images; expected at least one")
     hold_to_contract(dataset.entry, source)
     train, notices = SplitRows.of(source.train), list(source.notices)
+    unread: Mapping[str, str] = getattr(source, "unread", {})
     test = SplitRows.of(source.test) if source.test is not None else None
     pool = SplitRows.of(source.contaminants) if source.contaminants is not None else None
     if keys.group:
@@ -160,6 +161,7 @@ def _assemble(
         excluded=left_out,
         copies=copies,
         dropped=dropped,
+        unread={readable(str(file)): readable(str(why)) for file, why in unread.items()},
     )
 
 

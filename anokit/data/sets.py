@@ -241,6 +241,8 @@ class RunData:
     """pictures that occur more than once in what is read"""
     dropped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """names of copies that were left out: ``training``, ``contaminants``, ``test``"""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """files that could not be read, and why, by name"""
 
     def in_words(self, *, contaminated: bool) -> str:
         """Return how many images there are of what; ``contaminated``: the recipe asks for it."""

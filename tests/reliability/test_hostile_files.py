@@ -90,22 +90,27 @@ def test_no_command_ends_by_a_file_and_no_table_holds_a_formula(toykit, hostile,
     monkeypatch.setenv("ANOKIT_PLUGINS", "anokit-datasets")
     scan = ("scan", FOLDER, "--recipe", "small.toml", "--out", "run", "--top", "3")
     done = toykit(*scan, "--device", "cpu")
-    assert done.code == 0, done.err
+    assert done.code == 1, done.err
     commands = [
         done,
         toykit("add-scores", "run", "--scores", "extra.toml", "--device", "cpu"),
         toykit("suspects", "run", "--top", "36", "--device", "cpu"),
         toykit("score", "run", FOLDER, "--out", "s.csv", "--maps", "maps", "--device", "cpu"),
     ]
-    assert [one.code for one in commands] == [0, 0, 0, 1], commands[-1].err
+    assert [one.code for one in commands] == [1, 1, 0, 1], commands[-1].err
     for one in commands:
         assert "Traceback" not in one.err
         assert "\x1b[31m" not in one.out + one.err
+    results = json.loads(Path("run/results.json").read_text())
+    assert set(results["unread"]) == {*BAD, "locked"}
     for name in BAD:
+        for scored in commands[:2]:
+            assert f"\nwarning: {name} is left out: {results['unread'][name]}\n" in scored.out
         assert f"{name} is left out: " in commands[-1].out, name
+    assert "\n10 files could not be read; all else is done.\n" in commands[0].out
     assert "locked is left out: Permission denied" in commands[-1].out
     assert "10 could not be read" in commands[-1].out
-    told = " ".join(json.loads(Path("run/results.json").read_text())["notices"])
+    told = " ".join(results["notices"])
     assert "9 of 45 training images could not be used" in told
     assert "locked: Permission denied" in told
     assert len(list(Path("maps").glob("0*.png"))) == len(cells_of(Path("s.csv"))) - 1 == 36

@@ -13,9 +13,11 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from PIL import Image
 
 from anokit.errors import UsageError
 from anokit.recipe.sweeps import load_sweep
+from anokit.results.rows import read_results
 from anokit.runs.cells import CellJob, Outcome, carry_out, read_record
 from anokit.runs.engines import connect
 from anokit.runs.sweep import SweepWatcher, run_sweep, shard_of
@@ -254,6 +256,42 @@ def test_a_cell_fails_with_its_own_words_and_goes_on_from_its_checkpoint(
     assert found.exit_code == 1
     assert "the toy was told to fail" in found.reason
     assert read_record(tmp_path / "logs" / "log.json") == found
+
+
+FOLDER = """
+title = "A folder"
+[dataset]
+use = "image-folder"
+root = "photos"
+size = 8
+[backbone]
+use = "linear"
+images = 16
+[[scores]]
+use = "error"
+"""
+
+
+def test_a_cell_whose_data_hold_a_broken_file_is_finished(
+    tmp_path, toys_file, warm_python, monkeypatch
+):
+    monkeypatch.setattr(sys, "executable", str(warm_python))
+    monkeypatch.setenv("ANOKIT_PLUGINS", "anokit-datasets")
+    monkeypatch.chdir(tmp_path)
+    Path("folder.toml").write_text(FOLDER)
+    Path("photos").mkdir()
+    for number in range(9):
+        Image.new("L", (8, 8), 20 * number + 10).save(f"photos/{number}.png")
+    Path("photos/cut.png").write_bytes(Path("photos/0.png").read_bytes()[:40])
+    words = ("folder.toml", "--plugin", str(toys_file))
+    job = CellJob("one", words, "run", "log.txt", "log.json", str(tmp_path), threads=1)
+    found = carry_out(job)
+    assert found.finished
+    assert found.reason == ""
+    log = Path("log.txt").read_text()
+    assert "\nwarning: cut.png is left out: " in log
+    assert log.endswith("1 file could not be read; all else is done.\n")
+    assert list(read_results(RunDirectory(Path("run"))).unread) == ["cut.png"]
 
 
 @pytest.fixture

@@ -84,6 +84,7 @@ class FolderReader:
         self.options = options
         self.layout = layout
         self.notices = list(layout.notices)
+        self.unread = {layout.id(folder): reason for folder, reason in layout.closed}
         self.source = source
         self.where = layout.where or str(layout.root)
         self.largest = 0  # pixels of the largest file, as far as known
@@ -110,6 +111,7 @@ class FolderReader:
             test=test,
             protocol=self.source if test is not None else f"{self.source} without a test set",
             notices=tuple(self.notices),
+            unread=self.unread,
         )
 
     def look_at_first(self, files: Sequence[Path]) -> None:
@@ -166,6 +168,7 @@ class FolderReader:
                         failures.append((files[place], reason))
         self.notices += looks.about(name)
         if failures:
+            self.unread |= {self.layout.id(path): reason for path, reason in failures}
             self.notices.append(self.describe(failures, len(files), name))
         rows = [
             (place, row)
@@ -282,6 +285,7 @@ class FolderReader:
             for offset, part in enumerate(self.preparation.masks(mask, files[place])):
                 found[row + offset] = part
         if failures:
+            self.unread |= {self.layout.id(path): reason for path, reason in failures}
             self.notices.append(self.describe(failures, total, "mask"))
         self.notices += about_sizes([self.layout.id(path) for path in resized], total)
         return found

@@ -45,6 +45,8 @@ class Layout:
     depth: int = 1
     """which folder below the root, counted from 0, tells the kind"""
     notices: Sequence[str] = ()
+    closed: Sequence[tuple[Path, str]] = ()
+    """folders that could not be looked into, and why"""
     where: str = ""
     """what names the files in messages, where it is not the root"""
 
@@ -131,13 +133,15 @@ def read_layout(
         notices.append(
             f"{root}: all of {listed} is taken as normal; known anomalies belong into contaminants/"
         )
-    notices += passed_over(root)
+    passed, closed = passed_over(root)
+    notices += passed
     contaminants = child(root, {"contaminants"})
     layout = Layout(
         root=root,
         train=train,
         contaminants=find_images(contaminants) if contaminants else (),
         notices=notices,
+        closed=closed,
     )
     test_folder = child(root, TEST_FOLDERS)
     if test_folder is None:
@@ -172,10 +176,14 @@ def child(folder: Path, names: Collection[str]) -> Path | None:
     )
 
 
-def passed_over(root: Path) -> list[str]:
-    """Return a sentence on files below the root that are not taken as images, if any."""
-    skipped = look_through(root).skipped()
-    return [f"{root}: passed over: {skipped}"] if skipped else []
+def passed_over(root: Path) -> tuple[list[str], list[tuple[Path, str]]]:
+    """Return a sentence on files below the root that are not taken as images, if any.
+
+    And the folders that could not be looked into, and why.
+    """
+    found = look_through(root)
+    skipped = found.skipped()
+    return [f"{root}: passed over: {skipped}"] if skipped else [], found.unreadable
 
 
 def read_pair(root: Path, seed: int) -> Layout | None:
@@ -200,13 +208,15 @@ def read_pair(root: Path, seed: int) -> Layout | None:
         f"{root} has no train/: of {names}, {len(normal) - len(out)} normal images are taken for "
         f"training, {len(out)} normal and {len(anomalous)} anomalous ones for testing"
     )
-    notices = [text, *passed_over(root)]
+    passed, closed = passed_over(root)
+    notices = [text, *passed]
     layout = Layout(
         root=root,
         train=[path for row, path in enumerate(normal) if row not in out],
         test=[*(path for row, path in enumerate(normal) if row in out), *anomalous],
         depth=len(place.relative_to(root).parts),
         notices=notices,
+        closed=closed,
     )
     masks = child(place, MASK_FOLDERS) or child(place.parent, MASK_FOLDERS if place != root else ())
     return with_masks(layout, place, masks, notices)
@@ -223,12 +233,13 @@ def read_bare(root: Path, accept_defects: bool) -> Layout:
         raise MissingDataError(
             f"image folder {root} holds no image{more}; {TREE.format(root=root)}"
         )
+    passed, closed = passed_over(root)
     notices = [
         *check_names(root, train, accept_defects, beside_good=True),
         f"{root} has no train/: all {len(train)} images below it are one set without labels",
-        *passed_over(root),
+        *passed,
     ]
-    return Layout(root=root, train=train, notices=notices)
+    return Layout(root=root, train=train, notices=notices, closed=closed)
 
 
 def find_test(root: Path, folder: Path, notices: list[str]) -> list[Path]:

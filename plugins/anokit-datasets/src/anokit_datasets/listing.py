@@ -29,17 +29,23 @@ def read_list(entries: Sequence[str]) -> Layout:
         Where a path is a folder or no image, or a pattern matches files but no image.
     """
     notices: list[str] = []
-    found = [path for entry in entries for path in matching(entry, notices)]
+    closed: list[tuple[Path, str]] = []
+    found = [path for entry in entries for path in matching(entry, notices, closed)]
     found.sort(key=lambda path: (natural_key(path.as_posix()), path.as_posix()))
     once: dict[str, Path] = {}
     for path in found:
         once.setdefault(os.path.realpath(path), path)
     notices.append(f"files: all {len(once)} listed images are one set without labels")
-    return Layout(root=Path(), train=list(once.values()), notices=notices, where="files")
+    return Layout(
+        root=Path(), train=list(once.values()), notices=notices, closed=closed, where="files"
+    )
 
 
-def matching(entry: str, notices: list[str]) -> list[Path]:
-    """Return the image files that one entry stands for, at least one; note what is left out."""
+def matching(entry: str, notices: list[str], closed: list[tuple[Path, str]]) -> list[Path]:
+    """Return the image files that one entry stands for, at least one; note what is left out.
+
+    ``closed`` takes the folders that could not be looked into, and why.
+    """
     path = expand(entry)
     if path.is_file():
         if not is_image(path):
@@ -73,6 +79,7 @@ def matching(entry: str, notices: list[str]) -> list[Path]:
         )
     if skipped:
         notices.append(f"files: of what {entry!r} matches, passed over: {skipped}")
+    closed += passed.unreadable
     return images
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ class Source:
     """how normal and anomalous were defined"""
     notices: Sequence[str] = ()
     """sentences that a run shows"""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """files that could not be read, and why, by name"""
     simulated: bool = False
     """whether the images were drawn by a program instead of read from the data set"""
 
