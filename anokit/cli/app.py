@@ -58,7 +58,8 @@ class _Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; raise `typer.BadParameter` where an option's value is missing."""
-        options = {name: one for one in self.get_params(ctx) for name in (*one.opts, "--help")}
+        parameters = self.get_params(ctx)
+        options = {name: one for one in parameters for name in (*one.opts, *one.secondary_opts)}
         for name, value in pairwise(args[: args.index("--")] if "--" in args else args):
             option: Any = options.get(name)
             takes = option is not None and option.param_type_name == "option"
