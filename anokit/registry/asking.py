@@ -11,8 +11,10 @@ import os
 import re
 import traceback
 from collections.abc import Collection
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import TypeGuard
 
 import pluggy
 
@@ -89,12 +91,24 @@ def _accept(plugin: FoundPlugin, hook: str, kind: Kind, item: object, result: Lo
             hint = f'write {field}=frozenset({{"latent"}}), or a function of the options'
             result.problems.append(Problem(plugin.name, plugin.version, message, hint))
             return
+    for field in ("factory", "simulate", "reader"):
+        if plugin.file and _names_its_file(target := getattr(item, field), plugin.file):
+            message = f"{kind} {item.name!r}: {field} is {target!r}, and {plugin.file} is no module"
+            hint = f"give what it names itself: {field}={target.partition(':')[2]}, without quotes"
+            result.problems.append(Problem(plugin.name, plugin.version, message, hint))
+            return
     twice = any(e.kind == kind and e.component.name == item.name for e in result.entries)
     if twice:
         message = f"offers two components called {kind} {item.name!r}; the second is left out"
         result.problems.append(Problem(plugin.name, plugin.version, message))
         return
     result.entries.append(Entry(kind, item, plugin.name, plugin.version))
+
+
+def _names_its_file(target: object, file: Path) -> TypeGuard[str]:
+    """Return whether a factory names a one-file plugin as if it could be imported."""
+    named = isinstance(target, str) and target.partition(":")[0] == file.stem
+    return named and find_spec(file.stem) is None
 
 
 def _names_fields(given: object) -> bool:

@@ -73,6 +73,12 @@ def check_plugin(name: str) -> Checked:
         try:
             checks = collect_checks(module)
         except ImportError as error:
+            if Path(name).suffix == ".py":
+                raise UsageError(
+                    f"{name}: a file is no plugin that can be checked, which is a package; anokit "
+                    f"try {name} RUN runs its scores over a finished run, anokit new-plugin makes "
+                    "a package"
+                ) from None
             installed = ", ".join(p.name for p in found) or "none"
             raise UsageError(
                 f"{name}: is neither an installed plugin nor a module that can be imported "

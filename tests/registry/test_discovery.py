@@ -422,6 +422,19 @@ def test_fields_that_are_no_names_are_a_problem_of_their_component(tmp_path, mon
     assert 'frozenset({"latent"})' in problem.hint
 
 
+def test_a_factory_that_names_its_own_file_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANOKIT_PLUGINS", "")
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from anokit import Component, hookimpl\n\n"
+        "@hookimpl\ndef anokit_scores():\n"
+        '    yield Component(name="it", summary="Mine", factory="mine:It", needs={"image"})\n'
+    )
+    (problem,) = discover([file]).problems
+    assert f"score 'it': factory is 'mine:It', and {file} is no module" in problem.message
+    assert "factory=It, without quotes" in problem.hint
+
+
 def test_an_unknown_name_says_what_was_meant_and_what_there_is(registry):
     def message(kind, name):
         with pytest.raises(UnknownComponentError) as caught:

@@ -380,6 +380,8 @@ def test_the_command_exits_1_where_a_check_fails(anokit, on_path, monkeypatch):
 def test_an_unknown_module_is_said_to_be_one():
     with pytest.raises(UsageError, match="neither an installed plugin nor a module"):
         check_plugin("no-such-plugin")
+    with pytest.raises(UsageError, match=r"anokit try mine\.py RUN runs its scores"):
+        check_plugin("mine.py")
 
 
 def test_random_trips_repeat_and_are_full():
