@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pkgutil
 import re
 from collections.abc import Callable, Mapping
@@ -12,8 +11,9 @@ from typing import Any, Literal, get_args
 import pluggy
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from anokit.errors import PluginError, shortened
+from anokit.errors import PluginError
 from anokit.types import ImageSpec
+from anokit.types.numbers import out_of_range
 
 __all__ = [
     "Component",
@@ -68,9 +68,10 @@ RESERVED_OPTIONS = frozenset(
 class Options(BaseModel):
     """Base of every component's options.
 
-    Unknown keys are errors, numbers are finite and whole ones have at most 64 bits wherever they
-    stand (alone, in a list, in a union), values do not change after validation, and every field
-    states its meaning, unit and range in ``Field(description=...)``: documentation is made from it.
+    Unknown keys are errors, numbers are finite in float32 and whole ones have at most 64 bits
+    wherever they stand (alone, in a list, in a union), values do not change after validation, and
+    every field states its meaning, unit and range in ``Field(description=...)``: documentation is
+    made from it.
 
     Examples
     --------
@@ -84,33 +85,14 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    @field_validator("*", mode="before")
+    @field_validator("*", mode="wrap")
     @classmethod
-    def _in_range(cls, value: Any) -> Any:
-        # Before any rule of a field, whose bounds infinity may pass, and for fields of any type.
-        if problem := out_of_range(value):
+    def _in_range(cls, value: Any, read: Callable[[Any], Any]) -> Any:
+        # Before any rule of a field, whose bounds infinity may pass, and for fields of any type;
+        # and after, for numbers that stand as text.
+        if problem := out_of_range(value) or out_of_range(found := read(value)):
             raise ValueError(problem)
-        return value
-
-
-MOST_WHOLE = 2**63 - 1
-"""The largest whole number: what TOML, safetensors and PyTorch hold."""
-
-
-def out_of_range(value: Any) -> str:
-    """Return what is wrong with a number in ``value``, or in what it holds; empty where all fit.
-
-    A float must be finite. A whole number must have at most 64 bits: of more, no float may be made.
-    """
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"expected finite numbers, got {value}"
-    if isinstance(value, int) and abs(value) > MOST_WHOLE:
-        return f"expected numbers of at most 64 bits, got {shortened(value)}"
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if not isinstance(value, (list, tuple, set, frozenset)):
-        return ""
-    return next((problem for one in value if (problem := out_of_range(one))), "")
+        return found
 
 
 FittedField = Literal["features", "latent", "patches", "image"]

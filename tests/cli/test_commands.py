@@ -511,7 +511,7 @@ def test_describe_takes_a_name_alone(toykit, tmp_path):
     both.write_text(
         "from anokit import Component, Options, hookimpl\n\n\n"
         "@hookimpl\ndef anokit_scores():\n"
-        '    yield Component(name="linear", summary="A score", factory="both:linear", '
+        '    yield Component(name="linear", summary="A score", factory=print, '
         'options=Options, needs={"image"})\n'
     )
     several = toykit("describe", "linear", "--plugin", both)

@@ -29,7 +29,7 @@ class Several(Options):
 
 @pytest.mark.parametrize(
     "number",
-    [float("nan"), float("inf"), float("-inf"), 10**400, -(10**400), 2**63, 10**5000],
+    [float("nan"), float("inf"), float("-inf"), 1e300, -1e39, 10**400, -(10**400), 2**63, 10**5000],
     ids=shortened,
 )
 @pytest.mark.parametrize(
@@ -47,18 +47,18 @@ class Several(Options):
     ],
 )
 def test_numbers_out_of_range_are_refused_wherever_they_stand(name, wrap, number):
-    with pytest.raises(ValidationError, match=r"finite|of at most 64 bits, got .{5,90}"):
+    with pytest.raises(ValidationError, match=r"finite|of float32|of at most 64 bits, got .{5,90}"):
         Several.model_validate({name: wrap(number)})
 
 
-@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1" * 400])
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e300", "1" * 400])
 def test_numbers_that_stand_as_text_are_refused_too(number):
-    with pytest.raises(ValidationError, match="finite"):
+    with pytest.raises(ValidationError, match=r"finite|of float32"):
         Several.model_validate({"plain": number})
 
 
 def test_finite_numbers_pass():
-    options = Several.model_validate({"three": [0, 1, 2.5], "mixed": 0.5, "named": {"a": 1e300}})
+    options = Several.model_validate({"three": [0, 1, 2.5], "mixed": 0.5, "named": {"a": 3.4e38}})
     assert options.three == (0, 1, 2.5)
-    assert options.named == {"a": 1e300}
+    assert options.named == {"a": 3.4e38}
     assert Several.model_validate({"anything": [2**63 - 1, True]}).anything == [2**63 - 1, True]
