@@ -11,9 +11,8 @@ from typing import Any, Literal, get_args
 import pluggy
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from anokit.errors import PluginError
+from anokit.errors import PluginError, out_of_range
 from anokit.types import ImageSpec
-from anokit.types.numbers import out_of_range
 
 __all__ = [
     "Component",

@@ -6,8 +6,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from anokit.errors import out_of_range
 from anokit.plugin import Options
-from anokit.types.numbers import out_of_range
 
 
 class Settings(Options):
