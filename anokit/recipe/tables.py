@@ -217,7 +217,8 @@ class EvaluationSettings(Settings):
         5,
         ge=2,
         description="parts into which training images are divided where a fitted score is fitted "
-        "several times, each time without one part, to judge the images in it",
+        "several times, each time without one part, to judge the images in it; where images "
+        "belong together, at least 10,000 / images, up to 20",
     )
     overlays: int = Field(
         0,

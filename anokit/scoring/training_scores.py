@@ -24,6 +24,11 @@ from anokit.scoring.scorer import Admits, Maps, Scorer, Values
 from anokit.training.memory import TripMemory
 from anokit.watching import NOBODY, Watcher
 
+MOST_FOLDS, FOLDED_IMAGES = 20, 10_000
+"""Of N images that belong together there are at least ``FOLDED_IMAGES / N`` parts, up to
+`MOST_FOLDS`: without a fifth of few images, scores that have a closed form for a single one find
+new images so much farther off that their thresholds hardly raise an alarm."""
+
 MAPPED_IMAGES = 64
 """Training images whose maps give the scale of maps, at most."""
 
@@ -66,7 +71,8 @@ def score_training(
     Parameters
     ----------
     folds
-        Into how many parts training images are divided where a score is fitted several times.
+        Into how many parts training images are divided where a score is fitted several times; where
+        images belong together and are few, into more.
     latent
         Whether the latents of the images are wanted too.
     mapped
@@ -83,6 +89,8 @@ def score_training(
     if memory:
         # Each of these is fitted on the same images: no image makes a trip for each.
         memory.want(frozenset[str]().union(*(scorer.components[key].needs for key in fitted)))
+    if train.units is not None:
+        folds = max(folds, min(MOST_FOLDS, FOLDED_IMAGES // len(train)))
     parts = folds_of(len(train), folds, scorer.seed, train.units)
     values: dict[str, Values] = {}
     if choosing := {key for key in crossed if scorer.components[key].refits}:
